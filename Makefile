@@ -1,0 +1,36 @@
+# Every target sets up .venv by itself; only Python 3.11 or newer is needed beforehand.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN = .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/base.stamp  ## reconstruct two photographs, with a picture at the end
+	$(BIN)/python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo
+
+test: lint  ## ruff, then the whole suite
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/bench.stamp  ## speed beside PyTorch
+	$(BIN)/python -m experiments.benchmark
+
+.venv/base.stamp: requirements.txt setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/base.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+.venv/bench.stamp: .venv/base.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+clean:  ## remove the environment, not the runs
+	rm -rf .venv

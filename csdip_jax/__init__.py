@@ -1,0 +1,24 @@
+"""Compressed sensing with untrained networks, in JAX.
+
+operator = csdip_jax.operators.gaussian(key, num_measurements, image_shape)
+problem = csdip_jax.Problem(operator, measurements)
+solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_shape), problem, key)
+"""
+
+from csdip_jax import data, generators, methods, metrics, operators, priors, results
+from csdip_jax.solve import reconstruct
+from csdip_jax.types import InputError, Problem, Solution
+
+__all__ = [
+    "InputError",
+    "Problem",
+    "Solution",
+    "data",
+    "generators",
+    "methods",
+    "metrics",
+    "operators",
+    "priors",
+    "reconstruct",
+    "results",
+]

@@ -1,0 +1,184 @@
+"""The transposed convolution, as one matrix product per layer.
+
+XLA's own convolutions are slow where this library needs them: their backward pass on a CPU, and grouped
+ones (each fit has weights of its own) under `vmap`. A matrix product is fast on both and stays one under `vmap`.
+Two exact forms of PyTorch's `ConvTranspose2d`, on channels-last images [h, w, channels]:
+
+- `sub_pixel`, for kernel = 3 stride, padding = stride (the k6 s2 p2 and k3 s1 p1 layers): each of the
+  stride^2 output phases is a 3 x 3 correlation, so the 3 x 3 neighbourhoods [h w, 9 in] times [9 in, stride^2 out].
+- `overlap_add`, for everything else: [h w, in] times [in, kernel^2 out] at the LOW resolution, and the
+  patches overlap-added. A nearest-neighbour upsampling before the convolution folds into it: the upsampled
+  pixel's patch is the kernel's, box-filtered.
+
+Kernels live in the layout of their product (`kernel_shape`), without structural zeros, so that an elementwise
+optimiser sees the same numbers as PyTorch's; `from_torch` and `to_torch` convert.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.types import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvTranspose:
+    """One layer: nearest upsampling, then a transposed convolution counted as PyTorch counts it, no bias.
+
+    Attributes:
+        features: output channels.
+        kernel: (kh, kw).
+        stride: s; only 1 after an upsampling.
+        padding: p.
+        upsample: u, factor of the nearest-neighbour upsampling before the convolution.
+    """
+
+    features: int
+    kernel: tuple[int, int]
+    stride: int = 1
+    padding: int = 0
+    upsample: int = 1
+
+    def __post_init__(self):
+        if self.upsample > 1 and self.stride > 1:
+            raise ValueError("an upsampling folds into a transposed convolution of stride 1 only")
+
+    @property
+    def is_sub_pixel(self) -> bool:
+        s = self.stride
+        return self.kernel == (3 * s, 3 * s) and self.padding == s and self.upsample == 1
+
+    def kernel_shape(self, inputs: int) -> tuple[int, ...]:
+        """Shape of the kernel for `inputs` channels, in the layout of the product."""
+        if self.is_sub_pixel:
+            return (3, 3, inputs, self.stride, self.stride, self.features)
+        return (inputs, *self.kernel, self.features)
+
+    def output_size(self, h: int, w: int) -> tuple[int, int]:
+        """(h, w) of the output for an h x w input."""
+        kh, kw = self.kernel
+        grow = partial(_output_side, stride=self.stride, padding=self.padding, upsample=self.upsample)
+        return grow(h, kernel=kh), grow(w, kernel=kw)
+
+    def __call__(self, image: Array, kernel: Array) -> Array:
+        """The layer's output [h', w', features] for `image` [h, w, in] and `kernel` of `kernel_shape(in)`."""
+        if self.is_sub_pixel:
+            return sub_pixel(image, kernel)
+        return overlap_add(image, kernel, self.stride, self.padding, self.upsample)
+
+    def from_torch(self, weight: Array) -> Array:
+        """PyTorch's [in, out, kh, kw] -> the layout of `kernel_shape`."""
+        if not self.is_sub_pixel:
+            return weight.transpose(0, 2, 3, 1)
+        inputs, outputs, s = *weight.shape[:2], self.stride
+        taps = weight.reshape(inputs, outputs, 3, s, 3, s)[:, :, ::-1, :, ::-1]
+        return taps.transpose(2, 4, 0, 3, 5, 1)
+
+    def to_torch(self, kernel: Array) -> Array:
+        """The inverse of `from_torch`."""
+        if not self.is_sub_pixel:
+            return kernel.transpose(0, 3, 1, 2)
+        _, _, inputs, s, _, outputs = kernel.shape
+        taps = kernel.transpose(2, 5, 0, 3, 1, 4)[:, :, ::-1, :, ::-1]
+        return taps.reshape(inputs, outputs, 3 * s, 3 * s)
+
+
+def _output_side(side: int, kernel: int, stride: int, padding: int, upsample: int) -> int:
+    return (side * upsample - 1) * stride + kernel - 2 * padding
+
+
+@jax.custom_vjp
+def sub_pixel(image: Array, kernel: Array) -> Array:
+    """Transposed convolution with kernel = 3 s, stride s, padding s, as 3 x 3 correlations of s^2 phases.
+
+    Output pixel s q + r takes input pixel q + d, d in {-1, 0, 1}, with kernel tap s + r - s d.
+
+    Args:
+        image: [h, w, in].
+        kernel: [3, 3, in, s, s, out].
+
+    Returns:
+        [s h, s w, out].
+    """
+    h, w, _ = image.shape
+    s, outputs = kernel.shape[-2:]
+    phases = _neighbourhoods(image) @ kernel.reshape(-1, s * s * outputs)
+    return phases.reshape(h, w, s, s, outputs).transpose(0, 2, 1, 3, 4).reshape(h * s, w * s, outputs)
+
+
+def _neighbourhoods(image: Array) -> Array:
+    """The zero-padded 3 x 3 neighbourhood of every pixel, [h w, 9 channels]."""
+    h, w, channels = image.shape
+    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    shifted = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1).reshape(h * w, 9 * channels)
+
+
+def _sub_pixel_forward(image, kernel):
+    return sub_pixel(image, kernel), (image, kernel)
+
+
+def _sub_pixel_backward(residuals, cotangent):
+    # By hand for two reasons: the neighbourhoods (9 times the image) are gathered again rather than kept, and the
+    # image's gradient is nine shifted slabs added up, where autodiff would scatter through the concatenation.
+    image, kernel = residuals
+    h, w, channels = image.shape
+    s, outputs = kernel.shape[-2:]
+    phases = cotangent.reshape(h, s, w, s, outputs).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
+    kernel_gradient = (_neighbourhoods(image).T @ phases).reshape(kernel.shape)
+    slabs = (phases @ kernel.reshape(9 * channels, -1).T).reshape(h, w, 3, 3, channels)
+    padded = sum(jnp.pad(slabs[:, :, i, j], ((i, 2 - i), (j, 2 - j), (0, 0))) for i in range(3) for j in range(3))
+    return padded[1:-1, 1:-1], kernel_gradient
+
+
+sub_pixel.defvjp(_sub_pixel_forward, _sub_pixel_backward)
+
+
+def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, upsample: int = 1) -> Array:
+    """Transposed convolution after nearest upsampling, as patches of the low-resolution pixels added up.
+
+    Args:
+        image: [h, w, in].
+        kernel: [in, kh, kw, out].
+        stride, padding: as PyTorch counts them; stride 1 if upsample > 1.
+        upsample: factor of the nearest-neighbour upsampling before the convolution.
+
+    Returns:
+        [h', w', out], sides (upsample h - 1) stride + kh - 2 padding.
+    """
+    h, w, inputs = image.shape
+    kh, kw, outputs = kernel.shape[1:]
+    height, width = (_output_side(n, k, stride, padding, upsample) for n, k in ((h, kh), (w, kw)))
+    patches = (image.reshape(h * w, inputs) @ kernel.reshape(inputs, -1)).reshape(h, w, kh, kw, outputs)
+    if (h, w, upsample) == (1, 1, 1):  # a single patch is the output
+        full = patches[0, 0]
+    else:
+        patches = _box_filter(_box_filter(patches, upsample, axis=2), upsample, axis=3)
+        full = _add_patches(patches, stride * upsample)
+    return full[padding : padding + height, padding : padding + width]
+
+
+def _box_filter(patches: Array, width: int, axis: int) -> Array:
+    """Sum of `width` copies of the patches, each one tap further along `axis`."""
+
+    def shifted(by):
+        return jnp.pad(patches, [(by, width - 1 - by) if a == axis else (0, 0) for a in range(patches.ndim)])
+
+    return sum(shifted(by) for by in range(width))
+
+
+def _add_patches(patches: Array, stride: int) -> Array:
+    """Patches [h, w, kh, kw, c] placed `stride` apart and added up where they overlap."""
+    h, w, kh, kw, channels = patches.shape
+    rows, columns = -(-kh // stride), -(-kw // stride)  # how many strides a patch covers
+    grow = ((0, 0), (0, 0), (0, rows * stride - kh), (0, columns * stride - kw), (0, 0))
+    blocks = jnp.pad(patches, grow).reshape(h, w, rows, stride, columns, stride, channels)
+    total = sum(
+        jnp.pad(blocks[:, :, i, :, j], ((i, rows - 1 - i), (j, columns - 1 - j), (0, 0), (0, 0), (0, 0)))
+        for i in range(rows)
+        for j in range(columns)
+    )
+    height, width = (h + rows - 1) * stride, (w + columns - 1) * stride
+    return total.transpose(0, 2, 1, 3, 4).reshape(height, width, channels)

@@ -1,0 +1,211 @@
+"""CS-DIP: compressed sensing with a deep image prior (Van Veen et al., arXiv 1806.06438).
+
+    w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)),    G an untrained DCGAN, z and w random.
+
+Returned is the best of the last iterates, judged from the measurements alone.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from csdip_jax.generators import DCGAN, INITIALIZERS, Layers, dcgan_layers, draw_params
+from csdip_jax.methods.base import Info
+from csdip_jax.operators import measurement_loss
+from csdip_jax.priors import total_variation
+from csdip_jax.types import Array, InputError, Problem
+
+
+class State(NamedTuple):
+    """Attributes:
+    latent: z, [k], fixed.
+    params: w, the parameters of the generator.
+    opt_state: RMSProp's.
+    step: steps taken.
+    loss: measurement loss at the last iterate evaluated.
+    best_image: the iterate kept, [h, w, c]; before the exit window opens simply the last one.
+    best_score: what it was picked by, inf before the exit window opens.
+    best_loss: its measurement loss.
+    """
+
+    latent: Array
+    params: dict
+    opt_state: optax.OptState
+    step: Array
+    loss: Array
+    best_image: Array
+    best_score: Array
+    best_loss: Array
+
+
+_REFERENCE = {(28, 28, 1): (128, 0.01), (256, 256, 1): (64, 0.05), (128, 128, 3): (32, 0.02)}
+"""image_shape -> (latent_dim, tv_weight) of the reference code's MNIST, x-ray and retinopathy runs."""
+
+
+def _require(condition: bool, name: str, value, allowed: str) -> None:
+    if not condition:
+        raise InputError(f"{name} = {value!r}: it must be {allowed}")
+
+
+def _static(default) -> dataclasses.Field:
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class CsDip:
+    """Settings of CS-DIP; `preset` gives the paper's and the reference code's.
+
+    Attributes:
+        image_shape: (h, w, c).
+        layers: the generator; by default `dcgan_layers(image_shape)`.
+        latent_dim: k, length of z.
+        initializer: how the weights are drawn, see `generators.INITIALIZERS`.
+        steps: RMSProp steps.
+        exit_window: how many of the last iterates compete to be returned.
+        exit_by: by "measurement" loss or by the "total" objective.
+        restart_by: restarts compete by the measurement loss of the iterate kept ("best") or of the "last" iterate.
+        restarts: random starts.
+        learning_rate, decay, momentum, epsilon: of RMSProp as PyTorch defines it (epsilon outside the square root, no
+            bias correction; optax's own defaults differ).
+        tv_weight: >= 0, weight of the anisotropic total variation (a sum, not a mean).
+        collapse_residual: > 0; a fit is given up as collapsed when at a tenth of its steps, or at its end, its relative
+            residual ||y - A x||^2 / ||y||^2 is above this and its image is flat (see `failed`).
+    """
+
+    image_shape: tuple[int, int, int] = _static(None)
+    layers: Layers = _static(None)
+    latent_dim: int = _static(128)
+    initializer: str = _static("torch_0_4")
+    steps: int = _static(1000)
+    exit_window: int = _static(20)
+    exit_by: str = _static("measurement")
+    restart_by: str = _static("best")
+    restarts: int = _static(1)
+    learning_rate: float = 1e-3
+    decay: float = 0.99
+    momentum: float = 0.9
+    epsilon: float = 1e-8
+    tv_weight: float = 0.01
+    collapse_residual: float = 0.05
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        if self.layers is None:
+            object.__setattr__(self, "layers", dcgan_layers(self.image_shape))
+        _require(self.steps >= 1, "steps", self.steps, "at least 1")
+        _require(self.exit_window >= 1, "exit_window", self.exit_window, "at least 1")
+        _require(self.exit_by in ("measurement", "total"), "exit_by", self.exit_by, "measurement or total")
+        _require(self.restart_by in ("best", "last"), "restart_by", self.restart_by, "best or last")
+        _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
+        _require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "at least 1")
+        _require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
+
+    @classmethod
+    def preset(cls, name: str, image_shape: tuple[int, int, int]) -> "CsDip":
+        """The settings of the "paper", or of its "reference" code where the two differ (docs/method.md).
+
+        Args:
+            name: "paper" or "reference".
+            image_shape: (h, w, c); "reference" knows those of its three data sets only.
+
+        Raises:
+            InputError: unknown name, or no reference settings for this shape.
+        """
+        image_shape = tuple(image_shape)
+        restarts = 5 if image_shape == (28, 28, 1) else 1
+        if name == "paper":
+            return cls(image_shape, restarts=restarts)
+        if name != "reference":
+            raise InputError(f"unknown preset {name!r}: choose paper or reference")
+        if image_shape not in _REFERENCE:
+            known = ", ".join(map(str, _REFERENCE))
+            raise InputError(
+                f"no reference settings for image_shape = {image_shape}, only for {known}: use preset paper"
+            )
+        latent_dim, tv_weight = _REFERENCE[image_shape]
+        return cls(
+            image_shape,
+            latent_dim=latent_dim,
+            tv_weight=tv_weight,
+            exit_window=51,
+            exit_by="total",
+            restart_by="last",
+            restarts=restarts,
+        )
+
+    def init(self, problem: Problem, key: Array) -> State:
+        key_latent, key_params = jax.random.split(key)
+        dtype = jnp.finfo(problem.measurements.dtype).dtype
+        latent = jax.random.normal(key_latent, (self.latent_dim,), dtype)
+        return self.start(latent, draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype))
+
+    def done(self, state: State) -> Array:
+        return state.step >= self.steps
+
+    def failed(self, problem: Problem, state: State) -> Array:
+        """Diverged (a loss that is not finite), or collapsed.
+
+        A collapsed network puts out one constant (its tanh is saturated, its gradient vanishes) and never recovers, so a
+        tenth of the steps shows it: the image is flat, its standard deviation below 0.01 of the pixel range [-1, 1], while
+        the relative residual stays above `collapse_residual`. Healthy fits have left both far behind by then (measured on
+        digits, x-rays and retinas: deviation above 0.1); an image that truly is flat has no residual.
+        """
+        checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
+        flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.02
+        unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
+        return ~jnp.isfinite(state.loss) & (state.step > 0) | (checked & flat & unexplained)
+
+    def image(self, state: State) -> Array:
+        return state.best_image
+
+    def score(self, state: State) -> Array:
+        return state.loss if self.restart_by == "last" else state.best_loss
+
+    def start(self, latent: Array, params: dict) -> State:
+        """The state to start from with a given latent and given parameters (`init` draws both)."""
+        infinity = jnp.full((), jnp.inf, latent.dtype)
+        return State(
+            latent=latent,
+            params=params,
+            opt_state=self._optimizer().init(params),
+            step=jnp.zeros((), jnp.int32),
+            loss=infinity,
+            best_image=jnp.zeros(self.image_shape, latent.dtype),
+            best_score=infinity,
+            best_loss=infinity,
+        )
+
+    def _optimizer(self):
+        return optax.rmsprop(
+            self.learning_rate, decay=self.decay, eps=self.epsilon, eps_in_sqrt=False, momentum=self.momentum
+        )
+
+    def objective(self, problem: Problem, latent: Array, params: dict) -> tuple[Array, tuple[Array, Array]]:
+        """(objective, (measurement loss, image)) of the image that `params` generate."""
+        image = DCGAN(self.layers, self.image_shape).apply(params, latent)
+        loss = measurement_loss(*problem, image)
+        return loss + self.tv_weight * total_variation(image), (loss, image)
+
+    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
+        def objective(params):
+            return self.objective(problem, state.latent, params)
+
+        (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, opt_state = self._optimizer().update(gradient, state.opt_state)
+        in_window = state.step >= self.steps - self.exit_window
+        score = total if self.exit_by == "total" else loss
+        keep = jnp.isfinite(score) & (~in_window | (score < state.best_score))
+        return State(
+            latent=state.latent,
+            params=optax.apply_updates(state.params, updates),
+            opt_state=opt_state,
+            step=state.step + 1,
+            loss=loss,
+            best_image=jnp.where(keep, image, state.best_image),
+            best_score=jnp.where(keep & in_window, score, state.best_score),
+            best_loss=jnp.where(keep, loss, state.best_loss),
+        ), Info(loss, total)

@@ -1,0 +1,46 @@
+"""The two things that go in and out of a reconstruction, and the error for bad input."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used. One line: the offending value and the remedy."""
+
+
+class Problem(NamedTuple):
+    """Measurements y = A x* + eta of ONE unknown image; a leading axis on both fields makes a batch.
+
+    Attributes:
+        operator: A, one of `csdip_jax.operators` (or any differentiable callable image -> measurements).
+            In a batch either one operator for all images, or one per image (leading axis on its arrays).
+        measurements: y, [m], real or complex as `operator.forward` gives it.
+    """
+
+    operator: Any
+    measurements: Array
+
+
+class Solution(NamedTuple):
+    """What `csdip_jax.reconstruct` returns; for a batch of problems every field has a leading axis.
+
+    Attributes:
+        image: the reconstruction, [h, w, c] in [-1, 1].
+        measurement_loss: ||y - A image||^2 of that image.
+        steps: optimiser steps taken by the chosen restart (redrawn attempts not counted).
+        restart: index of the chosen restart.
+        redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
+        ok: False where even the last allowed attempt of the chosen restart collapsed or diverged.
+        trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped.
+    """
+
+    image: Array
+    measurement_loss: Array
+    steps: Array
+    restart: Array
+    redraws: Array
+    ok: Array
+    trace: Array

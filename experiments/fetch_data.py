@@ -1,0 +1,289 @@
+"""Downloads the images of the paper from their public homes, in the layout that `csdip_jax.data` reads.
+
+    python -m experiments.fetch_data --dataset=mnist,xray,retino --data_dir=data
+
+    data/mnist/*.gz       the four files of LeCun, Cortes and Burges, from the mirror torchvision uses; 11 MB
+    data/xray/*.png       70 Shenzhen chest x-rays (NLM), 256x256 grey; manifest.csv: roles test and lr_train
+    data/retino/*.png     the 20 hand-labelled STARE images (Clemson), 128x128 colour; manifest.csv
+    data/originals/       what was downloaded for those two, about 0.4 GB and 20 MB; may be deleted afterwards
+
+Run it again after an interruption: it goes on within a file, and leaves alone what is there and intact.
+
+- mnist: the official md5 of each file is checked.
+- xray: the paper takes 60 of the 662 images at random and does not list them. Here 70 are taken evenly over
+  their numbers, every seventh of those for the learned statistics (10), the others for the test (60). The
+  paper's 512x512 crop is taken to the letter: the centre of an image of about 3000x3000, then a 2x2 mean.
+  That is a sixth of the width, a close crop and smooth, as the paper's pictures are. For whole chests load
+  the originals: source "data/originals/xray", image_shape (256, 256, 1). No checksum is published: the sha256
+  of each original goes to manifest.csv (source_sha256), and a later download is checked against it.
+- retino: the central 512x512 of 700x605, then a 4x4 mean. No checksum is published either; the sha256 checked
+  is what public users of the archive, torch-em among them, have recorded.
+
+Licences: MNIST is commonly listed as CC BY-SA 3.0. For the x-rays cite Jaeger et al. and Candemir et al.,
+IEEE TMI 33(2), 2014. STARE is "publicly available": cite Hoover et al., IEEE TMI 19(3), 2000.
+"""
+
+import csv
+import functools
+import gzip
+import hashlib
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pooch
+import requests
+import urllib3
+from absl import app, flags
+from PIL import Image
+from skimage.color import rgb2gray
+from skimage.transform import downscale_local_mean
+from tqdm import tqdm
+
+from csdip_jax.data.decode import read_pixels
+from csdip_jax.data.pixels import center_crop
+from csdip_jax.types import InputError
+
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+MNIST_FILES = {
+    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+XRAY_URL = "https://data.lhncbc.nlm.nih.gov/public/Tuberculosis-Chest-X-ray-Datasets/Shenzhen-Hospital-CXR-Set/CXR_png/"
+RETINO_URL = "https://cecas.clemson.edu/~ahoover/stare/probing/stare-images.tar"
+RETINO_HASH = "sha256:5f7b509b6067cad4f1be84933145d783de9ec087b3eaaf4db0103dd0144dd433"
+CROP = 512
+
+
+class FetchError(RuntimeError):
+    """Data that cannot be fetched. One line: what, why, and the remedy."""
+
+
+def shenzhen_roles() -> dict[str, str]:
+    """File name -> role of the 70 x-rays. Numbers 1 to 326 are normal (_0), 327 to 662 tuberculosis (_1)."""
+    numbers = [1 + round(661 * i / 69) for i in range(70)]
+    roles = {f"CHNCXR_{n:04d}_{int(n > 326)}.png": "test" for n in numbers}
+    return roles | dict.fromkeys(list(roles)[3::7], "lr_train")
+
+
+def fetch(datasets: Iterable[str], data_dir: Path) -> None:
+    """Fetches each of `datasets` into data_dir.
+
+    Raises:
+        FetchError: unknown data set (before any download), no network, wrong checksum, no room on the disk.
+    """
+    fetchers = {"mnist": fetch_mnist, "xray": fetch_xray, "retino": fetch_retino}
+    datasets = list(datasets)
+    unknown = [name for name in datasets if name not in fetchers]
+    if unknown or not datasets:
+        raise FetchError(f"unknown data set {','.join(unknown)!r}; choose from {','.join(fetchers)}")
+    for name in datasets:
+        try:
+            fetchers[name](data_dir)
+        except OSError as error:
+            raise FetchError(f"{name}: {error}; make room, or choose another --data_dir") from error
+        print(f"{name}: ready in {data_dir / name}")
+
+
+def fetch_mnist(data_dir: Path, url: str = MNIST_URL, files: Mapping[str, str] = MNIST_FILES) -> None:
+    """data_dir/mnist/*.gz as they are; `files` maps names under `url` to checksums."""
+    for name, checksum in files.items():
+        download(url + name, data_dir / "mnist" / name, checksum)
+
+
+def fetch_xray(data_dir: Path, url: str = XRAY_URL, roles: Mapping[str, str] | None = None) -> None:
+    """data_dir/xray/*.png and manifest.csv; `roles` maps names under `url` to roles, see `shenzhen_roles`."""
+    folder = data_dir / "xray"
+    roles = shenzhen_roles() if roles is None else roles
+    rows = read_manifest(folder)
+    if is_intact(folder, rows) and set(roles) <= {row["file"] for row in rows}:
+        return
+    known = {row["source"]: "sha256:" + row["source_sha256"] for row in rows}
+    crops = {}
+    for name in tqdm(sorted(roles, key=lambda name: (roles[name] != "test", name)), "xray", disable=None):
+        path = data_dir / "originals" / "xray" / name
+        download(url + name, path, known.get(name))
+        try:
+            pixels = read_pixels(path)
+        except InputError as error:
+            raise FetchError(f"{error}; delete that file and run this again") from error
+        grey = pixels if pixels.ndim == 2 else rgb2gray(pixels.astype(np.float64))
+        crops[name] = crop_and_row(grey, 2, name, roles[name], sha256(path.read_bytes()))
+    write_crops(folder, crops)
+
+
+def fetch_retino(data_dir: Path, url: str = RETINO_URL, checksum: str = RETINO_HASH) -> None:
+    """data_dir/retino/*.png and manifest.csv, of the archive of gzipped .ppm files at `url`."""
+    folder = data_dir / "retino"
+    if is_intact(folder, read_manifest(folder)):
+        return
+    path = data_dir / "originals" / "retino" / url.rpartition("/")[2]
+    download(url, path, checksum)
+    crops = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if not member.name.endswith(".ppm.gz"):
+                continue
+            source = Path(member.name).stem
+            content = gzip.decompress(archive.extractfile(member).read())
+            with Image.open(io.BytesIO(content)) as image:
+                pixels = np.asarray(image)
+            crops[Path(source).stem + ".png"] = crop_and_row(pixels, 4, source, "test", sha256(content))
+    write_crops(folder, dict(sorted(crops.items())))
+
+
+def crop_and_row(
+    pixels: np.ndarray, factor: int, source: str, role: str, source_sha256: str
+) -> tuple[bytes, dict[str, str | int]]:
+    """The central CROP x CROP of 8-bit pixels, averaged over factor x factor: (PNG file, manifest row)."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < CROP:
+        raise FetchError(f"{source} is {height}x{width}, too small for its central {CROP}x{CROP}")
+    blocks = (factor, factor) + (1,) * (pixels.ndim - 2)
+    mean = downscale_local_mean(center_crop(pixels, CROP, CROP), blocks)
+    buffer = io.BytesIO()
+    Image.fromarray(np.rint(mean).astype(np.uint8)).save(buffer, format="png")
+    row = {
+        "role": role,
+        "source": source,
+        "src_w": width,
+        "src_h": height,
+        "crop_x": (width - CROP) // 2,
+        "crop_y": (height - CROP) // 2,
+        "crop_side": CROP,
+        "factor": factor,
+        "sha256": sha256(buffer.getvalue()),
+        "source_sha256": source_sha256,
+    }
+    return buffer.getvalue(), row
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_manifest(folder: Path) -> list[dict[str, str]]:
+    """Rows of folder/manifest.csv, none where there is no such folder yet.
+
+    Raises:
+        FetchError: the folder holds images that are not of this program, which would be mixed with its own.
+    """
+    path = folder / "manifest.csv"
+    rows = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    if not all(row.get("source_sha256") for row in rows) or (not rows and any(folder.glob("*.png"))):
+        raise FetchError(f"{folder} holds other images; choose another --data_dir, or move them away")
+    return rows
+
+
+def is_intact(folder: Path, rows: list[dict[str, str]]) -> bool:
+    """Whether there are rows, and each names a file in the folder with the sha256 that it says."""
+    paths = [folder / row["file"] for row in rows]
+    return bool(rows) and all(
+        path.exists() and sha256(path.read_bytes()) == row["sha256"] for path, row in zip(paths, rows, strict=True)
+    )
+
+
+def write_crops(folder: Path, crops: Mapping[str, tuple[bytes, dict[str, str | int]]]) -> None:
+    """Writes manifest.csv, then the images.
+
+    In this order, since the loader refuses a manifest that names a missing image: an interruption in between
+    cannot pass for a smaller data set.
+    """
+    rows = [{"file": name} | row for name, (_, row) in crops.items()]
+    manifest = io.StringIO(newline="")
+    writer = csv.DictWriter(manifest, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    contents = {"manifest.csv": manifest.getvalue().encode()}
+    contents |= {name: content for name, (content, _) in crops.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        temporary = folder / (name + ".tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, folder / name)
+
+
+def download(url: str, path: Path, checksum: str | None) -> None:
+    """Fetches url to path, unless it is there already; checksum as in pooch ("md5:..."), None where unknown.
+
+    Raises:
+        FetchError: no network or no such file, connection lost (the next call resumes), wrong checksum.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=checksum,
+            fname=path.name,
+            path=path.parent,
+            downloader=functools.partial(resume_download, part=part),
+        )
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = f"HTTP status {status}" if status else f"no connection ({type(error).__name__})"
+        wrong = ", where a file with the wrong checksum lies now" if path.exists() else ""
+        raise FetchError(
+            f"cannot download {url}: {reason}; check the network and run this again, it resumes, "
+            f"or download it by hand to {path}{wrong}"
+        ) from error
+    except ValueError as error:  # what pooch raises for a wrong checksum
+        raise FetchError(
+            f"{url}: what was downloaded has not the checksum {checksum}; run this again, "
+            "and if that does not help, the file has changed at its source"
+        ) from error
+
+
+def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -> None:
+    """A downloader for pooch that writes to `part` and goes on at its end, if an earlier call left one.
+
+    A server without HTTP ranges answers with the whole file, which then replaces the part. Should the file
+    have changed at its source in between, the checksum tells, or the one within a PNG. Bytes are taken as sent:
+    some servers call a .gz a content encoding, and then it must not be unpacked on the way.
+    """
+    offset = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    with requests.get(url, headers=headers, stream=True, timeout=60) as response:
+        resumes = response.status_code == 206
+        misplaced = resumes and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+        if offset and (misplaced or response.status_code == 416):  # 416: nothing lies beyond the part
+            part.unlink()
+            return resume_download(url, output_file, _pooch, part=part)
+        response.raise_for_status()
+        offset = offset if resumes else 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else offset + int(length)
+        bar = tqdm(desc=part.stem, total=total, initial=offset, unit="B", unit_scale=True, leave=False, disable=None)
+        with part.open("ab" if resumes else "wb") as file, bar:
+            for chunk in response.raw.stream(1 << 16, decode_content=False):
+                file.write(chunk)
+                bar.update(len(chunk))
+    size = part.stat().st_size
+    if total is not None and size != total:
+        raise requests.ConnectionError(f"connection closed after {size} of {total} bytes")
+    os.replace(part, output_file)
+    return None
+
+
+def main(_: list[str]) -> None:
+    # It would repeat what the progress bars show.
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        fetch(flags.FLAGS.dataset, Path(flags.FLAGS.data_dir).expanduser())
+    except FetchError as error:
+        sys.exit(f"fetch_data: {error}")
+
+
+if __name__ == "__main__":
+    # Not at import: other launchers have a --data_dir as well, and absl refuses a flag that is defined twice.
+    flags.DEFINE_list("dataset", ["mnist", "xray", "retino"], "Which data sets to fetch.")
+    flags.DEFINE_string("data_dir", "data", "Folder to fetch them into.")
+    app.run(main)
