@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from csdip_jax.types import Array, InputError
 
+SSIM_WINDOW = 7
+
 
 def mse(a: Array, b: Array) -> Array:
     """Mean squared error per pixel and channel in [-1, 1] units, the paper's ||x - x*||^2 / n."""
@@ -16,7 +18,7 @@ def psnr(a: Array, b: Array, data_range: float = 2.0) -> Array:
     return 10.0 * jnp.log10(data_range**2 / mse(a, b))
 
 
-def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = 7) -> Array:
+def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW) -> Array:
     """Mean structural similarity, uniform window, averaged over channels.
 
     Equals `skimage.metrics.structural_similarity(..., channel_axis=-1)` with its defaults: sample covariance

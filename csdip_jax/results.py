@@ -1,12 +1,18 @@
 """Files that survive a kill: written beside their place, then renamed into it; rows appended whole or not at all."""
 
+import importlib.metadata
 import json
 import os
+import platform
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
+
+from csdip_jax.types import InputError
 
 
 def write_atomically(path: Path, write: Callable) -> None:
@@ -41,6 +47,11 @@ def write_arrays(path: Path, **arrays) -> None:
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """A .npy file."""
+    write_atomically(path, lambda file: np.save(file, array))
+
+
 def append_row(path: Path, row: dict) -> None:
     """Appends one JSON line; what an earlier kill left of an unfinished line is cut off first."""
     path = Path(path)
@@ -60,3 +71,89 @@ def read_rows(path: Path) -> list[dict]:
         return []
     finished, _, _ = path.read_text().rpartition("\n")
     return [json.loads(line) for line in finished.splitlines()]
+
+
+class Workdir:
+    """A run's folder: config.json (settings, versions, device, commit), results.jsonl, reconstructions, pictures.
+
+    Opening it again with the same settings goes on with the run; with others it is refused.
+    """
+
+    def __init__(self, path: Path | str, settings: dict, free: tuple[str, ...] = ()):
+        """Makes or reopens the folder.
+
+        Args:
+            path: of the folder.
+            settings: JSON-able description of the run.
+            free: names of settings that may change between reruns (how many images, say).
+
+        Raises:
+            InputError: the folder cannot be written, or holds a run with other settings.
+        """
+        self.path = Path(path)
+        settings = json.loads(json.dumps(settings))
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            before = json.loads(self._config.read_text())["settings"] if self._config.exists() else settings
+            changed = [name for name in _differences(before, settings) if name.split(".")[-1] not in free]
+            if changed:
+                raise InputError(
+                    f"workdir {self.path} holds a run with other settings ({', '.join(changed)}): "
+                    "choose another --workdir, or remove that one"
+                )
+            write_json(self._config, {"settings": settings, **environment()})
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
+
+    @property
+    def _config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def rows(self) -> list[dict]:
+        """The rows of results.jsonl so far."""
+        return read_rows(self.path / "results.jsonl")
+
+    def append(self, row: dict) -> None:
+        append_row(self.path / "results.jsonl", row)
+
+
+def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
+    """Dotted names under which two nested dictionaries differ."""
+    names = []
+    for name in sorted(a.keys() | b.keys()):
+        left, right = a.get(name), b.get(name)
+        if isinstance(left, dict) and isinstance(right, dict):
+            names += _differences(left, right, f"{prefix}{name}.")
+        elif left != right:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def environment() -> dict:
+    """Versions, device and git commit, to repeat a run by."""
+    packages = ("csdip_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    device = jax.devices()[0]
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "device": f"{device.platform}: {device.device_kind}, {jax.device_count()} device(s), {os.cpu_count()} cores",
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(__file__).parent
+    try:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

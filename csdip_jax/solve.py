@@ -1,9 +1,9 @@
 """`reconstruct`: any method on one problem or a batch, with restarts, redraws, progress and checkpoints.
 
 A *fit* is one restart of one image. Fits run in blocks (images x restarts) that share a compiled program: one fit
-at a time on a CPU, where a second would only push the first out of the cache, as many as memory allows elsewhere. A block
-advances in chunks, a `while_loop` on the device whose length the host chooses; between chunks the host shows progress,
-redraws failed attempts, and saves a checkpoint. True images never come here.
+at a time on a CPU, where a second would only push the first out of the cache, as many as memory allows elsewhere. A
+block advances in chunks, a `while_loop` on the device whose length the host chooses; between chunks the host shows
+progress, redraws failed attempts, and saves a checkpoint. True images never come here.
 """
 
 import hashlib
@@ -72,17 +72,18 @@ def reconstruct(
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems.
 
-    Each image is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt that the
-    method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
+    Each image is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt
+    that the method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
 
     Args:
         method: one of `csdip_jax.methods`.
-        problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where each
-            image has an operator of its own.
-        key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an image's
-            answer does not depend on what else is in the batch.
+        problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
+            each image has an operator of its own.
+        key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an
+            image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
-        fits_at_once: fits advanced together by one vectorized program; by default 1 on a CPU, else as many as memory allows.
+        fits_at_once: fits advanced together by one vectorized program; by default 1 on a CPU, else as many as memory
+            allows.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss and the time left; None for no bar.
         checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
@@ -92,8 +93,8 @@ def reconstruct(
         Solution; `ok` is False for an image whose every attempt failed. Its image is finite even then.
 
     Raises:
-        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a checkpoint
-            of another run.
+        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
+            checkpoint of another run.
     """
     problem, batched = _checked(problem, method)
     images = problem.measurements.shape[0]

@@ -29,7 +29,6 @@ import gzip
 import hashlib
 import io
 import os
-import sys
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,7 +37,7 @@ import numpy as np
 import pooch
 import requests
 import urllib3
-from absl import app, flags
+from absl import flags
 from PIL import Image
 from skimage.color import rgb2gray
 from skimage.transform import downscale_local_mean
@@ -47,6 +46,7 @@ from tqdm import tqdm
 from csdip_jax.data.decode import read_pixels
 from csdip_jax.data.pixels import center_crop
 from csdip_jax.types import InputError
+from experiments import launcher
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 MNIST_FILES = {
@@ -61,7 +61,7 @@ RETINO_HASH = "sha256:5f7b509b6067cad4f1be84933145d783de9ec087b3eaaf4db0103dd014
 CROP = 512
 
 
-class FetchError(RuntimeError):
+class FetchError(InputError):
     """Data that cannot be fetched. One line: what, why, and the remedy."""
 
 
@@ -113,7 +113,9 @@ def fetch_xray(data_dir: Path, url: str = XRAY_URL, roles: Mapping[str, str] | N
             pixels = read_pixels(path)
         except InputError as error:
             raise FetchError(f"{error}; delete that file and run this again") from error
-        grey = pixels if pixels.ndim == 2 else rgb2gray(pixels.astype(np.float64))
+        if pixels.dtype != np.uint8:
+            raise FetchError(f"{path} has pixels of type {pixels.dtype}, not uint8: changed at its source")
+        grey = pixels if pixels.ndim == 2 else np.rint(rgb2gray(pixels.astype(np.float64)))
         crops[name] = crop_and_row(grey, 2, name, roles[name], sha256(path.read_bytes()))
     write_crops(folder, crops)
 
@@ -186,10 +188,9 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
 
 def is_intact(folder: Path, rows: list[dict[str, str]]) -> bool:
     """Whether there are rows, and each names a file in the folder with the sha256 that it says."""
-    paths = [folder / row["file"] for row in rows]
-    return bool(rows) and all(
-        path.exists() and sha256(path.read_bytes()) == row["sha256"] for path, row in zip(paths, rows, strict=True)
-    )
+    expected = {folder / row["file"]: row["sha256"] for row in rows}
+    intact = (path.exists() and sha256(path.read_bytes()) == sha for path, sha in expected.items())
+    return bool(rows) and all(intact)
 
 
 def write_crops(folder: Path, crops: Mapping[str, tuple[bytes, dict[str, str | int]]]) -> None:
@@ -246,8 +247,8 @@ def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -
     """A downloader for pooch that writes to `part` and goes on at its end, if an earlier call left one.
 
     A server without HTTP ranges answers with the whole file, which then replaces the part. Should the file
-    have changed at its source in between, the checksum tells, or the one within a PNG. Bytes are taken as sent:
-    some servers call a .gz a content encoding, and then it must not be unpacked on the way.
+    have changed at its source in between, the checksum tells, or the one within a PNG. Bytes are taken as
+    sent: some servers call a .gz a content encoding, and it must not be unpacked on the way.
     """
     offset = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
@@ -256,13 +257,14 @@ def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -
         misplaced = resumes and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
         if offset and (misplaced or response.status_code == 416):  # 416: nothing lies beyond the part
             part.unlink()
-            return resume_download(url, output_file, _pooch, part=part)
+            resume_download(url, output_file, _pooch, part=part)
+            return
         response.raise_for_status()
         offset = offset if resumes else 0
         length = response.headers.get("Content-Length")
         total = None if length is None else offset + int(length)
-        bar = tqdm(desc=part.stem, total=total, initial=offset, unit="B", unit_scale=True, leave=False, disable=None)
-        with part.open("ab" if resumes else "wb") as file, bar:
+        looks = {"desc": part.stem, "unit": "B", "unit_scale": True, "leave": False, "disable": None}
+        with part.open("ab" if resumes else "wb") as file, tqdm(total=total, initial=offset, **looks) as bar:
             for chunk in response.raw.stream(1 << 16, decode_content=False):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -270,20 +272,16 @@ def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -
     if total is not None and size != total:
         raise requests.ConnectionError(f"connection closed after {size} of {total} bytes")
     os.replace(part, output_file)
-    return None
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     # It would repeat what the progress bars show.
     pooch.get_logger().setLevel("WARNING")
-    try:
-        fetch(flags.FLAGS.dataset, Path(flags.FLAGS.data_dir).expanduser())
-    except FetchError as error:
-        sys.exit(f"fetch_data: {error}")
+    fetch(flags.FLAGS.dataset, Path(flags.FLAGS.data_dir).expanduser())
 
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --data_dir as well, and absl refuses a flag that is defined twice.
     flags.DEFINE_list("dataset", ["mnist", "xray", "retino"], "Which data sets to fetch.")
     flags.DEFINE_string("data_dir", "data", "Folder to fetch them into.")
-    app.run(main)
+    launcher.run(main)

@@ -149,10 +149,10 @@ class CsDip:
     def failed(self, problem: Problem, state: State) -> Array:
         """Diverged (a loss that is not finite), or collapsed.
 
-        A collapsed network puts out one constant (its tanh is saturated, its gradient vanishes) and never recovers, so a
-        tenth of the steps shows it: the image is flat, its standard deviation below 0.01 of the pixel range [-1, 1], while
-        the relative residual stays above `collapse_residual`. Healthy fits have left both far behind by then (measured on
-        digits, x-rays and retinas: deviation above 0.1); an image that truly is flat has no residual.
+        A collapsed network puts out one constant (its tanh is saturated, its gradient vanishes) and never recovers, so
+        a tenth of the steps shows it: the image is flat, its standard deviation below 0.01 of the pixel range [-1, 1],
+        while the relative residual stays above `collapse_residual`. Healthy fits have left both far behind by then
+        (measured on digits, x-rays and retinas: deviation above 0.1); an image that truly is flat has no residual.
         """
         checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
         flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.02
@@ -171,7 +171,7 @@ class CsDip:
         return State(
             latent=latent,
             params=params,
-            opt_state=self._optimizer().init(params),
+            opt_state=self.optimizer.init(params),
             step=jnp.zeros((), jnp.int32),
             loss=infinity,
             best_image=jnp.zeros(self.image_shape, latent.dtype),
@@ -179,7 +179,9 @@ class CsDip:
             best_loss=infinity,
         )
 
-    def _optimizer(self):
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """RMSProp as PyTorch defines it."""
         return optax.rmsprop(
             self.learning_rate, decay=self.decay, eps=self.epsilon, eps_in_sqrt=False, momentum=self.momentum
         )
@@ -195,7 +197,7 @@ class CsDip:
             return self.objective(problem, state.latent, params)
 
         (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
-        updates, opt_state = self._optimizer().update(gradient, state.opt_state)
+        updates, opt_state = self.optimizer.update(gradient, state.opt_state)
         in_window = state.step >= self.steps - self.exit_window
         score = total if self.exit_by == "total" else loss
         keep = jnp.isfinite(score) & (~in_window | (score < state.best_score))

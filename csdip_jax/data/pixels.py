@@ -1,0 +1,123 @@
+"""From stored pixel values to float32 in [-1, 1], and to the image shape asked for."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from skimage.color import rgb2gray
+from skimage.transform import resize, resize_local_mean
+
+from csdip_jax.types import InputError
+
+
+def checked_shape(image_shape: Sequence[int] | None) -> tuple[int, int, int] | None:
+    """(h, w, c) as Python ints, h and w positive, c 1 or 3; None stays None."""
+    if image_shape is None:
+        return None
+    try:
+        shape = tuple(int(size) for size in image_shape)
+        whole = all(size == given for size, given in zip(shape, image_shape, strict=True))
+    except (TypeError, ValueError):
+        shape, whole = (), False
+    if not whole or len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+        raise InputError(f"image_shape={image_shape!r}: give whole numbers (h, w, c), c being 1 or 3")
+    return shape
+
+
+def to_signed_range(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: str) -> np.ndarray:
+    """Maps stored values affinely, black to -1 and white to 1.
+
+    Args:
+        pixels: [h, w] or [h, w, c], bool, integer or float.
+        pixel_range: (black, white) in stored values, in either order. None: False and True, the whole range
+            of an 8- or 16-bit integer type, [-1, 1] for floats. Wider integers hold no image over their whole
+            range (an int64 array of 0..255 would come out flat grey), so there it has to be given.
+        where: what to call the image in an error.
+
+    Returns:
+        float32 [h, w, c] in [-1, 1].
+
+    Raises:
+        InputError: NaN or infinite pixels, values outside the range, no range, a type that is no real number.
+    """
+    kind, size = pixels.dtype.kind, pixels.dtype.itemsize
+    if kind not in "buif":
+        raise InputError(f"{where}: pixels of type {pixels.dtype} are not read; use bool, integer or float")
+    values = pixels.astype(np.float64)
+    finite = int(np.isfinite(values).sum())
+    if finite < values.size:
+        bad = values.size - finite
+        raise InputError(f"{where}: {bad} of {values.size} pixels are NaN or infinite; replace them first")
+
+    low, high = values.min(), values.max()
+    if pixel_range is not None:
+        black, white = _checked_range(pixel_range)
+    elif kind == "f":
+        black, white = -1.0, 1.0
+    elif kind == "b":
+        black, white = 0.0, 1.0
+    elif size <= 2:
+        limits = np.iinfo(pixels.dtype)
+        black, white = float(limits.min), float(limits.max)
+    else:
+        raise InputError(
+            f"{where}: {pixels.dtype} pixels ({low:g} to {high:g} here) do not say what is black and white; "
+            "pass pixel_range=(black, white)"
+        )
+    if low < min(black, white) or high > max(black, white):
+        whose = "float pixels have to lie in" if pixel_range is None else "they leave pixel_range"
+        raise InputError(
+            f"{where}: pixels go from {low:g} to {high:g}, {whose} ({black:g}, {white:g}); "
+            "pass pixel_range=(black, white) that holds them"
+        )
+    if (black, white) != (-1.0, 1.0):  # floats in [-1, 1] already stay untouched, to the last bit
+        values = (values - black) / (white - black) * 2.0 - 1.0
+    return np.atleast_3d(values.astype(np.float32))
+
+
+def _checked_range(pixel_range: Sequence[float]) -> tuple[float, float]:
+    try:
+        black, white = (float(value) for value in pixel_range)
+    except (TypeError, ValueError):
+        black = white = math.nan
+    if not (math.isfinite(black) and math.isfinite(white) and black != white):
+        raise InputError(f"pixel_range={pixel_range!r}: give two different finite numbers (black, white)")
+    return black, white
+
+
+def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, where: str) -> np.ndarray:
+    """Brings an image [h', w', c'] in [-1, 1] to image_shape (h, w, c), as `csdip_jax.data.load_named` says.
+
+    Down: the mean over the area of each new pixel, which for whole factors is the block mean. Up: bilinear.
+
+    Raises:
+        InputError: a grey image where colour is asked for.
+    """
+    if image_shape is None or image.shape == image_shape:
+        return image
+    height, width, channels = image_shape
+    if channels == 3 and image.shape[2] == 1:
+        raise InputError(
+            f"{where}: a grey image {image.shape} has no colours for image_shape={image_shape}; "
+            f"use image_shape=({height}, {width}, 1)"
+        )
+    if channels == 1 and image.shape[2] == 3:
+        image = rgb2gray(image)[..., np.newaxis]
+
+    image = center_crop(
+        image,
+        min(image.shape[0], max(1, round(image.shape[1] * height / width))),
+        min(image.shape[1], max(1, round(image.shape[0] * width / height))),
+    )
+    if image.shape[0] < height or image.shape[1] < width:
+        image = resize(image, (height, width), order=1, anti_aliasing=True, preserve_range=True)
+    elif image.shape[:2] != (height, width):
+        image = resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1)
+    # Means of values in [-1, 1] leave it by rounding only.
+    return np.clip(image, -1.0, 1.0).astype(np.float32)
+
+
+def center_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The central height x width part of an image [h, w, ...]; of an odd rest the end loses one more."""
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]

@@ -1,0 +1,180 @@
+"""From the name of a source to the list of its images, each to be read on its own."""
+
+import csv
+import functools
+import glob
+import gzip
+import os
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import skimage.data
+
+from csdip_jax.data.decode import IMAGE_SUFFIXES, read_pixels
+from csdip_jax.types import InputError
+
+KNOWN_SOURCES = ("mnist", "xray", "retino", "demo")
+_FOLDERS = {"xray": ("xray",), "retino": ("retino", "retina")}
+_MNIST_FILES = {"test": "t10k-images-idx3-ubyte", "train": "train-images-idx3-ubyte"}
+# By channels. Only what scikit-image documents as CC0 or in the public domain, and holds in its wheel.
+_DEMO = {3: ("retina", "astronaut", "chelsea", "coffee"), 1: ("camera", "cell", "brick", "grass")}
+
+
+class Item(NamedTuple):
+    """One image of a source.
+
+    Attributes:
+        name: id, unique in the source.
+        where: path or description, to call it by in an error.
+        read: () -> stored pixels, [h, w] or [h, w, c].
+    """
+
+    name: str
+    where: str
+    read: Callable[[], np.ndarray]
+
+
+def find_images(
+    source: str | os.PathLike,
+    data_dir: str | os.PathLike | None,
+    image_shape: tuple[int, int, int] | None,
+) -> list[Item]:
+    """All images of a source in their order, at least one; arguments as in `csdip_jax.data.load_named`.
+
+    Raises:
+        InputError: unknown source or role, missing or empty folder, a glob without image, a damaged MNIST.
+    """
+    text = os.fspath(source)
+    name, _, role = text.partition(":")
+    if text == "demo":
+        channels = 3 if image_shape is None else image_shape[2]
+        return [Item(demo, f"demo image {demo}", getattr(skimage.data, demo)) for demo in _DEMO[channels]]
+    if name == "mnist":
+        return _mnist_items(data_dir, role or "test")
+    if name in _FOLDERS:
+        return _data_set_items(name, data_dir, role or "test")
+    return _file_items(_find_files(text))
+
+
+def _find_files(text: str) -> list[Path]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        found = list(path.iterdir())
+    elif path.exists():
+        return [path]
+    elif glob.has_magic(text):
+        found = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    else:
+        raise InputError(
+            f"source {text!r} is neither a known name ({', '.join(KNOWN_SOURCES)}) "
+            "nor a folder, glob or file that exists"
+        )
+    images = _image_files(found)
+    if not images:
+        raise InputError(
+            f"source {text!r}: none of the {len(found)} files there is an image; "
+            f"give a folder or a glob with {' '.join(IMAGE_SUFFIXES)}"
+        )
+    return images
+
+
+def _image_files(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def _file_items(files: list[Path]) -> list[Item]:
+    """Names are file stems; those that collide keep their suffix, those that still do also their folders."""
+    root = os.path.commonpath([file.absolute().parent for file in files])
+    paths = [file.absolute().relative_to(root) for file in files]
+    names = [path.stem for path in paths]
+    for longer in (lambda path: path.name, lambda path: "__".join(path.parts)):
+        count = Counter(names)
+        names = [longer(path) if count[name] > 1 else name for name, path in zip(names, paths, strict=True)]
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"{times} files in {root} would all be called {name!r}; rename all but one")
+    named = zip(names, files, strict=True)
+    return [Item(name, str(file), functools.partial(read_pixels, file)) for name, file in named]
+
+
+def _first_match(name: str, data_dir: str | os.PathLike | None, patterns: list[str]) -> Path:
+    """The first path under data_dir that matches one of the patterns, tried in turn."""
+    command = f"python -m experiments.fetch_data --dataset={name} --data_dir="
+    if data_dir is None:
+        raise InputError(f"source {name!r} needs a data_dir: run `{command}data`, then pass --data_dir=data")
+    for pattern in patterns:
+        for path in sorted(Path(data_dir).expanduser().glob(pattern)):
+            return path
+    raise InputError(
+        f"source {name!r}: data_dir {os.fspath(data_dir)!r} has no {' or '.join(patterns)}; "
+        f"run `{command}{os.fspath(data_dir)}`, or pass the --data_dir that has it"
+    )
+
+
+def _data_set_items(name: str, data_dir: str | os.PathLike | None, role: str) -> list[Item]:
+    """A folder of images, in the order and with the roles of its manifest.csv (columns file, role)."""
+    folder = _first_match(name, data_dir, [f"{folder}/*" for folder in _FOLDERS[name]]).parent
+    manifest = folder / "manifest.csv"
+    if not manifest.exists():
+        files = _image_files(folder.iterdir())
+        if role != "test" or not files:
+            lack = "no manifest.csv to say which images are of" if files else "no image, none of"
+            raise InputError(f"{folder} has {lack} role {role!r}; run experiments.fetch_data")
+        return _file_items(files)
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not all(row.get("file") for row in rows):
+        raise InputError(f"{manifest}: a row names no file; it needs a column `file`")
+    files = [folder / row["file"] for row in rows if (row.get("role") or "test") == role]
+    if not files:
+        roles = sorted({row.get("role") or "test" for row in rows})
+        raise InputError(f"{manifest}: no image is of role {role!r}; there is {', '.join(roles) or 'none'}")
+    for file in files:
+        if not file.exists():
+            raise InputError(f"{manifest} names {file.name}, which is missing; run experiments.fetch_data")
+    return _file_items(files)
+
+
+def _mnist_items(data_dir: str | os.PathLike | None, part: str) -> list[Item]:
+    if part not in _MNIST_FILES:
+        raise InputError(f"source 'mnist:{part}': the parts of MNIST are {', '.join(_MNIST_FILES)}")
+    file = _MNIST_FILES[part]
+    path = _first_match("mnist", data_dir, [file, f"{file}.gz", f"mnist/{file}", f"mnist/{file}.gz"])
+    digits = read_idx_images(path)
+    return [
+        Item(f"mnist_{part}_{i:05d}", f"{path}, image {i}", functools.partial(digits.__getitem__, i))
+        for i in range(len(digits))
+    ]
+
+
+def read_idx_images(path: Path) -> np.ndarray:
+    """uint8 [b, h, w] of an IDX file of images, plain or gzipped.
+
+    Layout: magic number 0x00000803, then b, h and w as big-endian uint32, then the pixels row by row.
+
+    Raises:
+        InputError: unreadable, not an IDX file of images, truncated.
+    """
+    again = "run `python -m experiments.fetch_data --dataset=mnist` again"
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not readable ({' '.join(str(error).split())}); {again}") from error
+    if content[:4] != b"\0\0\x08\x03":
+        magic = content[:4].hex()
+        raise InputError(f"{path}: no IDX file of images, starts with 0x{magic} not 0x00000803; {again}")
+    if len(content) < 16:
+        raise InputError(f"{path}: truncated within its header; {again}")
+    count, height, width = (int(size) for size in np.frombuffer(content, ">u4", count=3, offset=4))
+    if len(content) - 16 != count * height * width or not count:
+        raise InputError(
+            f"{path}: truncated or damaged, its header says {count} images of {height}x{width}, "
+            f"it holds {len(content) - 16} pixels; {again}"
+        )
+    return np.frombuffer(content, np.uint8, offset=16).reshape(count, height, width)

@@ -1,0 +1,44 @@
+"""Base of the configurations, and what `python -m experiments.reconstruct --images='scans/*.png'` uses.
+
+Fields left at None take the value of the preset, or one that suits the images; every field can be given on the command
+line as --config.<field>=<value>.
+"""
+
+import dataclasses
+
+from ml_collections import config_dict
+
+from csdip_jax.methods import METHODS
+
+
+def get_config() -> config_dict.ConfigDict:
+    config = config_dict.ConfigDict()
+    config.seed = 0
+
+    # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
+    config.data = config_dict.placeholder(str)
+    config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
+    config.num_images = config_dict.placeholder(int)  # None: all
+    config.first_image = 0
+
+    # Measurements: gaussian, radial_fourier, or None: gaussian where its matrix stays below 1 GB, else radial_fourier.
+    config.operator = config_dict.placeholder(str)
+    config.num_measurements = config_dict.placeholder(int)  # gaussian: m; None: a tenth of the pixels
+    config.num_lines = config_dict.placeholder(int)  # radial_fourier: L; None: about a tenth of the coefficients
+    config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
+
+    # Method: a comma-separated list, the preset (paper or reference), and what departs from it.
+    config.methods = "csdip"
+    config.preset = "paper"
+    for name, method in METHODS.items():
+        config[name] = _settings(method)
+    return config
+
+
+def _settings(method: type) -> config_dict.ConfigDict:
+    """One empty field per setting of the method that is a number or a name."""
+    settings = config_dict.ConfigDict()
+    for field in dataclasses.fields(method):
+        if isinstance(field.default, (int, float, str)):
+            settings[field.name] = config_dict.placeholder(type(field.default))
+    return settings

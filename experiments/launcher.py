@@ -1,0 +1,84 @@
+"""How every experiment starts: flags, compilation cache, and one clear line for what a user can mend."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_dict, config_flags
+
+from csdip_jax.types import InputError
+
+INTERRUPTED = 130
+
+
+def define_config(default: str) -> flags.FlagHolder:
+    """The flag --config=<file.py>, any field of which --config.<field>=<value> overrides."""
+    path = Path(__file__).parent / "configs" / f"{default}.py"
+    return config_flags.DEFINE_config_file(
+        "config", str(path), "Configuration file; --config.<field>=<value> overrides a field."
+    )
+
+
+def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
+    """The configuration, or InputError where its file could not be read."""
+    if isinstance(flag.value, config_dict.ConfigDict):
+        return flag.value
+    raise InputError(f"cannot read the configuration file given by --{flag.name}: see experiments/configs/")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs `main` as a program.
+
+    Exit codes: 0 done; 1 a bad flag or bad input, after one line that says what and the remedy; 130 interrupted (Ctrl-C
+    or SIGTERM), what was finished being safe. Anything else is a bug and shows its traceback.
+    """
+
+    def program(_):
+        logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which other devices it looked for
+        _use_compilation_cache()
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            main()
+        except InputError as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            print("\ninterrupted: the same command goes on from the last chunk", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+
+    app.run(program, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
+        # ml_collections lets the error of an unknown or ill-typed field pass as it is.
+        sys.exit(
+            f"error: a --config option cannot be used ({_one_line(error)}); --help and the config file list the fields"
+        )
+    if len(rest) > 1:
+        sys.exit(
+            f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"
+        )
+    return rest
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).strip("\"'")
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _use_compilation_cache() -> None:
+    """Compiled programs are kept between runs, in JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+    if not jax.config.jax_compilation_cache_dir:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(cache / "csdip_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

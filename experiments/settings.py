@@ -1,0 +1,126 @@
+"""From a configuration to the problems it describes: its parts, methods, operators, keys."""
+
+import copy
+import dataclasses
+import math
+import os
+import zlib
+from typing import NamedTuple
+
+import jax
+from ml_collections import config_dict
+
+from csdip_jax import operators
+from csdip_jax.methods import METHODS
+from csdip_jax.types import Array, InputError
+
+DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
+OPERATORS = ("gaussian", "radial_fourier")
+
+
+class Keys(NamedTuple):
+    """Independent random keys of a run, all from its seed."""
+
+    operator: Array
+    noise: Array
+    fit: Array
+
+
+def keys(seed: int) -> Keys:
+    root = jax.random.key(seed)
+    return Keys(*(jax.random.fold_in(root, i) for i in range(3)))
+
+
+def image_id(name: str) -> int:
+    """A stable integer for an image's name, so that its keys do not depend on which other images are there."""
+    return zlib.crc32(name.encode())
+
+
+def parts(config: config_dict.ConfigDict) -> dict[str, config_dict.ConfigDict]:
+    """Name -> settings. A configuration is one part (""), unless its field `parts` names several.
+
+    A part's value holds where the configuration itself leaves the field open (None).
+    """
+    if "parts" not in config:
+        return {"": config}
+    result = {}
+    for name, values in config.parts.items():
+        part = copy.deepcopy(config)
+        with part.unlocked():
+            del part["parts"]
+        for field, value in values.items():
+            if part[field] is None:
+                part[field] = value
+        result[name] = part
+    return result
+
+
+def make_method(name: str, config: config_dict.ConfigDict, image_shape: tuple[int, int, int]):
+    """The method's preset with the configuration's departures from it."""
+    if name not in METHODS:
+        raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
+    changes = {field: value for field, value in config[name].items() if value is not None}
+    return dataclasses.replace(METHODS[name].preset(config.preset, image_shape), **changes)
+
+
+class Measurement(NamedTuple):
+    """How one part's images are measured.
+
+    Attributes:
+        kind: "gaussian" or "radial_fourier".
+        count: m for gaussian, lines for radial_fourier.
+        noise_variance: s as `operators.measure` takes it.
+        shared: one operator for all images (the reference code) instead of one per image (the paper).
+    """
+
+    kind: str
+    count: int
+    noise_variance: float
+    shared: bool
+
+    def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
+        if self.kind == "radial_fourier":
+            return operators.radial_fourier(self.count, image_shape)
+        return operators.gaussian(jax.random.fold_in(key, 0 if self.shared else image), self.count, image_shape)
+
+    @property
+    def description(self) -> str:
+        return f"{self.count} radial lines" if self.kind == "radial_fourier" else "Gaussian"
+
+
+def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> Measurement:
+    """The configuration's measurement; where it leaves the kind open, a dense Gaussian matrix if it is small enough.
+
+    Raises:
+        InputError: unknown operator, counts out of range, or a matrix that does not fit into memory.
+    """
+    pixels = math.prod(image_shape)
+    m = config.num_measurements if config.num_measurements is not None else max(1, pixels // 10)
+    kind = config.operator
+    if kind is None:
+        lines_asked = config.num_lines is not None
+        kind = "radial_fourier" if lines_asked or 4 * m * pixels > DENSE_BYTES else "gaussian"
+        if config.num_measurements is not None:
+            kind = "gaussian"
+    if kind not in OPERATORS:
+        raise InputError(f"unknown operator {kind!r} in --config.operator: choose from {', '.join(OPERATORS)}")
+    if not config.noise_variance >= 0:
+        raise InputError(f"noise_variance = {config.noise_variance}: it cannot be negative")
+    reference = config.preset == "reference"
+    if kind == "radial_fourier":
+        count = config.num_lines if config.num_lines is not None else max(1, round(0.1 * max(image_shape[:2])))
+    else:
+        count = m
+        _require_memory(m, pixels)
+    # The reference code takes s / m for the standard deviation of the noise, the paper for its variance.
+    noise = config.noise_variance**2 / m if reference else config.noise_variance
+    return Measurement(kind, count, float(noise), shared=reference)
+
+
+def _require_memory(m: int, pixels: int) -> None:
+    needed, memory = 4 * m * pixels, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if m <= pixels and needed > 0.8 * memory:
+        raise InputError(
+            f"a dense matrix of {m} x {pixels} needs {needed / 2**30:.1f} GB, this machine has {memory / 2**30:.1f}: "
+            "choose fewer --config.num_measurements or --config.operator=radial_fourier"
+        )
