@@ -1,5 +1,6 @@
 """Regularizers: functions of an image or of the weights that are small where these are likely."""
 
+import jax
 import jax.numpy as jnp
 
 from csdip_jax.types import Array
@@ -12,6 +13,10 @@ def total_variation(image: Array) -> Array:
         image: [h, w, c].
 
     Returns:
-        Scalar. Its gradient takes sign(0) = 0, as PyTorch's does.
+        Scalar. Its gradient takes sign(0) = 0 as PyTorch's does, so that flat regions feel no pull (`jnp.abs` takes 1).
     """
-    return jnp.abs(jnp.diff(image, axis=0)).sum() + jnp.abs(jnp.diff(image, axis=1)).sum()
+    return _abs(jnp.diff(image, axis=0)).sum() + _abs(jnp.diff(image, axis=1)).sum()
+
+
+def _abs(x: Array) -> Array:
+    return x * jax.lax.stop_gradient(jnp.sign(x))

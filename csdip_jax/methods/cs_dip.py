@@ -73,7 +73,7 @@ class CsDip:
             bias correction; optax's own defaults differ).
         tv_weight: >= 0, weight of the anisotropic total variation (a sum, not a mean).
         collapse_residual: > 0; a fit is given up as collapsed when at a tenth of its steps, or at its end, its relative
-            residual ||y - A x||^2 / ||y||^2 is above this and its image is flat (see `failed`).
+            residual ||y - A x||^2 / ||y||^2 is above this and its image flat or saturated (see `failed`).
     """
 
     image_shape: tuple[int, int, int] = _static(None)
@@ -149,15 +149,18 @@ class CsDip:
     def failed(self, problem: Problem, state: State) -> Array:
         """Diverged (a loss that is not finite), or collapsed.
 
-        A collapsed network puts out one constant (its tanh is saturated, its gradient vanishes) and never recovers, so
-        a tenth of the steps shows it: the image is flat, its standard deviation below 0.01 of the pixel range [-1, 1],
-        while the relative residual stays above `collapse_residual`. Healthy fits have left both far behind by then
-        (measured on digits, x-rays and retinas: deviation above 0.1); an image that truly is flat has no residual.
+        A collapsed network puts out constants, its tanh so saturated that no gradient comes through, and never
+        recovers. So a tenth of the steps shows it, or the end at the latest: the image is flat (standard deviation of
+        every channel below 0.02) or black and white alone (every |pixel| above 0.999), and the relative residual is
+        above `collapse_residual`. Healthy fits have left that far behind by then (measured on digits, x-rays and
+        retinas: deviation above 0.2); an image that truly is flat, or truly black and white, has no residual.
         """
         checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
         flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.02
+        saturated = jnp.abs(state.best_image).min() > 0.999
         unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
-        return ~jnp.isfinite(state.loss) & (state.step > 0) | (checked & flat & unexplained)
+        diverged = ~jnp.isfinite(state.loss) & (state.step > 0)
+        return diverged | (checked & (flat | saturated) & unexplained)
 
     def image(self, state: State) -> Array:
         return state.best_image

@@ -1,0 +1,1 @@
+"""Speed beside PyTorch, and memory, on a CPU: `python -m experiments.benchmark --help`."""

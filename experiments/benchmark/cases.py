@@ -1,0 +1,46 @@
+"""What is measured: the paper's networks, and the arrays that both sides draw alike."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+TV_WEIGHT = 0.01
+
+
+class Case(NamedTuple):
+    """One network (docs/method.md).
+
+    Attributes:
+        image_shape: (h, w, c).
+        latent_dim: k, length of z.
+        num_measurements: m of the dense A in section `fit`.
+        turn_steps: timed steps of one turn of the network alone.
+        target: PyTorch / JAX that the network alone should reach at least.
+    """
+
+    image_shape: tuple[int, int, int]
+    latent_dim: int
+    num_measurements: int
+    turn_steps: int
+    target: float
+
+
+CASES = {
+    "xray": Case((256, 256, 1), 128, 2000, 10, 1.3),
+    "retino": Case((128, 128, 3), 32, 2000, 30, 1.2),
+    "mnist": Case((28, 28, 1), 128, 100, 60, 2.0),
+}
+
+
+def images(count: int, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Random pixels in [-1, 1], [count, h, w, c]: speed does not depend on what they show."""
+    return np.random.default_rng(0).uniform(-1, 1, (count, *image_shape)).astype(np.float32)
+
+
+def matrix(num_measurements: int, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """A, [m, n], Gaussian; each process draws it, a copy through a pipe or a file would take longer."""
+    pixels = math.prod(image_shape)
+    drawn = np.random.default_rng(1).standard_normal((num_measurements, pixels), np.float32)
+    drawn /= math.sqrt(num_measurements)
+    return drawn

@@ -1,0 +1,160 @@
+"""The JAX worker: the library's own network, optimizer, method and `reconstruct`."""
+
+import dataclasses
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import csdip_jax as cs
+from csdip_jax.generators import DCGAN, draw_params, to_torch
+from csdip_jax.methods import CsDip
+from experiments.benchmark import cases
+from experiments.benchmark.worker import serve
+
+
+def network_loss(method, data, params):
+    """sum (G(z; w) - target)^2, the network and nothing else."""
+    latent, target = data
+    return jnp.sum(jnp.square(DCGAN(method.layers, method.image_shape).apply(params, latent) - target))
+
+
+def network_step(method, data, carry):
+    params, opt_state, _ = carry
+    loss, gradient = jax.value_and_grad(partial(network_loss, method, data))(params)
+    updates, opt_state = method.optimizer.update(gradient, opt_state)
+    return optax.apply_updates(params, updates), opt_state, loss
+
+
+def fit_loss(method, data, params):
+    """The objective of CS-DIP."""
+    latent, problem = data
+    return method.objective(problem, latent, params)[0]
+
+
+def fit_step(method, data, state):
+    return method.step(data[1], state)[0]
+
+
+@partial(jax.jit, static_argnames="one_step", donate_argnames="carry")
+def advance(one_step, method, data, carry, steps):
+    """`steps` steps as the library takes them: a loop on the device whose length is no part of the program."""
+    return jax.lax.fori_loop(0, steps, lambda _, carry: one_step(method, data, carry), carry)
+
+
+class JaxSide:
+    """Answers the parent's requests; `turn` times what the last `prepare...` set up."""
+
+    def prepare(self, name: str, dense: bool, path: str) -> dict:
+        """Draws the weights, writes them to `path` in PyTorch's layout, and compiles.
+
+        Args:
+            name: of `cases.CASES`.
+            dense: the whole objective with a dense A; otherwise the network alone.
+            path: .npz file for the PyTorch worker.
+
+        Returns:
+            The layers, and at these weights the loss and the largest entry of each kernel's gradient.
+        """
+        self.runs = {}  # frees the last network's arrays
+        case = cases.CASES[name]
+        steps = 10**6  # never within the exit window
+        method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=steps)
+        latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
+        draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
+        params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
+        target = cases.images(1, case.image_shape)[0]
+        stored = {"latent": latent, "target": target}
+        if dense:
+            operator = cs.operators.Dense(
+                jnp.asarray(cases.matrix(case.num_measurements, case.image_shape)), case.image_shape
+            )
+            stored["measurements"] = operator.forward(target)
+            data = (latent, cs.Problem(operator, stored["measurements"]))
+            loss_of, one_step, carry = fit_loss, fit_step, method.start(latent, params)
+        else:
+            data = (latent, jnp.asarray(target))
+            carry = (params, method.optimizer.init(params), jnp.zeros(()))
+            loss_of, one_step = network_loss, network_step
+        for kind, arrays in zip(("weight", "scale", "shift"), to_torch(method.layers, params), strict=True):
+            stored |= {f"{kind}_{i}": array for i, array in enumerate(arrays)}
+        np.savez(Path(path), **stored)
+
+        loss, gradient = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))(
+            method, data, params
+        )
+        kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
+        largest = [int(np.abs(kernel).argmax()) for kernel in kernels]
+
+        def run(steps):
+            nonlocal carry
+            carry = jax.block_until_ready(advance(one_step, method, data, carry, steps))
+
+        self.runs = {"": run}
+        run(1)
+        return {
+            "layers": [dataclasses.asdict(layer) for layer in method.layers],
+            "largest": largest,
+            "loss": float(loss),
+            "gradient": [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)],
+        }
+
+    def prepare_fits(self, name: str, count: int, steps: int) -> bool:
+        """`count` images as one batch, and one by one; returns whether the images agree exactly."""
+        shape = cases.CASES[name].image_shape
+        method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps, restarts=1)
+        operator = cs.operators.radial_fourier(5, shape)
+        measurements = jax.vmap(operator.forward)(jnp.asarray(cases.images(count, shape)))
+        # Redraws would depend on how far so few steps get.
+        fit = partial(cs.reconstruct, method, key=jax.random.key(0), max_redraws=0)
+
+        def batch():
+            return jax.block_until_ready(fit(cs.Problem(operator, measurements)).image)
+
+        def singles():
+            fits = (fit(cs.Problem(operator, y), image_ids=[i]).image for i, y in enumerate(measurements))
+            return jax.block_until_ready(jnp.stack(list(fits)))
+
+        self.runs = {"batch": batch, "singles": singles}
+        return bool(jnp.array_equal(batch(), singles()))
+
+    def turn(self, variant: str, warm_up: list, timed: list) -> float:
+        """Seconds of one run, after an untimed one; the lists hold their arguments."""
+        self.runs[variant](*warm_up)
+        began = time.perf_counter()
+        self.runs[variant](*timed)
+        return time.perf_counter() - began
+
+    def peak_memory(self, num_measurements: int, steps: int) -> dict:
+        """A whole reconstruction of an x-ray from a dense A; bytes of A, of the process at first and at its peak."""
+        baseline = _own_bytes("VmRSS")
+        shape = cases.CASES["xray"].image_shape
+        method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps)
+        keys = jax.random.split(jax.random.key(0), 3)
+        operator = cs.operators.gaussian(keys[0], num_measurements, shape)
+        y = cs.operators.measure(keys[1], operator, cases.images(1, shape)[0], noise_variance=1.0)
+        jax.block_until_ready(cs.reconstruct(method, cs.Problem(operator, y), keys[2]))
+        return {"matrix": operator.matrix.nbytes, "baseline": baseline, "peak": _own_bytes("VmHWM")}
+
+
+def _own_bytes(field: str) -> int:
+    """Resident memory of this process, now (VmRSS) or at its peak (VmHWM).
+
+    Linux's ru_maxrss would not do: it starts from the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * int(lines[field].split()[0])
+    import resource  # Unix without /proc: only the peak is known
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    serve(JaxSide())

@@ -1,0 +1,69 @@
+"""Turns in rounds, and what their times say.
+
+The speed of a shared machine drifts, so sides are compared within a round, where they follow each other closely, and
+the median over the rounds is what counts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+from tqdm import tqdm
+
+from csdip_jax.types import InputError
+
+
+def alternate(turns: Mapping[str, Callable[[], float]], rounds: int, label: str) -> dict[str, list[float]]:
+    """Side -> what its turn returned in each round; all sides take one turn a round, in the order given."""
+    results = {side: [] for side in turns}
+    with tqdm(total=rounds * len(turns), desc=label, unit="turn", leave=False, disable=None) as bar:
+        for _ in range(rounds):
+            for side, turn in turns.items():
+                bar.set_postfix_str(side)
+                results[side].append(turn())
+                bar.update()
+    return results
+
+
+def compare(times: Mapping[str, Sequence[float]], reference: str) -> dict:
+    """The other sides against the reference.
+
+    Args:
+        times: side -> its times, round by round.
+        reference: one of the sides.
+
+    Returns:
+        The medians; `best`, the other side with the lowest one; `ratio` = best / reference, the median of the
+        rounds' ratios, and their range `ratio_min`, `ratio_max`.
+    """
+    medians = {side: median(values) for side, values in times.items()}
+    best = min((side for side in times if side != reference), key=medians.get)
+    ratios = [other / own for other, own in zip(times[best], times[reference], strict=True)]
+    return {
+        "medians": medians,
+        "best": best,
+        "ratio": median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+
+
+def require_agreement(label: str, ours: Mapping, theirs: Mapping[str, Mapping], tolerance: float = 1e-4) -> float:
+    """The largest relative difference of {"loss", "gradient": entries} between us and any of the others.
+
+    Raises:
+        InputError: it is above the tolerance: the two sides do not compute the same thing.
+    """
+    largest = 0.0
+    for side, answer in theirs.items():
+        pairs = [("loss", ours["loss"], answer["loss"])]
+        entries = zip(ours["gradient"], answer["gradient"], strict=True)
+        pairs += [(f"gradient entry of kernel {i}", own, other) for i, (own, other) in enumerate(entries)]
+        for what, own, other in pairs:
+            difference = abs(own - other) / max(abs(own), abs(other), 1e-30)
+            if not difference <= tolerance:  # NaN included
+                raise InputError(
+                    f"{label}: JAX and {side} do not compute the same, so their times cannot be compared: "
+                    f"{what} {own:.7g} against {other:.7g}, allowed is a relative difference of {tolerance:g}"
+                )
+            largest = max(largest, difference)
+    return largest

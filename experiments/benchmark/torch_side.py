@@ -1,0 +1,104 @@
+"""The PyTorch worker: the plain implementation, eager, no more than torch.nn and torch.optim offer."""
+
+import os
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+from experiments.benchmark import cases
+from experiments.benchmark.worker import serve
+
+MEMORY_FORMATS = {"plain": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
+    """The generator; `layers` as dictionaries of `csdip_jax.convolution.ConvTranspose`."""
+    modules, inputs = [], latent_dim
+    for i, layer in enumerate(layers):
+        if layer["upsample"] > 1:
+            modules.append(nn.Upsample(scale_factor=layer["upsample"], mode="nearest"))
+        sizes = (layer["kernel"], layer["stride"], layer["padding"])
+        modules.append(nn.ConvTranspose2d(inputs, layer["features"], *sizes, bias=False))
+        if i < len(layers) - 1:
+            modules += [nn.BatchNorm2d(layer["features"]), nn.ReLU(inplace=True)]
+        inputs = layer["features"]
+    return nn.Sequential(*modules, nn.Tanh())
+
+
+class Fit:
+    """One network on its way, in one memory format."""
+
+    def __init__(self, memory_format, layers, arrays, matrix, tv_weight):
+        latent = torch.tensor(arrays["latent"]).reshape(1, -1, 1, 1)
+        network = make_network(layers, latent.shape[1])
+        self.kernels = [module.weight for module in network if isinstance(module, nn.ConvTranspose2d)]
+        norms = [module for module in network if isinstance(module, nn.BatchNorm2d)]
+        with torch.no_grad():
+            for i, kernel in enumerate(self.kernels):
+                kernel.copy_(torch.tensor(arrays[f"weight_{i}"]))
+            for i, norm in enumerate(norms):
+                norm.weight.copy_(torch.tensor(arrays[f"scale_{i}"]))
+                norm.bias.copy_(torch.tensor(arrays[f"shift_{i}"]))
+        self.network = network.to(memory_format=memory_format)
+        self.latent = latent.contiguous(memory_format=memory_format)
+        target = torch.tensor(arrays["target"]).permute(2, 0, 1)[None]
+        self.target = target.contiguous(memory_format=memory_format)
+        self.matrix, self.tv_weight = matrix, tv_weight
+        self.measurements = torch.tensor(arrays["measurements"]) if matrix is not None else None
+        self.optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.99, eps=1e-8, momentum=0.9)
+
+    def loss(self) -> torch.Tensor:
+        image = self.network(self.latent)
+        if self.matrix is None:
+            return (image - self.target).square().sum()
+        pixels = image[0].permute(1, 2, 0).reshape(-1)  # the columns of A count pixels over (h, w, c)
+        vertical, horizontal = image[:, :, 1:] - image[:, :, :-1], image[..., 1:] - image[..., :-1]
+        total_variation = vertical.abs().sum() + horizontal.abs().sum()
+        return (self.matrix @ pixels - self.measurements).square().sum() + self.tv_weight * total_variation
+
+    def value_and_gradient(self) -> torch.Tensor:
+        self.optimizer.zero_grad()
+        loss = self.loss()
+        loss.backward()
+        return loss
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            self.value_and_gradient()
+            self.optimizer.step()
+
+
+class TorchSide:
+    """Answers the parent's requests; the variants are the memory formats."""
+
+    def prepare(self, name: str, dense: bool, path: str, layers: list[dict], largest: list[int]) -> dict:
+        """Loads the weights that the JAX worker wrote to `path`.
+
+        Returns:
+            Per variant the loss and the entries `largest` of the kernels' gradients.
+        """
+        self.fits = {}
+        case = cases.CASES[name]
+        matrix = torch.from_numpy(cases.matrix(case.num_measurements, case.image_shape)) if dense else None
+        answers = {}
+        for variant, memory_format in MEMORY_FORMATS.items():
+            with np.load(path) as arrays:
+                fit = self.fits[variant] = Fit(memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
+            loss = fit.value_and_gradient().item()
+            gradient = [kernel.grad.reshape(-1)[i].item() for kernel, i in zip(fit.kernels, largest, strict=True)]
+            answers[variant] = {"loss": loss, "gradient": gradient}
+        return answers
+
+    def turn(self, variant: str, warm_up: list, timed: list) -> float:
+        """Seconds of one run, after an untimed one; the lists hold the numbers of steps."""
+        self.fits[variant].run(*warm_up)
+        began = time.perf_counter()
+        self.fits[variant].run(*timed)
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    serve(TorchSide())

@@ -1,0 +1,161 @@
+"""What every method of METHODS promises, through `reconstruct`."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import solve
+from csdip_jax.methods import METHODS
+
+SHAPE = (16, 16, 1)
+SETTINGS = {"csdip": {"steps": 24, "restarts": 2, "exit_window": 5}}
+SWEPT = {"csdip": "tv_weight"}
+
+
+def make(name, **changes):
+    return dataclasses.replace(METHODS[name].preset("paper", SHAPE), **SETTINGS[name] | changes)
+
+
+def disc(radius=5.0):
+    rows, columns = np.indices(SHAPE[:2]) - 7.5
+    return np.where(np.hypot(rows, columns) < radius, 0.7, -0.6).astype(np.float32)[..., None]
+
+
+def problem(i=0):
+    operator = cs.operators.gaussian(jax.random.key(10 + i), 100, SHAPE)
+    return cs.Problem(operator, operator.forward(disc(4.0 + i)))
+
+
+def stack(*problems):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def straight(name):
+    return cs.reconstruct(make(name), problem(), jax.random.key(0))
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_solution(name, straight):
+    method = make(name)
+    assert straight.image.shape == SHAPE and straight.image.dtype == jnp.float32
+    assert np.abs(straight.image).max() <= 1
+    assert straight.trace.shape == (method.steps,)
+    assert 0 < straight.steps <= method.steps
+    assert 0 <= straight.restart < method.restarts
+    assert straight.ok and straight.redraws == 0
+    loss = cs.operators.measurement_loss(*problem(), straight.image)
+    np.testing.assert_allclose(straight.measurement_loss, loss, rtol=1e-4)
+
+
+def test_the_loss_falls(straight):
+    trace = straight.trace[: straight.steps]
+    assert trace[-1] < 0.3 * trace[0]
+
+
+def test_same_image_same_answer_in_any_batch(name, straight):
+    """Bit by bit where fits run one at a time; alone, among others, and at another place."""
+    batch = stack(problem(1), problem(0), problem(2))
+    solution = cs.reconstruct(make(name), batch, jax.random.key(0), image_ids=[7, 0, 3])
+    assert_same(jax.tree.map(lambda x: x[1], solution), straight)
+    assert not np.array_equal(solution.image[0], solution.image[1])
+
+
+@pytest.mark.parametrize("fits_at_once", [2, 3, 6])
+def test_vmap_is_a_loop(name, fits_at_once):
+    """Vectorized over restarts, images and both, and with a block that is not full, to rounding."""
+    method, batch = make(name, steps=6), stack(problem(0), problem(1), problem(2))
+    one_by_one = cs.reconstruct(method, batch, jax.random.key(0))
+    together = cs.reconstruct(method, batch, jax.random.key(0), fits_at_once=fits_at_once)
+    np.testing.assert_array_equal(together.restart, one_by_one.restart)
+    np.testing.assert_allclose(together.trace, one_by_one.trace, rtol=1e-3)
+    np.testing.assert_allclose(together.image, one_by_one.image, atol=1e-3)
+
+
+def test_shared_operator_equals_one_per_image(name):
+    operator, method = problem().operator, make(name, steps=6)
+    ys = jnp.stack([operator.forward(disc(3.0)), operator.forward(disc(6.0))])
+    shared = cs.reconstruct(method, cs.Problem(operator, ys), jax.random.key(0))
+    own = cs.reconstruct(method, cs.Problem(jax.tree.map(lambda x: jnp.stack([x, x]), operator), ys), jax.random.key(0))
+    np.testing.assert_allclose(shared.image, own.image, atol=1e-4)
+
+
+def test_one_compile_for_two_settings(name):
+    """A swept setting is data: other values run the same program, and change the answer."""
+    method, key = make(name, steps=6), jax.random.key(0)
+    first = cs.reconstruct(method, problem(), key)
+    compiled = solve._advance._cache_size()
+    for value in (0.5, 2.0):
+        second = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: value}), problem(), key)
+        assert not np.array_equal(first.image, second.image)
+    assert solve._advance._cache_size() == compiled
+
+
+def test_a_killed_run_resumes_where_it_was(name, straight, tmp_path, monkeypatch):
+    """Stopped after every chunk in turn, the run still ends in the same bits."""
+    checkpoint = tmp_path / "checkpoint.npz"
+    monkeypatch.setattr(solve, "CHUNK_SECONDS", 0.0)  # chunks of one step, after the first
+    monkeypatch.setattr(solve, "FIRST_CHUNK", 7)
+    taken = kill_after_every_second_save(monkeypatch)
+    for _ in range(100):
+        try:
+            solution = cs.reconstruct(make(name), problem(), jax.random.key(0), checkpoint=checkpoint)
+            break
+        except KeyboardInterrupt:
+            assert checkpoint.exists()
+    assert_same(solution, straight)
+    assert taken["kills"] >= 4
+
+
+def kill_after_every_second_save(monkeypatch):
+    """Makes `reconstruct` die after each second saved chunk."""
+    taken, save = {"kills": 0, "saves": 0}, solve._save
+
+    def save_and_die(*arguments):
+        save(*arguments)
+        taken["saves"] += 1
+        if taken["saves"] % 2 == 0:
+            taken["kills"] += 1
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve, "_save", save_and_die)
+    return taken
+
+
+def test_checkpoint_of_another_run_is_refused(name, tmp_path):
+    checkpoint, method = tmp_path / "checkpoint.npz", make(name, steps=6)
+    cs.reconstruct(method, problem(), jax.random.key(0), checkpoint=checkpoint)
+    with pytest.raises(cs.InputError, match="belongs to another run"):
+        cs.reconstruct(method, problem(), jax.random.key(1), checkpoint=checkpoint)
+
+
+def test_complex_measurements(name):
+    operator = cs.operators.radial_fourier(6, SHAPE)
+    solution = cs.reconstruct(make(name), cs.Problem(operator, operator.forward(disc())), jax.random.key(0))
+    assert solution.ok and np.isfinite(solution.image).all()
+    assert solution.trace[solution.steps - 1] < 0.3 * solution.trace[0]
+
+
+def test_double_precision_follows_the_measurements(name, x64):
+    operator, y = problem()
+    solution = cs.reconstruct(make(name, steps=3), cs.Problem(operator, jnp.asarray(y, jnp.float64)), jax.random.key(0))
+    assert solution.image.dtype == jnp.float64
+
+
+def test_presets(name):
+    for preset in ("paper", "reference"):
+        assert METHODS[name].preset(preset, (28, 28, 1)).image_shape == (28, 28, 1)
+    with pytest.raises(cs.InputError, match="unknown preset 'best'"):
+        METHODS[name].preset("best", SHAPE)

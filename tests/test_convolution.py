@@ -1,0 +1,81 @@
+"""Properties of the two product forms; their values are compared with PyTorch's in test_golden.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from csdip_jax.convolution import ConvTranspose
+
+LAYERS = {
+    "k6 s2 p2": ConvTranspose(3, (6, 6), stride=2, padding=2),
+    "k3 s1 p1": ConvTranspose(3, (3, 3), padding=1),
+    "k9 s3 p3": ConvTranspose(2, (9, 9), stride=3, padding=3),
+    "k4 s2 p1": ConvTranspose(3, (4, 4), stride=2, padding=1),
+    "k5 s2 p1, overlaps unevenly": ConvTranspose(3, (5, 5), stride=2, padding=1),
+    "k3x5 s1 p0": ConvTranspose(3, (3, 5)),
+    "up2 k3 p1": ConvTranspose(3, (3, 3), padding=1, upsample=2),
+    "up3 k4 p0": ConvTranspose(3, (4, 4), upsample=3),
+}
+
+
+def draw(layer, dtype=jnp.float32):
+    keys = jax.random.split(jax.random.key(0), 2)
+    return jax.random.normal(keys[0], (5, 4, 2), dtype), jax.random.normal(keys[1], layer.kernel_shape(2), dtype)
+
+
+def by_definition(image, weight, layer):
+    """Loops over pixels and taps: output[s i + k - p] += input[i] weight[k]."""
+    image = np.repeat(np.repeat(np.asarray(image), layer.upsample, 0), layer.upsample, 1)
+    weight, s, p = np.asarray(weight), layer.stride, layer.padding
+    h, w, _ = image.shape
+    kh, kw = layer.kernel
+    full = np.zeros(((h - 1) * s + kh, (w - 1) * s + kw, weight.shape[1]))
+    for i, j in np.ndindex(h, w):
+        full[s * i : s * i + kh, s * j : s * j + kw] += np.einsum("c,cokl->klo", image[i, j], weight)
+    return full[p : full.shape[0] - p, p : full.shape[1] - p]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_definition(name, x64):
+    layer = LAYERS[name]
+    image, kernel = draw(layer, jnp.float64)
+    output = layer(image, kernel)
+    assert output.shape == (*layer.output_size(5, 4), layer.features)
+    np.testing.assert_allclose(output, by_definition(image, layer.to_torch(kernel), layer), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["k6 s2 p2", "k3 s1 p1", "k4 s2 p1"])
+def test_gradients_by_finite_differences(name, x64):
+    check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layouts_are_inverse(name):
+    _, kernel = draw(LAYERS[name])
+    torch_layout = LAYERS[name].to_torch(kernel)
+    assert torch_layout.shape == (2, LAYERS[name].features, *LAYERS[name].kernel)
+    np.testing.assert_array_equal(LAYERS[name].from_torch(torch_layout), kernel)
+
+
+@pytest.mark.parametrize("name", ["k6 s2 p2", "k4 s2 p1", "up2 k3 p1"])
+def test_vmap_is_a_loop_and_lowers_to_no_convolution(name):
+    layer = LAYERS[name]
+    images, kernels = (jnp.stack([x, -2 * x, x**2]) for x in draw(layer))
+    np.testing.assert_allclose(
+        jax.vmap(layer)(images, kernels),
+        jnp.stack([layer(*pair) for pair in zip(images, kernels, strict=True)]),
+        atol=1e-4,
+    )
+
+    def loss(images, kernels):
+        return jnp.sum(jnp.square(jax.vmap(layer)(images, kernels)))
+
+    program = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(images, kernels).as_text()
+    assert "dot_general" in program and "convolution" not in program
+
+
+def test_upsampling_folds_into_stride_one_only():
+    with pytest.raises(ValueError, match="stride 1 only"):
+        ConvTranspose(3, (4, 4), stride=2, upsample=2)

@@ -1,0 +1,35 @@
+"""Against scikit-image."""
+
+import jax
+import numpy as np
+import pytest
+from skimage import metrics as skimage_metrics
+
+import csdip_jax as cs
+
+
+def pair(shape):
+    rng = np.random.default_rng(0)
+    a = rng.uniform(-1, 1, shape).astype(np.float32)
+    return a, np.clip(a + 0.2 * rng.standard_normal(shape), -1, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (40, 31, 3), (7, 9, 2)])
+def test_equal_scikit_image(shape):
+    a, b = pair(shape)
+    np.testing.assert_allclose(cs.metrics.mse(a, b), skimage_metrics.mean_squared_error(a, b), rtol=1e-5)
+    expected = skimage_metrics.peak_signal_noise_ratio(a, b, data_range=2)
+    np.testing.assert_allclose(cs.metrics.psnr(a, b), expected, rtol=1e-5)
+    expected = skimage_metrics.structural_similarity(a.astype(float), b.astype(float), channel_axis=-1, data_range=2)
+    np.testing.assert_allclose(jax.jit(cs.metrics.ssim)(a, b), expected, atol=1e-4)
+
+
+def test_equal_images():
+    a, _ = pair((16, 16, 1))
+    assert cs.metrics.mse(a, a) == 0 and np.isinf(cs.metrics.psnr(a, a))
+    np.testing.assert_allclose(cs.metrics.ssim(a, a), 1, atol=1e-6)
+
+
+def test_an_image_smaller_than_the_window():
+    with pytest.raises(cs.InputError, match=r"\(6, 20, 1\) are smaller than the SSIM window"):
+        cs.metrics.ssim(np.zeros((6, 20, 1)), np.zeros((6, 20, 1)))

@@ -1,0 +1,202 @@
+"""One list of operators, every property; then what is special to each."""
+
+import csv
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import operators
+from csdip_jax.operators import radial_mask
+
+SHAPE = (12, 10, 2)
+
+
+def key(i=0):
+    return jax.random.key(i)
+
+
+def checkerboard():
+    return np.indices(SHAPE[:2]).sum(0) % 3 == 0
+
+
+def finite_differences(image):
+    return jnp.concatenate([jnp.diff(image, axis=0).reshape(-1), image[0].reshape(-1)])
+
+
+LINEAR = {
+    "gaussian": lambda: operators.gaussian(key(1), 30, SHAPE),
+    "dense_complex": lambda: operators.Dense(jax.random.normal(key(2), (20, 240), jnp.complex64), SHAPE),
+    "radial_fourier": lambda: operators.radial_fourier(3, SHAPE),
+    "cartesian_fourier": lambda: operators.cartesian_fourier(checkerboard(), SHAPE),
+    "identity": lambda: operators.Identity(SHAPE),
+    "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
+    "linear": lambda: operators.Linear(finite_differences, SHAPE),
+}
+ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting")
+EVERY = LINEAR | {"nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE)}
+
+
+def image(i=0):
+    return jax.random.uniform(key(100 + i), SHAPE, minval=-1.0)
+
+
+def vdot(a, b):
+    return jnp.vdot(a, b).real
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear(name):
+    operator, x, y = LINEAR[name](), image(0), image(1)
+    np.testing.assert_allclose(
+        operator.forward(2.0 * x - 3.0 * y), 2.0 * operator.forward(x) - 3.0 * operator.forward(y), atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_adjoint(name):
+    operator, x = LINEAR[name](), image()
+    y = jax.random.normal(key(5), operator.measurements_like.shape, operator.measurements_like.dtype)
+    back = operator.adjoint(y)
+    assert back.shape == SHAPE and back.dtype == jnp.float32
+    np.testing.assert_allclose(vdot(operator.forward(x), y), vdot(x, back), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_vmap_is_a_loop(name):
+    operator, batch = EVERY[name](), jnp.stack([image(0), image(1), image(2)])
+    looped = jnp.stack([operator.forward(x) for x in batch])
+    np.testing.assert_allclose(jax.vmap(operator.forward)(batch), looped, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_is_a_pytree_that_jit_takes(name):
+    operator = EVERY[name]()
+    once = jax.jit(lambda operator, x: operator.forward(x))(operator, image())
+    np.testing.assert_allclose(once, operator.forward(image()), rtol=1e-5, atol=1e-5)
+    assert jax.tree.unflatten(jax.tree.structure(operator), jax.tree.leaves(operator)).image_shape == SHAPE
+
+
+@pytest.mark.parametrize("name", ORTHONORMAL_ROWS)
+def test_orthonormal_rows(name):
+    """A A^H = I, so that A^H A is a projection and A^H y the zero-filled image."""
+    operator, x = LINEAR[name](), image()
+    y = operator.forward(x)
+    np.testing.assert_allclose(operator.forward(operator.adjoint(y)), y, atol=1e-5)
+
+
+def test_norm_of_a_gaussian():
+    """Singular values of an m x n matrix of N(0, 1/m) entries lie near sqrt(n/m) +- 1."""
+    m, n = 400, 28 * 28
+    matrix = operators.gaussian(key(), m, (28, 28, 1)).matrix
+    singular = np.linalg.svd(matrix, compute_uv=False)
+    assert abs(singular[0] - (np.sqrt(n / m) + 1)) < 0.1
+    assert abs(singular[-1] - (np.sqrt(n / m) - 1)) < 0.1
+
+
+def test_dense_counts_pixels_row_major():
+    matrix = jnp.eye(6)[:4]
+    x = jnp.arange(6.0).reshape(1, 3, 2)
+    np.testing.assert_array_equal(operators.Dense(matrix, (1, 3, 2)).forward(x), [0, 1, 2, 3])
+
+
+def test_batch_of_operators_is_the_same_type():
+    keys = jax.random.split(key(), 3)
+    batch = jax.vmap(lambda k: operators.gaussian(k, 5, SHAPE))(keys)
+    assert isinstance(batch, operators.Dense)
+    assert batch.batch_size == 3 and operators.gaussian(key(), 5, SHAPE).batch_size is None
+    assert batch.measurements_like.shape == (5,)
+    ys = jax.vmap(lambda a, x: a.forward(x))(batch, jnp.stack([image()] * 3))
+    np.testing.assert_allclose(ys[1], operators.gaussian(keys[1], 5, SHAPE).forward(image()), rtol=1e-4, atol=1e-5)
+
+
+def reference_counts(real_data):
+    with open(real_data.parent / "reference" / "radial_line_counts.csv") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        return [(int(row["lines"]), int(row["coefficients"])) for row in rows]
+
+
+def test_radial_counts_of_the_paper(real_data):
+    for lines, count in reference_counts(real_data):
+        assert radial_mask(lines, (256, 256)).sum() == count
+
+
+@pytest.mark.parametrize(
+    ("lines", "count", "full"), [(3, 381, 763), (5, 634, 1269), (10, 1260, 2521), (20, 2500, 5001)]
+)
+def test_radial_mask(lines, count, full):
+    half = radial_mask(lines, (256, 256))
+    mirrored = np.roll(half[::-1, ::-1], (1, 1), axis=(0, 1))
+    assert half.sum() == count
+    assert not (half & mirrored).any() and not half[128, 128]
+    assert (half | mirrored).sum() + 1 == full
+    assert operators.radial_fourier(lines, (256, 256, 1)).measurements_like.shape == (count + 1,)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (15, 15), (20, 31), (31, 20), (2, 9)])
+def test_radial_lines_fit_any_size(size):
+    half = radial_mask(7, size)
+    assert half.shape == size and half.any() and not half[size[0] // 2, size[1] // 2]
+
+
+def test_fourier_of_all_frequencies_is_numpys_fft():
+    x = image()
+    operator = operators.cartesian_fourier(np.ones(SHAPE[:2]), SHAPE)
+    expected = np.fft.fftshift(np.fft.fft2(x, axes=(0, 1), norm="ortho"), axes=(0, 1))
+    np.testing.assert_allclose(operator.forward(x).reshape(2, 12, 10), expected.transpose(2, 0, 1), atol=1e-5)
+    corner = operators.cartesian_fourier(np.ones(SHAPE[:2]), SHAPE, centred=False)
+    np.testing.assert_allclose(
+        corner.forward(x).reshape(2, 12, 10), np.fft.ifftshift(expected, axes=(0, 1)).transpose(2, 0, 1), atol=1e-5
+    )
+
+
+def test_zero_filled_radial_image_keeps_the_measured_frequencies():
+    x = image()[..., :1]
+    operator = operators.radial_fourier(4, x.shape)
+    full = radial_mask(4, x.shape[:2])
+    full = full | np.roll(np.roll(full[::-1, ::-1], 1, 0), 1, 1)
+    full[6, 5] = True
+    spectrum = np.fft.fft2(x[..., 0]) * np.fft.ifftshift(full)
+    np.testing.assert_allclose(operator.adjoint(operator.forward(x))[..., 0], np.fft.ifft2(spectrum).real, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "radial_fourier"])
+def test_noise_has_the_stated_variance(name):
+    operator = {
+        "gaussian": operators.gaussian(key(), 200, (20, 20, 1)),
+        "radial_fourier": operators.radial_fourier(9, (64, 64, 1)),
+    }[name]
+    x, s = jnp.zeros(operator.image_shape), 50.0
+    noise = np.concatenate([cs.operators.measure(key(i), operator, x, s) for i in range(50)])
+    m = operator.measurements_like.shape[0]
+    assert np.iscomplexobj(noise) == (name == "radial_fourier")
+    np.testing.assert_allclose(np.mean(np.abs(noise) ** 2), s / m, rtol=0.05)
+
+
+def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
+    x = image()
+    np.testing.assert_array_equal(cs.operators.measure(key(), lambda v: v[0, 0], x), x[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: operators.Dense(jnp.ones((3, 5)), (2, 2, 1)), r"\(3, 5\) does not fit images of shape \(2, 2, 1\)"),
+        (lambda: operators.Dense(jnp.ones((5, 4)), (2, 2, 1)), "m = 5 measurements of n = 4 pixels"),
+        (lambda: operators.Dense(jnp.ones((2, 4), int), (2, 2, 1)), "dtype int32"),
+        (lambda: operators.gaussian(key(), 5, (2, 2, 1)), "num_measurements = 5 of n = 4"),
+        (lambda: operators.gaussian(key(), 0, (2, 2, 1)), "num_measurements = 0"),
+        (lambda: operators.radial_fourier(0, (8, 8, 1)), "num_lines = 0"),
+        (lambda: operators.cartesian_fourier(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),
+        (lambda: operators.inpainting(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),
+        (lambda: operators.inpainting(np.ones((8, 7)), (8, 8, 1)), r"\(8, 7\) does not fit"),
+        (lambda: operators.measure(key(), lambda x: x, jnp.ones((2, 2, 1)), -1.0), "noise_variance = -1.0"),
+        (lambda: operators.as_operator(3, (2, 2, 1)), "operator is a int"),
+        (lambda: operators.as_operator(operators.Identity((2, 2, 1)), (2, 3, 1)), r"\(2, 2, 1\), the method makes"),
+    ],
+)
+def test_bad_input(make, message):
+    with pytest.raises(cs.InputError, match=message):
+        make()
