@@ -31,6 +31,14 @@ def _operator(cls):
     return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
+def require_compressed(num_measurements: int, pixels: int) -> None:
+    """Raises InputError unless 1 <= m <= n."""
+    if not 1 <= num_measurements <= pixels:
+        raise InputError(
+            f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs 1 <= m <= n"
+        )
+
+
 class Operator:
     """A differentiable map from images to measurements."""
 
@@ -96,10 +104,7 @@ class Dense(LinearOperator):
                 f"matrix of shape {shape} does not fit images of shape {self.image_shape}: "
                 f"it needs [m, n] with n = {pixels} columns"
             )
-        if not 1 <= shape[-2] <= pixels:
-            raise InputError(
-                f"m = {shape[-2]} measurements of n = {pixels} pixels: compressed sensing needs 1 <= m <= n"
-            )
+        require_compressed(shape[-2], pixels)
         if not jnp.issubdtype(self.matrix.dtype, jnp.inexact):
             raise InputError(f"matrix has dtype {self.matrix.dtype}: it needs real or complex floating point")
 
@@ -229,10 +234,7 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype=jnp.fl
         dtype: of the entries.
     """
     pixels = math.prod(image_shape)
-    if not 1 <= num_measurements <= pixels:
-        raise InputError(
-            f"num_measurements = {num_measurements} of n = {pixels} pixels: compressed sensing needs 1 <= m <= n"
-        )
+    require_compressed(num_measurements, pixels)
     return Dense(_normal_matrix(key, num_measurements, pixels, dtype), tuple(image_shape))
 
 

@@ -18,9 +18,13 @@ INTERRUPTED = 130
 def define_config(default: str) -> flags.FlagHolder:
     """The flag --config=<file.py>, any field of which --config.<field>=<value> overrides."""
     path = Path(__file__).parent / "configs" / f"{default}.py"
-    return config_flags.DEFINE_config_file(
-        "config", str(path), "Configuration file; --config.<field>=<value> overrides a field."
-    )
+    try:
+        return config_flags.DEFINE_config_file(
+            "config", str(path), "Configuration file; --config.<field>=<value> overrides a field."
+        )
+    except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
+        field = _one_line(error)
+        sys.exit(f"error: the configuration has no field {field!r}: --config.<field> takes those of the --config file")
 
 
 def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
@@ -54,12 +58,9 @@ def run(main: Callable[[], None]) -> None:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
-        rest = app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
-        # ml_collections lets the error of an unknown or ill-typed field pass as it is.
-        sys.exit(
-            f"error: a --config option cannot be used ({_one_line(error)}); --help and the config file list the fields"
-        )
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"error: {_one_line(error)}; --help lists the options")
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"
@@ -68,7 +69,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).strip("\"'")
+    text = " ".join(str(error).split())
+    return text.strip("\"'") if isinstance(error, (AttributeError, KeyError)) else text
 
 
 def _interrupt(*_):

@@ -46,35 +46,42 @@ def save_comparison(path: Path, rows: Sequence[Comparison]) -> None:
     """Rows: original, adjoint, each method's reconstruction and its absolute error; the first few rows of many."""
     rows = rows[:ROWS_PER_PICTURE]
     methods = list(rows[0].reconstructions)
-    columns = 2 + 2 * len(methods)
-    figure, axes = plt.subplots(len(rows), columns, figsize=(2.5 * columns, 2.75 * len(rows)), squeeze=False)
+    titles = ["original", "adjoint $A^H y$"]
+    for method in methods:
+        titles += [method, f"|error| of {method}"]
+    heights = [row.original.shape[0] / row.original.shape[1] for row in rows]
+    figure, axes = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(2.5 * len(titles) + 0.6, sum(2.4 * height + 0.5 for height in heights)),
+        gridspec_kw={"height_ratios": heights},
+        squeeze=False,
+        layout="constrained",
+    )
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=9)
     for line, row in zip(axes, rows, strict=True):
-        _show(line[0], row.original)
         line[0].set_ylabel(row.label, fontsize=8)
+        _show(line[0], row.original)
         if row.adjoint is None:
             line[1].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=line[1].transAxes)
         else:
             _show(line[1], _to_own_range(row.adjoint))
-        for i, method in enumerate(methods):
-            _show(line[2 + 2 * i], row.reconstructions[method])
-            line[2 + 2 * i].set_xlabel(row.captions[method], fontsize=8)
+        for method, image_axis, error_axis in zip(methods, line[2::2], line[3::2], strict=True):
+            _show(image_axis, row.reconstructions[method])
+            image_axis.set_xlabel(row.captions[method], fontsize=8)
             error = np.abs(row.reconstructions[method] - row.original).mean(-1)
-            shown = line[3 + 2 * i].imshow(error, cmap="magma", vmin=0, vmax=0.5)
-            figure.colorbar(shown, ax=line[3 + 2 * i], fraction=0.046, pad=0.03).ax.tick_params(labelsize=6)
-    titles = ["original", "adjoint $A^H y$"]
-    for method in methods:
-        titles += [method, f"|error| of {method}"]
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=9)
+            shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
+    figure.colorbar(shown, ax=axes, shrink=0.6 / len(rows) ** 0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
     _save_figure(path, figure)
 
 
 def save_losses(path: Path, traces: Mapping[str, np.ndarray]) -> None:
     """Measurement loss against the step, one curve per fit."""
-    figure, axis = plt.subplots(figsize=(6, 4))
+    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
     many = len(traces) > 8
     for label, trace in traces.items():
         axis.semilogy(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.7, label=None if many else label)
@@ -102,7 +109,6 @@ def _to_own_range(image: np.ndarray) -> np.ndarray:
 
 def _save_figure(path: Path, figure) -> None:
     buffer = io.BytesIO()
-    figure.tight_layout()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     write_atomically(path, lambda file: file.write(buffer.getvalue()))

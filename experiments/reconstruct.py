@@ -13,14 +13,17 @@ reconstructions as .npz and .png, comparison.png and loss.png.
 
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
+from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
+from csdip_jax.methods import Method
 from csdip_jax.results import Workdir, write_array, write_arrays
 from csdip_jax.types import InputError
 from experiments import launcher, own_measurements, pictures, settings
@@ -94,30 +97,42 @@ def _open_workdir(config, default_name: str, **inputs) -> Workdir:
 # --- images: measured here, compared with the original
 
 
+class Part(NamedTuple):
+    """What is to be done: named images, each measured once and reconstructed by every method."""
+
+    name: str
+    config: ConfigDict
+    image_names: Sequence[str]
+    images: np.ndarray
+    measurement: settings.Measurement
+    methods: Mapping[str, Method]
+
+
 def _reconstruct_images(config, image_shape, pixel_range) -> None:
-    if config.data is None and not _IMAGES.value:
+    if _IMAGES.value is None and all(part.data is None for part in settings.parts(config).values()):
         raise InputError("nothing to reconstruct: give --images, --measurements, or a --config that names its data")
+    if image_shape:
+        with config.unlocked():
+            config.image_shape = image_shape
+    parts = [_plan(name, part, pixel_range) for name, part in settings.parts(config).items()]
     default_name = "images" if _IMAGES.value else config.data
-    with config.unlocked():
-        config.image_shape = image_shape or config.image_shape
-    flags_used = {"images": _IMAGES.value, "pixel_range": pixel_range}
-    loaded = {part: (values, *_load(values, pixel_range)) for part, values in settings.parts(config).items()}
-    workdir = _open_workdir(config, default_name, **flags_used)
-    for part, (values, names, images) in loaded.items():
-        _run_part(workdir, part, values, names, images)
+    workdir = _open_workdir(config, default_name, images=_IMAGES.value, pixel_range=pixel_range)
+    for part in parts:
+        _run(workdir, part)
     rows = {(row["part"], row["image"], row["method"]): row for row in workdir.rows}
-    wanted = [
-        rows[part, name, method]
-        for part, (values, names, _) in loaded.items()
-        for name in names
-        for method in _method_names(values)
-    ]
-    _report(wanted)
-    _draw(workdir, wanted, loaded)
+    wanted = {
+        (part.name, image, method): rows[part.name, image, method]
+        for part in parts
+        for image in part.image_names
+        for method in part.methods
+    }
+    _report(wanted.values())
+    _draw(workdir, wanted, parts)
 
 
-def _load(config, pixel_range) -> tuple[list[str], np.ndarray]:
-    return cs.data.load_named(
+def _plan(name: str, config, pixel_range) -> Part:
+    """Reads the images and builds everything that can be refused, before anything is written."""
+    names, images = cs.data.load_named(
         _IMAGES.value or config.data,
         _DATA_DIR.value,
         image_shape=config.image_shape,
@@ -125,42 +140,39 @@ def _load(config, pixel_range) -> tuple[list[str], np.ndarray]:
         first=config.first_image,
         pixel_range=pixel_range,
     )
-
-
-def _method_names(config) -> list[str]:
-    return [name.strip() for name in config.methods.split(",")]
-
-
-def _run_part(workdir: Workdir, part: str, config, names: Sequence[str], images: np.ndarray) -> None:
-    """Every image of one part by every method, those not yet finished."""
     shape = images.shape[1:]
-    measurement = settings.measurement(config, shape)
-    keys = settings.keys(config.seed)
-    methods = {name: settings.make_method(name, config, shape) for name in _method_names(config)}
-    done = {(row["image"], row["method"]) for row in workdir.rows if row["part"] == part}
-    for name, image in zip(names, images, strict=True):
-        todo = {method_name: method for method_name, method in methods.items() if (name, method_name) not in done}
+    methods = {method: settings.make_method(method, config, shape) for method in settings.method_names(config)}
+    return Part(name, config, names, images, settings.measurement(config, shape), methods)
+
+
+def _run(workdir: Workdir, part: Part) -> None:
+    """Every image of one part by every method, those not yet finished."""
+    keys = settings.keys(part.config.seed)
+    done = {(row["image"], row["method"]) for row in workdir.rows if row["part"] == part.name}
+    for name, image in zip(part.image_names, part.images, strict=True):
+        todo = [method for method in part.methods if (name, method) not in done]
         if not todo:
             continue
         id_ = settings.image_id(name)
-        operator = measurement.operator(keys.operator, id_, shape)
-        y = cs.operators.measure(jax.random.fold_in(keys.noise, id_), operator, image, measurement.noise_variance)
-        for method_name, method in todo.items():
-            stem = _stem(part, name, method_name)
-            solution, seconds = _solve(workdir, stem, method, cs.Problem(operator, y), keys.fit, id_)
+        operator = part.measurement.operator(keys.operator, id_, image.shape)
+        noise_key = jax.random.fold_in(keys.noise, id_)
+        y = cs.operators.measure(noise_key, operator, image, part.measurement.noise_variance)
+        for method in todo:
+            stem = _stem(part.name, name, method)
+            solution, seconds = _solve(workdir, stem, part.methods[method], cs.Problem(operator, y), keys.fit, id_)
             arrays = {"image": solution.image, "trace": solution.trace, "measurements": np.asarray(y)}
             if isinstance(operator, cs.operators.LinearOperator):
                 arrays["adjoint"] = np.asarray(operator.adjoint(y))
             _save_solution(workdir, stem, solution, arrays)
             row = {
-                "part": part,
+                "part": part.name,
                 "image": name,
-                "method": method_name,
-                "preset": config.preset,
-                "measurement": measurement.description,
+                "method": method,
+                "preset": part.config.preset,
+                "measurement": part.measurement.description,
                 "num_measurements": int(y.size),
-                "noise_variance": measurement.noise_variance,
-                "seed": config.seed,
+                "noise_variance": part.measurement.noise_variance,
+                "seed": part.config.seed,
                 **_metrics(solution.image, image),
                 **_facts(solution, y, seconds),
             }
@@ -223,7 +235,7 @@ def _facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
     }
 
 
-def _report(rows: Sequence[dict]) -> None:
+def _report(rows: Collection[dict]) -> None:
     """A table of the rows, and the mean of each part and method over its images."""
     width = max(len(_stem(row["part"], row["image"])) for row in rows)
     header = (
@@ -246,33 +258,32 @@ def _report(rows: Sequence[dict]) -> None:
             print(f"mean MSE of {len(values)} images, {_stem(part, method)}: {mean}")
 
 
-def _draw(workdir: Workdir, rows: Sequence[dict], loaded: dict) -> None:
+def _draw(workdir: Workdir, rows: Mapping[tuple[str, str, str], dict], parts: Sequence[Part]) -> None:
+    """comparison.png and loss.png, from the saved reconstructions."""
     saved = {}
-    for row in rows:
-        stem = _stem(row["part"], row["image"], row["method"])
-        with np.load(workdir.path / "reconstructions" / f"{stem}.npz") as arrays:
-            saved[row["part"], row["image"], row["method"]] = (row, dict(arrays))
+    for key in rows:
+        with np.load(workdir.path / "reconstructions" / f"{_stem(*key)}.npz") as arrays:
+            saved[key] = dict(arrays)
     comparisons = []
-    for part, (config, names, images) in loaded.items():
-        methods = _method_names(config)
-        for name, original in zip(names, images, strict=True):
-            found = {method: saved[part, name, method] for method in methods}
-            row, arrays = found[methods[0]]
+    for part in parts:
+        for name, original in zip(part.image_names, part.images, strict=True):
+            found = {method: (part.name, name, method) for method in part.methods}
+            first = next(iter(found.values()))
+            measured = f"{rows[first]['measurement']}, m = {rows[first]['num_measurements']}"
             comparisons.append(
                 pictures.Comparison(
-                    label=f"{_stem(part, name)}\n{row['measurement']}, m = {row['num_measurements']}",
+                    label=f"{_stem(part.name, name)}\n{measured}",
                     original=original,
-                    adjoint=arrays.get("adjoint"),
-                    reconstructions={method: arrays["image"] for method, (_, arrays) in found.items()},
+                    adjoint=saved[first].get("adjoint"),
+                    reconstructions={method: saved[key]["image"] for method, key in found.items()},
                     captions={
-                        method: f"MSE {row['mse']:.4f}, PSNR {row['psnr']:.1f} dB" for method, (row, _) in found.items()
+                        method: f"MSE {rows[key]['mse']:.4f}, PSNR {rows[key]['psnr']:.1f} dB"
+                        for method, key in found.items()
                     },
                 )
             )
     pictures.save_comparison(workdir.path / "comparison.png", comparisons)
-    pictures.save_losses(
-        workdir.path / "loss.png", {_stem(*key): arrays["trace"] for key, (_, arrays) in saved.items()}
-    )
+    pictures.save_losses(workdir.path / "loss.png", {_stem(*key): saved[key]["trace"] for key in rows})
     print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
 
 
@@ -291,36 +302,33 @@ def _reconstruct_measurements(config, image_shape, pixel_range) -> None:
         own = own_measurements.with_mask(measurements, mask, image_shape, pixel_range, _DC.value, _NORM.value)
     for note in own.notes:
         print(f"note: {note}")
-    inputs = {"measurements": _MEASUREMENTS.value, "matrix": _MATRIX.value, "mask": _MASK.value}
     shape = own.problem.operator.image_shape
+    methods = {name: settings.make_method(name, config, shape) for name in settings.method_names(config)}
     workdir = _open_workdir(
-        config, Path(_MEASUREMENTS.value.partition(":")[0]).stem, **inputs, image_shape=shape, pixel_range=pixel_range
+        config,
+        Path(_MEASUREMENTS.value.partition(":")[0]).stem,
+        measurements=_MEASUREMENTS.value,
+        matrix=_MATRIX.value,
+        mask=_MASK.value,
+        image_shape=shape,
+        pixel_range=pixel_range,
     )
     done = {row["method"] for row in workdir.rows}
     key = settings.keys(config.seed).fit
-    for name in _method_names(config):
-        if name in done:
-            continue
-        method = settings.make_method(name, config, shape)
-        solution, seconds = _solve(workdir, name, method, own.problem, key, 0)
-        _save_solution(workdir, name, solution, {"image": own.to_user(solution.image), "trace": solution.trace})
-        write_array(workdir.path / f"{name}.npy", own.to_user(solution.image))
+    for name in [name for name in methods if name not in done]:
+        solution, seconds = _solve(workdir, name, methods[name], own.problem, key, 0)
+        image = own.to_user(solution.image)
+        _save_solution(workdir, name, solution, {"image": image, "trace": solution.trace})
+        write_array(workdir.path / f"{name}.npy", image)
         pictures.save_image(workdir.path / f"{name}.png", solution.image)
-        pictures.save_losses(workdir.path / "loss.png", {name: solution.trace})
-        _finish(
-            workdir,
-            name,
-            {
-                "method": name,
-                "preset": config.preset,
-                "seed": config.seed,
-                **_facts(solution, own.problem.measurements, seconds),
-            },
-        )
+        pictures.save_losses(workdir.path / f"loss-{name}.png", {name: solution.trace})
+        facts = _facts(solution, own.problem.measurements, seconds)
+        _finish(workdir, name, {"method": name, "preset": config.preset, "seed": config.seed, **facts})
     for row in workdir.rows:
         flag = "" if row["ok"] else "  FAILED"
         print(f"{row['method']}: relative residual {row['relative_residual']:.3g} after {row['steps']} steps{flag}")
-        print(f"image: {workdir.path / row['method']}.npy and .png, loss curve: {workdir.path / 'loss.png'}")
+        name = row["method"]
+        print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ def parts(config: config_dict.ConfigDict) -> dict[str, config_dict.ConfigDict]:
     return result
 
 
+def method_names(config: config_dict.ConfigDict) -> list[str]:
+    return [name.strip() for name in config.methods.split(",")]
+
+
 def make_method(name: str, config: config_dict.ConfigDict, image_shape: tuple[int, int, int]):
     """The method's preset with the configuration's departures from it."""
     if name not in METHODS:
@@ -98,10 +102,8 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
     m = config.num_measurements if config.num_measurements is not None else max(1, pixels // 10)
     kind = config.operator
     if kind is None:
-        lines_asked = config.num_lines is not None
-        kind = "radial_fourier" if lines_asked or 4 * m * pixels > DENSE_BYTES else "gaussian"
-        if config.num_measurements is not None:
-            kind = "gaussian"
+        too_large = config.num_measurements is None and 4 * m * pixels > DENSE_BYTES
+        kind = "radial_fourier" if too_large or config.num_lines is not None else "gaussian"
     if kind not in OPERATORS:
         raise InputError(f"unknown operator {kind!r} in --config.operator: choose from {', '.join(OPERATORS)}")
     if not config.noise_variance >= 0:
@@ -109,8 +111,10 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
     reference = config.preset == "reference"
     if kind == "radial_fourier":
         count = config.num_lines if config.num_lines is not None else max(1, round(0.1 * max(image_shape[:2])))
+        operators.radial_mask(count, image_shape[:2])
     else:
         count = m
+        operators.require_compressed(m, pixels)
         _require_memory(m, pixels)
     # The reference code takes s / m for the standard deviation of the noise, the paper for its variance.
     noise = config.noise_variance**2 / m if reference else config.noise_variance
@@ -119,7 +123,7 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
 
 def _require_memory(m: int, pixels: int) -> None:
     needed, memory = 4 * m * pixels, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if m <= pixels and needed > 0.8 * memory:
+    if needed > 0.8 * memory:
         raise InputError(
             f"a dense matrix of {m} x {pixels} needs {needed / 2**30:.1f} GB, this machine has {memory / 2**30:.1f}: "
             "choose fewer --config.num_measurements or --config.operator=radial_fourier"

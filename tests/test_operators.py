@@ -184,10 +184,10 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
     ("make", "message"),
     [
         (lambda: operators.Dense(jnp.ones((3, 5)), (2, 2, 1)), r"\(3, 5\) does not fit images of shape \(2, 2, 1\)"),
-        (lambda: operators.Dense(jnp.ones((5, 4)), (2, 2, 1)), "m = 5 measurements of n = 4 pixels"),
+        (lambda: operators.Dense(jnp.ones((5, 4)), (2, 2, 1)), "m = 5 of n = 4 pixels"),
         (lambda: operators.Dense(jnp.ones((2, 4), int), (2, 2, 1)), "dtype int32"),
-        (lambda: operators.gaussian(key(), 5, (2, 2, 1)), "num_measurements = 5 of n = 4"),
-        (lambda: operators.gaussian(key(), 0, (2, 2, 1)), "num_measurements = 0"),
+        (lambda: operators.gaussian(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
+        (lambda: operators.gaussian(key(), 0, (2, 2, 1)), "m = 0 of n = 4"),
         (lambda: operators.radial_fourier(0, (8, 8, 1)), "num_lines = 0"),
         (lambda: operators.cartesian_fourier(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),
         (lambda: operators.inpainting(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),

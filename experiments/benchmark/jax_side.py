@@ -1,8 +1,8 @@
 """The JAX worker: the library's own network, optimizer, method and `reconstruct`."""
 
 import dataclasses
+import resource
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip
 from experiments.benchmark import cases
-from experiments.benchmark.worker import serve
+from experiments.benchmark.worker import Side, serve
 
 
 def network_loss(method, data, params):
@@ -47,8 +47,8 @@ def advance(one_step, method, data, carry, steps):
     return jax.lax.fori_loop(0, steps, lambda _, carry: one_step(method, data, carry), carry)
 
 
-class JaxSide:
-    """Answers the parent's requests; `turn` times what the last `prepare...` set up."""
+class JaxSide(Side):
+    """Answers the parent's requests; each `prepare...` replaces what the last one set up."""
 
     def prepare(self, name: str, dense: bool, path: str) -> dict:
         """Draws the weights, writes them to `path` in PyTorch's layout, and compiles.
@@ -63,8 +63,7 @@ class JaxSide:
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
-        steps = 10**6  # never within the exit window
-        method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=steps)
+        method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=10**6)
         latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
         draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
         params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
@@ -76,7 +75,8 @@ class JaxSide:
             )
             stored["measurements"] = operator.forward(target)
             data = (latent, cs.Problem(operator, stored["measurements"]))
-            loss_of, one_step, carry = fit_loss, fit_step, method.start(latent, params)
+            loss_of, one_step = fit_loss, fit_step
+            carry = jax.tree.map(jnp.copy, method.start(latent, params))  # to be donated: no array twice
         else:
             data = (latent, jnp.asarray(target))
             carry = (params, method.optimizer.init(params), jnp.zeros(()))
@@ -85,9 +85,9 @@ class JaxSide:
             stored |= {f"{kind}_{i}": array for i, array in enumerate(arrays)}
         np.savez(Path(path), **stored)
 
-        loss, gradient = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))(
-            method, data, params
-        )
+        loss, gradient = jax.jit(
+            lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params)
+        )(method, data, params)
         kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
         largest = [int(np.abs(kernel).argmax()) for kernel in kernels]
 
@@ -114,32 +114,35 @@ class JaxSide:
         fit = partial(cs.reconstruct, method, key=jax.random.key(0), max_redraws=0)
 
         def batch():
-            return jax.block_until_ready(fit(cs.Problem(operator, measurements)).image)
+            return fit(cs.Problem(operator, measurements)).image
 
         def singles():
-            fits = (fit(cs.Problem(operator, y), image_ids=[i]).image for i, y in enumerate(measurements))
-            return jax.block_until_ready(jnp.stack(list(fits)))
+            return jnp.stack([fit(cs.Problem(operator, y), image_ids=[i]).image for i, y in enumerate(measurements)])
 
-        self.runs = {"batch": batch, "singles": singles}
+        def repeated(images, times):
+            for _ in range(times):
+                images().block_until_ready()
+
+        self.runs = {"batch": partial(repeated, batch), "singles": partial(repeated, singles)}
         return bool(jnp.array_equal(batch(), singles()))
 
-    def turn(self, variant: str, warm_up: list, timed: list) -> float:
-        """Seconds of one run, after an untimed one; the lists hold their arguments."""
-        self.runs[variant](*warm_up)
-        began = time.perf_counter()
-        self.runs[variant](*timed)
-        return time.perf_counter() - began
-
-    def peak_memory(self, num_measurements: int, steps: int) -> dict:
-        """A whole reconstruction of an x-ray from a dense A; bytes of A, of the process at first and at its peak."""
+    def peak_memory(self, name: str, num_measurements: int, steps: int) -> dict:
+        """A whole reconstruction from a dense A: bytes of A, and of this process at first and at its peaks so far."""
         baseline = _own_bytes("VmRSS")
-        shape = cases.CASES["xray"].image_shape
+        shape = cases.CASES[name].image_shape
         method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps)
         keys = jax.random.split(jax.random.key(0), 3)
         operator = cs.operators.gaussian(keys[0], num_measurements, shape)
         y = cs.operators.measure(keys[1], operator, cases.images(1, shape)[0], noise_variance=1.0)
+        y.block_until_ready()
+        measured = _own_bytes("VmHWM")
         jax.block_until_ready(cs.reconstruct(method, cs.Problem(operator, y), keys[2]))
-        return {"matrix": operator.matrix.nbytes, "baseline": baseline, "peak": _own_bytes("VmHWM")}
+        return {
+            "matrix": operator.matrix.nbytes,
+            "baseline": baseline,
+            "measured": measured,
+            "peak": _own_bytes("VmHWM"),
+        }
 
 
 def _own_bytes(field: str) -> int:
@@ -151,8 +154,7 @@ def _own_bytes(field: str) -> int:
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return 1024 * int(lines[field].split()[0])
-    import resource  # Unix without /proc: only the peak is known
-
+    # Without /proc (macOS) only the peak is known.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -17,7 +17,7 @@ from experiments.benchmark.rounds import alternate, compare, require_agreement
 from experiments.benchmark.worker import Worker
 
 WAIT_POLICIES = ("active", "passive")
-WITH_TORCH = ("step", "fit")
+FITS = 8
 FITS_TARGET = 1.15
 MEMORY_TARGET = 1_000_000_000
 
@@ -27,19 +27,129 @@ class Counts(NamedTuple):
 
     Attributes:
         rounds: turns of each side.
-        warm_up: untimed steps before the timed ones of a turn.
-        steps_share: of `Case.turn_steps`.
-        fit_seconds: section `fits`: steps of one fit, so many that it takes about as long.
-        memory_m: section `memory`: numbers of measurements.
-        memory_steps: of its reconstruction.
+        warm_up: untimed steps at the start of a turn.
+        share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
+        matrix_rows: numbers of measurements in section `memory`.
+        memory_steps: steps of its reconstructions.
     """
 
     rounds: int = 12
     warm_up: int = 2
-    steps_share: float = 1.0
-    fits_share: float = 0.5
-    memory_m: tuple[int, ...] = (2000, 4000)
+    share: float = 1.0
+    matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
 
 
-QUICK = Counts(rounds=2, warm_up=1, steps_share=0.05, fits_share=0.05, memory_m=(200,), memory_steps=3)
+QUICK = Counts(rounds=2, warm_up=1, share=0.04, matrix_rows=(200,), memory_steps=3)
+
+
+def require_torch(sections: Sequence[str]) -> None:
+    """Refuses the sections that cannot run."""
+    without = [name for name in SECTIONS if name not in WITH_TORCH]
+    if set(sections) & set(WITH_TORCH) and importlib.util.find_spec("torch") is None:
+        raise InputError(
+            "PyTorch, to compare with, is not installed: run `python -m pip install -e '.[bench]'`, "
+            f"or measure JAX alone with --sections={','.join(without)}"
+        )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def step(counts: Counts, names: Sequence[str] = tuple(CASES)) -> dict:
+    """The network alone, gradient and RMSProp update, beside PyTorch."""
+    results = _beside_torch("step", counts, names, dense=False)
+    return {name: result | {"target": CASES[name].target} for name, result in results.items()}
+
+
+def fit(counts: Counts, names: Sequence[str] = tuple(CASES)) -> dict:
+    """A whole CS-DIP step with a dense A and total variation, beside PyTorch."""
+    return _beside_torch("fit", counts._replace(share=counts.share / 2), names, dense=True)
+
+
+def _beside_torch(section: str, counts: Counts, names: Sequence[str], dense: bool) -> dict:
+    """Per network: milliseconds per step of each side in each round, and PyTorch's best against JAX."""
+    results = {}
+    with contextlib.ExitStack() as stack:
+        print(f"{section}: starting JAX and {len(WAIT_POLICIES)} PyTorch processes", flush=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ours = stack.enter_context(_jax_worker())
+        theirs = {policy: stack.enter_context(_torch_worker(policy)) for policy in WAIT_POLICIES}
+        for name in names:
+            print(f"{section}: {name}, compiling and checking that both sides agree", flush=True)
+            setup = {"name": name, "dense": dense, "path": str(folder / "weights.npz")}
+            answer = ours.ask("prepare", **setup)
+            setup |= {"layers": answer["layers"], "largest": answer["largest"]}
+            steps = max(2, round(counts.share * CASES[name].turn_steps))
+            turns, torch_answers = {"jax": partial(_milliseconds, ours, "", counts.warm_up, steps)}, {}
+            for policy, worker in theirs.items():
+                for variant, torch_answer in worker.ask("prepare", **setup).items():
+                    side = f"{policy} {variant}"
+                    torch_answers[side] = torch_answer
+                    turns[side] = partial(_milliseconds, worker, variant, counts.warm_up, steps)
+            difference = require_agreement(f"{section}, {name}", answer, torch_answers)
+            print(
+                f"{section}: {name}, agree to {difference:.0e}; {counts.rounds} rounds of {steps} steps a side",
+                flush=True,
+            )
+            times = alternate(turns, counts.rounds, f"{section} {name}")
+            results[name] = {"milliseconds": times, "difference": difference, **compare(times, "jax")}
+            if dense:
+                results[name]["num_measurements"] = CASES[name].num_measurements
+    return results
+
+
+def _milliseconds(worker: Worker, variant: str, warm_up: int, steps: int) -> float:
+    return 1000 * worker.ask("turn", variant=variant, warm_up=warm_up, steps=steps)
+
+
+def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
+    """Per network: seconds of eight fits as one batch and as eight single ones, through `reconstruct`."""
+    results = {}
+    with _jax_worker() as worker:
+        for name in names:
+            steps = max(2, round(counts.share * CASES[name].turn_steps / 2))
+            print(f"fits: {name}, {FITS} fits of {steps} steps, {counts.rounds} rounds", flush=True)
+            if not worker.ask("prepare_fits", name=name, count=FITS, steps=steps):
+                raise InputError(f"fits, {name}: the images of the batch are not exactly those of the single fits")
+            sides = ("batch", "singles")
+            turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in sides}
+            times = alternate(turns, counts.rounds, f"fits {name}")
+            results[name] = {"seconds": times, **compare(times, "singles"), "steps": steps, "target": FITS_TARGET}
+    return results
+
+
+def memory(counts: Counts, name: str = "xray") -> dict:
+    """Per number of measurements: bytes of A, and of a fresh process that draws it and does a whole fit with it."""
+    results = {}
+    for m in counts.matrix_rows:
+        print(f"memory: {name}, m = {m}, {counts.memory_steps} steps", flush=True)
+        # With the cache of programs the compiler's own memory would not show.
+        with _jax_worker(JAX_ENABLE_COMPILATION_CACHE="false") as worker:
+            results[str(m)] = worker.ask("peak_memory", name=name, num_measurements=m, steps=counts.memory_steps)
+        results[str(m)]["target"] = MEMORY_TARGET
+    return results
+
+
+SECTIONS = {"step": step, "fits": fits, "memory": memory, "fit": fit}
+WITH_TORCH = ("step", "fit")
+
+
+@contextlib.contextmanager
+def _jax_worker(**environment: str) -> Iterator[Worker]:
+    settings = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or "",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
+    with Worker("JAX", ["-m", "experiments.benchmark.jax_side"], settings | environment) as worker:
+        yield worker
+
+
+@contextlib.contextmanager
+def _torch_worker(policy: str) -> Iterator[Worker]:
+    settings = {"OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(cores())}
+    with Worker(f"PyTorch ({policy})", ["-m", "experiments.benchmark.torch_side"], settings) as worker:
+        yield worker

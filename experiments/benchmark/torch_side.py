@@ -1,14 +1,13 @@
 """The PyTorch worker: the plain implementation, eager, no more than torch.nn and torch.optim offer."""
 
 import os
-import time
 
 import numpy as np
 import torch
 from torch import nn
 
 from experiments.benchmark import cases
-from experiments.benchmark.worker import serve
+from experiments.benchmark.worker import Side, serve
 
 MEMORY_FORMATS = {"plain": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -70,8 +69,8 @@ class Fit:
             self.optimizer.step()
 
 
-class TorchSide:
-    """Answers the parent's requests; the variants are the memory formats."""
+class TorchSide(Side):
+    """Answers the parent's requests; a variant is a memory format."""
 
     def prepare(self, name: str, dense: bool, path: str, layers: list[dict], largest: list[int]) -> dict:
         """Loads the weights that the JAX worker wrote to `path`.
@@ -79,24 +78,18 @@ class TorchSide:
         Returns:
             Per variant the loss and the entries `largest` of the kernels' gradients.
         """
-        self.fits = {}
+        self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
         matrix = torch.from_numpy(cases.matrix(case.num_measurements, case.image_shape)) if dense else None
         answers = {}
         for variant, memory_format in MEMORY_FORMATS.items():
             with np.load(path) as arrays:
-                fit = self.fits[variant] = Fit(memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
+                fit = Fit(memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
+            self.runs[variant] = fit.run
             loss = fit.value_and_gradient().item()
             gradient = [kernel.grad.reshape(-1)[i].item() for kernel, i in zip(fit.kernels, largest, strict=True)]
             answers[variant] = {"loss": loss, "gradient": gradient}
         return answers
-
-    def turn(self, variant: str, warm_up: list, timed: list) -> float:
-        """Seconds of one run, after an untimed one; the lists hold the numbers of steps."""
-        self.fits[variant].run(*warm_up)
-        began = time.perf_counter()
-        self.fits[variant].run(*timed)
-        return time.perf_counter() - began
 
 
 if __name__ == "__main__":

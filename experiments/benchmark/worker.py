@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,24 @@ class Worker:
         self.close()
 
 
-def serve(side: Any) -> None:
+class Side:
+    """What a worker can be asked for are its methods; a subclass adds those that fill `runs`.
+
+    Attributes:
+        runs: variant -> what takes so many steps of it.
+    """
+
+    runs: dict[str, Callable[[int], None]]
+
+    def turn(self, variant: str, warm_up: int, steps: int) -> float:
+        """Seconds per step, after untimed ones."""
+        self.runs[variant](warm_up)
+        began = time.perf_counter()
+        self.runs[variant](steps)
+        return (time.perf_counter() - began) / steps
+
+
+def serve(side: Side) -> None:
     """The worker's end: answers {"do": method of `side`, **arguments}, a JSON line each, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     with contextlib.suppress(OSError, AttributeError):  # Linux only

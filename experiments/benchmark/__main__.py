@@ -1,0 +1,102 @@
+"""Times this library beside a plain PyTorch implementation, on the CPU, and measures its memory.
+
+    python -m experiments.benchmark                                   about ten minutes; needs the extra `bench`
+    python -m experiments.benchmark --sections=fits,memory            without PyTorch
+    python -m experiments.benchmark --quick                           a minute, to see that it works; no timing to trust
+
+Sections:
+    step    a gradient step of each of the paper's networks alone, beside PyTorch
+    fits    eight fits in one call of `reconstruct` beside eight calls
+    memory  peak of a whole x-ray fit with a dense A, in a fresh process
+    fit     a whole CS-DIP step with a dense A, beside PyTorch
+
+PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
+each with OMP_WAIT_POLICY active and passive; the best one counts. Both sides start from the same weights, and
+nothing is timed before their losses and gradients agree. They take turns in one run, each in a process of its own,
+stopped (SIGSTOP) while it is not its turn. A ratio is the median over the rounds of each round's ratio; their range
+stands below it. Targets are for information. Use an otherwise idle machine.
+
+The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png.
+"""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from csdip_jax.results import environment, write_json
+from csdip_jax.types import InputError
+from experiments import launcher
+from experiments.benchmark import report, sections
+
+
+def main() -> None:
+    names, quick = flags.FLAGS.sections, flags.FLAGS.quick
+    unknown = [name for name in names if name not in sections.SECTIONS]
+    if unknown or not names:
+        raise InputError(f"--sections={','.join(names)}: choose from {', '.join(sections.SECTIONS)}")
+    sections.require_torch(names)
+    counts = sections.QUICK if quick else sections.Counts()
+    if flags.FLAGS.rounds:
+        counts = counts._replace(rounds=flags.FLAGS.rounds)
+    workdir = Path(flags.FLAGS.workdir or ("runs/benchmark-quick" if quick else "runs/benchmark"))
+    jax.config.update("jax_platforms", "cpu")
+    run = {"counts": counts._asdict(), **describe_machine(), **environment()}
+    try:
+        write_json(workdir / "config.json", run)
+    except OSError as error:
+        raise InputError(f"workdir {workdir} cannot be used: {error}; choose another --workdir") from error
+    print_header(run)
+
+    results = {}
+    for name in dict.fromkeys(names):
+        try:
+            results[name] = sections.SECTIONS[name](counts)
+        except ChildProcessError as error:
+            raise InputError(f"section {name}: {error}") from error
+        write_json(workdir / f"{name}.json", {"results": results[name], **run})
+        print(f"\n{report.table(name, results[name])}\n", flush=True)
+    compared = {name: result for name, result in results.items() if name in sections.WITH_TORCH}
+    if compared:
+        report.save_ratios(workdir / "ratios.png", compared, f"{run['cpu']}, {run['cores']} cores")
+    print(f"written to {workdir}")
+
+
+def describe_machine() -> dict:
+    """CPU model, cores and load, and the version of PyTorch if there is one."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        cpu = platform.processor() or platform.machine()
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        torch = None
+    return {"cpu": cpu, "cores": sections.cores(), "load_average": round(os.getloadavg()[0], 2), "torch": torch}
+
+
+def print_header(run: dict) -> None:
+    versions = {name: run["versions"][name] for name in ("python", "jax", "jaxlib", "flax", "optax", "numpy")}
+    print(f"machine:  {run['cpu']}, {run['cores']} cores; {platform.system()}")
+    print(
+        "versions: " + ", ".join(f"{name} {version}" for name, version in (versions | {"torch": run["torch"]}).items())
+    )
+    print(f"PyTorch:  eager, {run['cores']} threads; torch.compile is not measured")
+    if run["load_average"] > 0.5:
+        print(f"warning:  load average {run['load_average']}: other work is running here, expect noise")
+    print()
+
+
+if __name__ == "__main__":
+    # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
+    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which sections to run; fits and memory need no PyTorch.")
+    flags.DEFINE_integer("rounds", None, "Turns of each side; default 12, with --quick 2.", lower_bound=1)
+    flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
+    flags.DEFINE_string(
+        "workdir", None, "Folder of the results; default runs/benchmark (--quick: runs/benchmark-quick)."
+    )
+    launcher.run(main)

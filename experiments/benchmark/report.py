@@ -1,0 +1,95 @@
+"""The benchmark's tables and its picture."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+from csdip_jax.results import write_atomically  # noqa: E402
+
+TITLES = {
+    "step": "step: value, gradient and RMSProp update of the network alone, ms per step (medians)",
+    "fit": "fit: a whole CS-DIP step, dense A and total variation included, ms per step (medians)",
+    "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
+    "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
+}
+
+
+def table(section: str, results: Mapping) -> str:
+    """The results of one section as text."""
+    rows = {"step": _torch_rows, "fit": _torch_rows, "fits": _fits_rows, "memory": _memory_rows}[section](results)
+    return TITLES[section] + "\n" + _aligned(rows)
+
+
+def _torch_rows(results: Mapping) -> list[Sequence[str]]:
+    sides = list(next(iter(results.values()))["medians"])
+    columns = [("", *sides, "best PyTorch", "best PyTorch / JAX", "its range", "target")]
+    for name, result in results.items():
+        m = f", m = {result['num_measurements']}" if "num_measurements" in result else ""
+        times = [f"{result['medians'][side]:.1f}" for side in sides]
+        columns.append((name + m, *times, result["best"], *_ratio(result), _target(result, ">=")))
+    return list(zip(*columns, strict=True))
+
+
+def _fits_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("network", "steps", "one batch", "one by one", "batch / singles", "its range", "target")]
+    for name, result in results.items():
+        times = [f"{result['medians'][side]:.2f}" for side in ("batch", "singles")]
+        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, "<=")))
+    return rows
+
+
+def _memory_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("m", "A", "after import", "peak of drawing A", "peak of all", "peak of all - A", "target")]
+    for m, result in results.items():
+        sizes = [result[name] for name in ("matrix", "baseline", "measured", "peak")]
+        sizes += [result["peak"] - result["matrix"], result["target"]]
+        *shown, target = (f"{size / 1e6:.0f}" for size in sizes)
+        rows.append((m, *shown, f"<= {target}"))
+    return rows
+
+
+def _ratio(result: Mapping) -> tuple[str, str]:
+    return f"{result['ratio']:.2f}", f"{result['ratio_min']:.2f} - {result['ratio_max']:.2f}"
+
+
+def _target(result: Mapping, relation: str) -> str:
+    return f"{relation} {result['target']}" if "target" in result else "none set"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def save_ratios(path: Path, results: Mapping[str, Mapping], caption: str) -> None:
+    """Bars of PyTorch's time over JAX's; `results`: section -> network -> result of `rounds.compare`."""
+    bars = [(section, name, result) for section, networks in results.items() for name, result in networks.items()]
+    figure, axis = plt.subplots(figsize=(1.5 + 0.9 * len(bars), 3.6))
+    for i, (_, _, result) in enumerate(bars):
+        below, above = result["ratio"] - result["ratio_min"], result["ratio_max"] - result["ratio"]
+        axis.bar(i, result["ratio"], yerr=[[below], [above]], capsize=3, width=0.6, color="tab:blue")
+        if "target" in result:
+            label = None if axis.get_legend_handles_labels()[1] else "target"
+            axis.hlines(result["target"], i - 0.4, i + 0.4, color="tab:red", label=label)
+    axis.axhline(1, color="black", lw=0.8)
+    axis.set_xticks(range(len(bars)), [f"{section}\n{name}" for section, name, _ in bars], fontsize=8)
+    axis.set_ylabel("best PyTorch / JAX")
+    axis.set_title(caption, fontsize=8)
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.tight_layout()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))

@@ -1,0 +1,173 @@
+"""The command as a user runs it, in processes of its own, on small images and few steps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import REPOSITORY
+
+STEPS = "--config.csdip.steps=20"
+
+
+def command(*options):
+    return [sys.executable, "-m", "experiments.reconstruct", *options]
+
+
+def environment(tmp_path):
+    return os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+
+
+def run(tmp_path, *options):
+    return subprocess.run(
+        command(*options), cwd=REPOSITORY, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+
+
+def refused(result):
+    """The one line of a refusal."""
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 1, result.stderr
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    rows, columns = np.indices((24, 20))
+    for i in range(3):
+        disc = np.hypot(rows - 10 - i, columns - 9) < 6
+        Image.fromarray(np.where(disc, 220, 40).astype(np.uint8)).save(folder / f"scan_{i}.png")
+    return folder
+
+
+def rows_of(workdir):
+    return [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
+
+
+def image_of(workdir, name):
+    with np.load(workdir / "reconstructions" / f"{name}.npz") as saved:
+        return saved["image"]
+
+
+def test_own_images_then_more_of_them(scans, tmp_path):
+    workdir = tmp_path / "run"
+    options = [f"--images={scans}/*.png", f"--workdir={workdir}", STEPS, "--config.num_measurements=100"]
+    first = run(tmp_path, *options, "--config.num_images=2")
+    assert first.returncode == 0, first.stderr
+    assert "scan_0" in first.stdout and "mean MSE of 2 images" in first.stdout
+    assert "loss=" in first.stderr
+    for name in ("config.json", "comparison.png", "loss.png", "reconstructions/scan_1-csdip.png"):
+        assert (workdir / name).stat().st_size > 100
+    assert not list(workdir.glob("checkpoint*"))
+    before = rows_of(workdir)
+    assert [row["image"] for row in before] == ["scan_0", "scan_1"]
+    assert all(row["num_measurements"] == 100 and row["ok"] and 0 < row["mse"] < 1 for row in before)
+
+    again = run(tmp_path, *options, "--config.num_images=3")
+    assert again.returncode == 0, again.stderr
+    assert rows_of(workdir)[:2] == before and rows_of(workdir)[2]["image"] == "scan_2"
+    assert "scan_0-csdip" not in again.stderr  # no progress bar: it was skipped
+
+    other = run(tmp_path, *options, "--config.seed=5")
+    assert "other settings (config.seed)" in refused(other)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_goes_on_and_ends_the_same(kill, scans, tmp_path):
+    options = [f"--images={scans}/scan_0.png", "--config.csdip.steps=1500", "--config.num_measurements=100"]
+    process = subprocess.Popen(
+        command(*options, f"--workdir={tmp_path / 'killed'}"),
+        cwd=REPOSITORY,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "killed").glob("checkpoint*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(kill)
+    errors = process.communicate(timeout=60)[1]
+    if kill != signal.SIGKILL:
+        assert process.returncode == 130 and "interrupted: the same command goes on" in errors
+    assert not (tmp_path / "killed" / "results.jsonl").exists()
+    assert len(list((tmp_path / "killed").glob("checkpoint*"))) == 1
+
+    for name in ("killed", "straight"):
+        finished = run(tmp_path, *options, f"--workdir={tmp_path / name}")
+        assert finished.returncode == 0, finished.stderr
+    killed, straight = (image_of(tmp_path / name, "scan_0-csdip") for name in ("killed", "straight"))
+    np.testing.assert_array_equal(killed, straight)
+    (killed,), (straight,) = rows_of(tmp_path / "killed"), rows_of(tmp_path / "straight")
+    assert killed.pop("seconds") is None and straight.pop("seconds") > 0
+    assert killed == straight
+
+
+def test_own_measurements_have_no_metrics(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "A.npy", rng.standard_normal((60, 16 * 12)))
+    np.save(tmp_path / "y.npy", rng.standard_normal(60))
+    result = run(
+        tmp_path,
+        f"--measurements={tmp_path}/y.npy",
+        f"--matrix={tmp_path}/A.npy",
+        "--image_shape=16,12,1",
+        f"--workdir={tmp_path}/run",
+        STEPS,
+    )
+    assert result.returncode == 0, result.stderr
+    assert np.load(tmp_path / "run" / "csdip.npy").shape == (16, 12, 1)
+    assert {"csdip.png", "loss-csdip.png", "config.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    (row,) = rows_of(tmp_path / "run")
+    assert not {"mse", "psnr", "ssim"} & row.keys() and row["steps"] == 20
+    assert "MSE" not in result.stdout and "relative residual" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config.nope=1"], "no field 'nope'"),
+        (["--config.num_measurements=many"], "invalid literal"),
+        (["--config=nowhere.py"], "cannot read the configuration file"),
+        (["--nope=1"], "Unknown command line flag 'nope'"),
+        (["--images={tmp}/empty"], "empty"),
+        (["--images={tmp}/text.png"], "text.png: not readable as an image"),
+        (["--images={tmp}/scans", "--config.num_measurements=481"], "m = 481 of n = 480"),
+        (["--images={tmp}/scans", "--workdir={tmp}/text.png/run"], "cannot be used"),
+        (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", "--image_shape=4,4,1"], "1 of 8 entries are NaN"),
+        ([], "nothing to reconstruct"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("this is no picture")
+    np.save(tmp_path / "A.npy", np.ones((8, 16)))
+    np.save(tmp_path / "y.npy", np.array([np.nan, *np.ones(7)]))
+    options = [option.format(tmp=tmp_path) for option in options]
+    if not any(option.startswith("--workdir") for option in options):
+        options.append(f"--workdir={tmp_path / 'run'}")
+    assert message in refused(run(tmp_path, *options))
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_the_options(tmp_path):
+    shown = run(tmp_path, "--help").stdout
+    for word in (
+        "--images",
+        "--measurements",
+        "--matrix",
+        "--mask",
+        "--workdir",
+        "--data_dir",
+        "python -m experiments",
+    ):
+        assert word in shown

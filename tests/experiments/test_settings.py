@@ -1,0 +1,89 @@
+"""Configurations: every one builds, overrides fill in, bad values are refused."""
+
+import importlib
+import math
+
+import jax
+import pytest
+
+import csdip_jax as cs
+from experiments import settings
+from experiments.configs import default
+
+SHAPES = {"default": (40, 30, 3), "demo": None, "mnist": (28, 28, 1), "xray": (256, 256, 1), "retino": (128, 128, 3)}
+
+
+def config(**changes):
+    result = default.get_config()
+    result.update(changes)
+    return result
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_configuration_describes_a_run(name):
+    loaded = importlib.import_module(f"experiments.configs.{name}").get_config()
+    for part in settings.parts(loaded).values():
+        shape = part.image_shape or SHAPES[name]
+        assert settings.measurement(part, shape).count >= 1
+        for method in settings.method_names(part):
+            assert settings.make_method(method, part, shape).image_shape == shape
+
+
+def test_a_field_of_the_command_line_wins_over_a_part():
+    loaded = importlib.import_module("experiments.configs.demo").get_config()
+    loaded.num_measurements = 77
+    parts = settings.parts(loaded)
+    assert parts["retina"].num_measurements == 77
+    assert parts["retina"].operator == "gaussian" and parts["photograph"].num_lines > 0
+    assert loaded.operator is None
+
+
+def test_departures_from_the_preset():
+    changed = config()
+    changed.csdip.steps = 7
+    changed.csdip.tv_weight = 0.5
+    method = settings.make_method("csdip", changed, (28, 28, 1))
+    assert (method.steps, method.tv_weight, method.restarts) == (7, 0.5, 5)
+
+
+def test_reference_shares_the_matrix_and_takes_the_noise_for_a_deviation():
+    paper = settings.measurement(config(num_measurements=50, noise_variance=10.0), (28, 28, 1))
+    reference = settings.measurement(config(num_measurements=50, noise_variance=10.0, preset="reference"), (28, 28, 1))
+    assert (paper.shared, reference.shared) == (False, True)
+    deviation = math.sqrt(reference.noise_variance / 50)  # of one measurement, as `measure` draws it
+    assert paper.noise_variance == 10 and deviation == pytest.approx(10 / 50)
+    key = jax.random.key(0)
+    matrices = [[m.operator(key, image, (28, 28, 1)).matrix for image in (1, 2)] for m in (paper, reference)]
+    assert not (matrices[0][0] == matrices[0][1]).all()
+    assert (matrices[1][0] == matrices[1][1]).all()
+
+
+def test_the_default_measurement_stays_small():
+    assert settings.measurement(config(), (64, 64, 1)).kind == "gaussian"
+    assert settings.measurement(config(), (512, 512, 3)).kind == "radial_fourier"
+    assert settings.measurement(config(num_lines=9), (64, 64, 1)).count == 9
+
+
+def test_image_ids_are_stable():
+    assert settings.image_id("mnist_test_00000") == 952807647 != settings.image_id("mnist_test_00001")
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "message"),
+    [
+        ({"num_measurements": 785}, (28, 28, 1), "m = 785 of n = 784"),
+        ({"num_measurements": 0}, (28, 28, 1), "m = 0 of n = 784"),
+        ({"operator": "wavelet"}, (28, 28, 1), "unknown operator 'wavelet'"),
+        ({"noise_variance": -1.0}, (28, 28, 1), "noise_variance = -1.0"),
+        ({"num_lines": 0}, (28, 28, 1), "num_lines = 0"),
+        ({"num_measurements": 10**7}, (4096, 4096, 3), "needs .* GB, this machine has"),
+    ],
+)
+def test_bad_measurements(changes, shape, message):
+    with pytest.raises(cs.InputError, match=message):
+        settings.measurement(config(**changes), shape)
+
+
+def test_unknown_method():
+    with pytest.raises(cs.InputError, match="unknown method 'lass' .* choose from csdip"):
+        settings.make_method("lass", config(), (28, 28, 1))

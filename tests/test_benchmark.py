@@ -1,0 +1,217 @@
+"""experiments.benchmark: what its numbers say, and that no process of it is left behind. No timings."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from csdip_jax.types import InputError
+from experiments.benchmark import cases, report, rounds, sections
+from experiments.benchmark.jax_side import JaxSide
+from experiments.benchmark.worker import Worker
+
+REPOSITORY = Path(__file__).parents[1]
+ECHO = """
+import os
+from experiments.benchmark.worker import Side, serve
+class Echo(Side):
+    runs = {"": lambda steps: None}
+    def echo(self, **arguments):
+        print("a library's message")
+        os.system("echo another")
+        return arguments
+    def fail(self):
+        os._exit(3)
+serve(Echo())
+"""
+TINY = sections.Counts(rounds=1, warm_up=1, share=0.01, matrix_rows=(20,), memory_steps=2)
+
+linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+
+
+def state_of(pid):
+    """Linux's letter for what a process does (T: stopped), None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def becomes(pid, *states):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if state_of(pid) in states:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_sides_take_turns_and_keep_their_order():
+    calls = []
+
+    def turn(side):
+        calls.append(side)
+        return len(calls)
+
+    times = rounds.alternate({side: lambda side=side: turn(side) for side in "abc"}, 2, "test")
+    assert "".join(calls) == "abcabc"
+    assert times == {"a": [1, 4], "b": [2, 5], "c": [3, 6]}
+
+
+def test_ratio_is_the_median_of_the_rounds_ratios_with_the_best_rival():
+    times = {
+        "jax": [10.0, 20.0, 10.0, 10.0, 11.0],  # a slow machine in round 2, a hiccup of a rival in round 5
+        "plain": [15.0, 30.0, 16.0, 15.0, 99.0],
+        "channels_last": [14.0, 60.0, 90.0, 90.0, 90.0],
+    }
+    result = rounds.compare(times, "jax")
+    assert result["medians"] == {"jax": 10.0, "plain": 16.0, "channels_last": 90.0}
+    assert result["best"] == "plain"
+    assert (result["ratio"], result["ratio_min"], result["ratio_max"]) == (1.5, 1.5, 9.0)
+
+
+def test_sides_that_compute_the_same_agree():
+    ours = {"loss": 100.0, "gradient": [1.0, -2.0]}
+    theirs = {"plain": {"loss": 100.001, "gradient": [1.0, -2.0]}, "other": {"loss": 100.0, "gradient": [1.0, -2.0]}}
+    assert rounds.require_agreement("step, mnist", ours, theirs) == pytest.approx(1e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"loss": 100.02, "gradient": [1.0, -2.0]}, "loss 100 against 100.02"),
+        ({"loss": 100.0, "gradient": [1.0, 2.0]}, "gradient entry of kernel 1 -2 against 2"),
+        ({"loss": float("nan"), "gradient": [1.0, -2.0]}, "loss 100 against nan"),
+    ],
+)
+def test_sides_that_differ_are_refused(wrong, message):
+    ours = {"loss": 100.0, "gradient": [1.0, -2.0]}
+    with pytest.raises(InputError, match=f"step, mnist: JAX and plain do not compute the same.*{message}") as caught:
+        rounds.require_agreement("step, mnist", ours, {"same": ours, "plain": wrong})
+    assert "\n" not in str(caught.value)
+
+
+@linux_only
+def test_a_worker_is_stopped_but_when_asked_and_gone_afterwards():
+    with Worker("echo", ["-c", ECHO], {"CSDIP_TEST": "1"}) as worker:
+        for number in range(2):
+            assert becomes(worker.process.pid, "T")
+            assert worker.ask("echo", number=number) == {"number": number}
+        assert worker.ask("turn", variant="", warm_up=0, steps=1) >= 0
+    assert state_of(worker.process.pid) is None
+
+
+def test_a_worker_that_dies_is_one_clear_line():
+    with Worker("echo", ["-c", ECHO], {}) as worker:
+        with pytest.raises(ChildProcessError, match="^the echo process ended with code 3: see its message above$"):
+            worker.ask("fail")
+    with pytest.raises(ChildProcessError, match="the other process ended with code 4"):
+        Worker("other", ["-c", "raise SystemExit(4)"], {})
+
+
+@linux_only
+def test_a_killed_parent_leaves_no_stopped_worker():
+    code = f"from experiments.benchmark.worker import Worker\nworker = Worker('echo', ['-c', {ECHO!r}], {{}})\n"
+    code += "print(worker.process.pid, flush=True)\ninput()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, **pipes) as parent:
+        pid = int(parent.stdout.readline())
+        assert becomes(pid, "T")
+        parent.kill()
+    assert becomes(pid, None, "Z")  # Z: dead, where nobody adopts orphans
+
+
+def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
+    code = (
+        "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('experiments.benchmark', run_name='__main__')"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", code, "--quick", f"--workdir={tmp_path / 'runs'}"]
+    finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert finished.stderr.count("\n") == 1
+    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=fits,memory" in finished.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sections_of_jax_alone_need_no_torch(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    sections.require_torch(["fits", "memory"])
+    with pytest.raises(InputError, match="not installed"):
+        sections.require_torch(["fits", "fit"])
+
+
+class Here:
+    """A worker in this process."""
+
+    def __init__(self, side):
+        self.side = side
+
+    def ask(self, do, **arguments):
+        return json.loads(json.dumps(getattr(self.side, do)(**json.loads(json.dumps(arguments)))))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A network that compiles fast, worked on in this process."""
+    monkeypatch.setattr(sections, "FITS", 2)
+    monkeypatch.setitem(cases.CASES, "tiny", cases.Case((8, 8, 3), 4, 10, 100, 1.0))
+    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    return "tiny"
+
+
+def test_fits(tiny):
+    results = json.loads(json.dumps(sections.fits(TINY, [tiny])))
+    assert results[tiny]["best"] == "batch" and results[tiny]["ratio"] > 0
+    assert tiny in report.table("fits", results)
+
+
+def test_fits_that_differ_are_refused(tiny, monkeypatch):
+    monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: False)
+    with pytest.raises(InputError, match="fits, tiny: the images of the batch are not exactly those"):
+        sections.fits(TINY, [tiny])
+
+
+@linux_only
+def test_memory(tiny):
+    results = sections.memory(TINY, tiny)
+    sizes = results["20"]
+    assert sizes["matrix"] == 4 * 20 * 8 * 8 * 3
+    assert 0 < sizes["baseline"] <= sizes["measured"] <= sizes["peak"]
+    assert "after import" in report.table("memory", results)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch: pip install -e '.[bench]'")
+@pytest.mark.parametrize("section", sections.WITH_TORCH)
+def test_both_sides_compute_the_same(section, tiny, monkeypatch):
+    with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
+        from experiments.benchmark.torch_side import TorchSide
+    monkeypatch.setattr(sections, "_torch_worker", lambda policy: contextlib.nullcontext(Here(TorchSide())))
+    results = sections.SECTIONS[section](TINY, [tiny])
+    assert results[tiny]["difference"] < 1e-4
+    assert {side: len(times) for side, times in results[tiny]["milliseconds"].items()} == {
+        "jax": 1,
+        "active plain": 1,
+        "active channels_last": 1,
+        "passive plain": 1,
+        "passive channels_last": 1,
+    }
+    assert tiny in report.table(section, results)
+
+
+def test_tables_and_picture(tmp_path):
+    sides = ("jax", "active plain", "passive plain")
+    result = rounds.compare({side: [10.0 + i] * 3 for i, side in enumerate(sides)}, "jax")
+    results = {"xray": result | {"target": 1.3}, "mnist": result | {"target": 2.0}}
+    lines = report.table("step", results).splitlines()
+    assert len({len(line) for line in lines[1:]}) == 1  # aligned
+    assert [line.split() for line in lines if line.startswith("best PyTorch / JAX")][0][-2:] == ["1.10", "1.10"]
+    report.save_ratios(tmp_path / "ratios.png", {"step": results, "fit": {"xray": result}}, "a machine")
+    assert (tmp_path / "ratios.png").stat().st_size > 1000

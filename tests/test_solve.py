@@ -1,0 +1,116 @@
+"""What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import solve
+from csdip_jax.methods import CsDip
+
+SHAPE = (8, 8, 1)
+METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
+KEY = jax.random.key(0)
+
+
+def problem(m=20):
+    operator = cs.operators.gaussian(jax.random.key(1), m, SHAPE)
+    return cs.Problem(operator, operator.forward(jnp.linspace(-1, 1, 64).reshape(SHAPE)))
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        cs.operators.Linear(lambda x: x[::2].reshape(-1), SHAPE),
+        cs.operators.Nonlinear(lambda x: jnp.abs(x.reshape(-1)[:30]), SHAPE),
+        lambda x: jnp.abs(jnp.fft.fft2(x[..., 0]))[:3],  # a plain callable, measurements of two axes
+    ],
+)
+def test_any_differentiable_function_is_an_operator(operator):
+    y = cs.operators.measure(KEY, operator, jnp.linspace(-1, 1, 64).reshape(SHAPE))
+    solution = cs.reconstruct(METHOD, cs.Problem(operator, y), KEY)
+    assert solution.image.shape == SHAPE and solution.ok
+    batch = cs.reconstruct(METHOD, cs.Problem(operator, jnp.stack([y, y])), KEY, image_ids=[0, 0])
+    np.testing.assert_array_equal(batch.image[1], solution.image)
+
+
+def test_numpy_and_integer_measurements_are_taken():
+    operator, y = problem()
+    as_numpy = cs.reconstruct(METHOD, cs.Problem(operator, np.asarray(y)), KEY)
+    np.testing.assert_array_equal(as_numpy.image, cs.reconstruct(METHOD, cs.Problem(operator, y), KEY).image)
+    assert cs.reconstruct(METHOD, cs.Problem(operator, np.arange(20)), KEY).ok
+
+
+def refuse(*arguments, **options):
+    return lambda: cs.reconstruct(METHOD, *arguments, KEY, **options)
+
+
+def bad_inputs():
+    operator, y = problem()
+    stacked = jax.tree.map(lambda x: jnp.stack([x, x]), operator)
+    bad_matrix = cs.operators.Dense(operator.matrix.at[0, 0].set(jnp.inf), SHAPE)
+    return {
+        r"measurements of shape \(19,\) do not fit the operator: it makes \(20,\)": refuse(
+            cs.Problem(operator, y[:-1])
+        ),
+        "measurements: 1 of 20 entries are NaN or infinite": refuse(cs.Problem(operator, y.at[3].set(jnp.nan))),
+        "operator: 1 of 1280 entries are NaN or infinite": refuse(cs.Problem(bad_matrix, y)),
+        "measurements are complex64, but the operator's are float32": refuse(cs.Problem(operator, y + 0j)),
+        "2 operators for measurements": refuse(cs.Problem(stacked, jnp.stack([y] * 3))),
+        r"2 operators for measurements of shape \(20,\)": refuse(cs.Problem(stacked, y)),
+        "2 image_ids for 1 images": refuse(cs.Problem(operator, y), image_ids=[1, 2]),
+        "fits_at_once = -1": refuse(cs.Problem(operator, y), fits_at_once=-1),
+        r"images of shape \(4, 16, 1\), the method makes \(8, 8, 1\)": refuse(
+            cs.Problem(cs.operators.Dense(operator.matrix, (4, 16, 1)), y)
+        ),
+    }
+
+
+@pytest.mark.parametrize("message", bad_inputs())
+def test_bad_input(message):
+    with pytest.raises(cs.InputError, match=message):
+        bad_inputs()[message]()
+
+
+def test_blocks_cover_every_fit_and_are_of_one_size():
+    for images, restarts, at_once in [(1, 1, 1), (3, 5, 1), (3, 5, 2), (3, 5, 5), (7, 2, 6), (2, 2, 100)]:
+        blocks = solve._blocks(images, restarts, at_once)
+        fits = {(int(i), int(r)) for rows, columns in blocks for i in rows for r in columns}
+        assert fits == {(i, r) for i in range(images) for r in range(restarts)}
+        assert len({(len(rows), len(columns)) for rows, columns in blocks}) == 1
+        assert all(len(rows) * len(columns) <= max(1, at_once) for rows, columns in blocks)
+
+
+def test_fits_in_memory():
+    assert solve._fits_in(free_bytes=1000, bytes_per_fit=100) == 8
+    assert solve._fits_in(free_bytes=10, bytes_per_fit=100) == 1
+
+
+def outcomes(scores, ok):
+    scores, ok = np.array(scores, float), np.array(ok)
+    filler = np.arange(scores.size).reshape(scores.shape)
+    return solve.Outcome(filler, filler, filler, np.ones_like(filler), ok, filler, scores)
+
+
+@pytest.mark.parametrize(
+    ("scores", "ok", "expected"),
+    [
+        ([3.0, 1.0, 2.0], [True, True, True], 1),
+        ([3.0, 1.0, 2.0], [True, False, True], 2),
+        ([np.nan, 5.0, np.inf], [True, True, True], 1),
+        ([2.0, 1.0, np.nan], [False, False, False], 1),
+    ],
+)
+def test_the_choice_of_the_restart(scores, ok, expected):
+    solution = solve._choose(outcomes([scores], [ok]))
+    assert solution.restart[0] == expected == solution.image[0]
+    assert solution.redraws[0] == 3
+
+
+def test_a_progress_bar_shows_the_loss(capsys):
+    cs.reconstruct(METHOD, problem(), KEY, progress="disc")
+    shown = capsys.readouterr().err
+    assert "disc" in shown and "loss=" in shown and "2/2" in shown
