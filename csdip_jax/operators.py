@@ -11,6 +11,7 @@ the plain callable itself.
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -238,12 +239,10 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype=jnp.fl
     return Dense(_normal_matrix(key, num_measurements, pixels, dtype), tuple(image_shape))
 
 
+# Jitted: op by op, the standard normals and their scaled copy would both be in memory, twice the size of A.
+@partial(jax.jit, static_argnames=("num_measurements", "pixels", "dtype"))
 def _normal_matrix(key, num_measurements, pixels, dtype):
-    # Jitted: op by op, the bits, their uniform and their normal form would be three copies of A at once.
-    def draw(key):
-        return jax.random.normal(key, (num_measurements, pixels), dtype) / math.sqrt(num_measurements)
-
-    return jax.jit(draw)(key)
+    return jax.random.normal(key, (num_measurements, pixels), dtype) / math.sqrt(num_measurements)
 
 
 def radial_mask(num_lines: int, size: tuple[int, int]) -> np.ndarray:

@@ -101,7 +101,7 @@ def reconstruct(
     ids = list(range(images)) if image_ids is None else list(image_ids)
     if len(ids) != images:
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
-    keys = _fit_keys(key, ids, method.restarts)
+    keys = _fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
     operator_batched = problem.operator.batch_size is not None
     fits_at_once = fits_at_once or _default_fits_at_once(method, problem, keys, operator_batched)
     blocks = _blocks(images, method.restarts, fits_at_once)
@@ -114,7 +114,6 @@ def reconstruct(
                 continue
             arguments = (method, _take_images(problem, rows, operator_batched), keys[rows][:, columns])
             layout = Layout(single=rows.size * columns.size == 1, operator_batched=operator_batched)
-            fits = _begin(*arguments, leaves, layout)
             chunks = _advance_in_chunks(*arguments, _begin(*arguments, leaves, layout), max_redraws, layout)
             for fits in chunks:
                 _save(checkpoint, fingerprint, outcomes, number, fits)
@@ -264,17 +263,24 @@ def _checked(problem: Problem, method: Method) -> tuple[Problem, bool]:
 
 def _require_finite(array: Array, name: str) -> None:
     if jnp.issubdtype(array.dtype, jnp.inexact):
-        bad = int(array.size - jnp.isfinite(array).sum())
+        bad = int(_count_non_finite(array))
         if bad:
             raise InputError(f"{name}: {bad} of {array.size} entries are NaN or infinite; remove or replace them")
 
 
-def _fit_keys(key: Array, ids: Sequence[int], restarts: int) -> Array:
+@jax.jit  # fused: a matrix is looked through without a second array of its size
+def _count_non_finite(array):
+    return jnp.sum(~jnp.isfinite(array))
+
+
+@jax.jit
+def _fit_keys(key, ids, restarts):
+    """Keys [images, restarts]."""
+
     def fit_key(image, restart):
         return jax.random.fold_in(jax.random.fold_in(key, image), restart)
 
-    over_restarts = jax.vmap(fit_key, in_axes=(None, 0))
-    return jax.jit(jax.vmap(over_restarts, in_axes=(0, None)))(jnp.asarray(ids, jnp.uint32), jnp.arange(restarts))
+    return jax.vmap(jax.vmap(fit_key, in_axes=(None, 0)), in_axes=(0, None))(ids, restarts)
 
 
 def _blocks(images: int, restarts: int, fits_at_once: int) -> list[tuple[np.ndarray, np.ndarray]]:

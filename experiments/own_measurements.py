@@ -154,8 +154,8 @@ def with_mask(
 def _shifted(operator, measurements, pixel_range, notes) -> OwnProblem:
     """The problem of the image u in [-1, 1] behind x = middle + half u: A u = (y - A middle) / half."""
     low, high = pixel_range
-    if not low < high:
-        raise InputError(f"--pixel_range={low},{high}: black must be below white")
+    if low == high:
+        raise InputError(f"--pixel_range={low},{high}: black and white must differ")
     middle, half = (low + high) / 2, (high - low) / 2
     offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.float32))
     return OwnProblem(Problem(operator, (jnp.asarray(measurements) - offset) / half), pixel_range, notes)

@@ -8,7 +8,7 @@ Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
     fits    eight fits in one call of `reconstruct` beside eight calls
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
-    fit     a whole CS-DIP step with a dense A, beside PyTorch
+    fit     a whole CS-DIP step with a dense A, beside PyTorch; holds A three times, about 3 GB
 
 PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
 each with OMP_WAIT_POLICY active and passive; the best one counts. Both sides start from the same weights, and

@@ -18,8 +18,8 @@ def get_config():
     config.data = "demo"
     config.parts = config_dict.ConfigDict(
         {
-            "retina": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 4000},
-            "photograph": {"image_shape": (256, 256, 1), "operator": "radial_fourier", "num_lines": 40},
+            "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 2000},
+            "grey": {"image_shape": (256, 256, 1), "operator": "radial_fourier", "num_lines": 40},
         }
     )
     return config

@@ -116,7 +116,7 @@ def broken(array, value):
         ),
         (lambda: own.with_matrix(np.array(["a"]), MATRIX, SHAPE, (-1, 1)), "dtype <U1: it needs numbers"),
         (lambda: own.with_matrix(np.ones(0), MATRIX, SHAPE, (-1, 1)), "measurements is empty"),
-        (lambda: own.with_matrix(Y, MATRIX, SHAPE, (1, 0)), "--pixel_range=1,0: black must be below white"),
+        (lambda: own.with_matrix(Y, MATRIX, SHAPE, (1, 1)), "--pixel_range=1,1: black and white must differ"),
         (lambda: own.with_mask(KSPACE.real, MASK, None, (0, 1)), "k-space samples, complex"),
         (lambda: own.with_mask(KSPACE, MASK * 0, None, (0, 1)), "the mask selects nothing: all 120 entries"),
         (lambda: own.with_mask(KSPACE, MASK[1:], None, (0, 1)), r"\(12, 10\) fit neither the grid \(11, 10\)"),

@@ -33,8 +33,8 @@ def test_a_field_of_the_command_line_wins_over_a_part():
     loaded = importlib.import_module("experiments.configs.demo").get_config()
     loaded.num_measurements = 77
     parts = settings.parts(loaded)
-    assert parts["retina"].num_measurements == 77
-    assert parts["retina"].operator == "gaussian" and parts["photograph"].num_lines > 0
+    assert parts["colour"].num_measurements == 77
+    assert parts["colour"].operator == "gaussian" and parts["grey"].num_lines > 0
     assert loaded.operator is None
 
 
