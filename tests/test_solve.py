@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax import solve
 from csdip_jax.methods import CsDip
+from csdip_jax.solve import blocks, driver
+from csdip_jax.solve.fits import Outcome
 
 SHAPE = (8, 8, 1)
 METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
@@ -77,22 +78,22 @@ def test_bad_input(message):
 
 def test_blocks_cover_every_fit_and_are_of_one_size():
     for images, restarts, at_once in [(1, 1, 1), (3, 5, 1), (3, 5, 2), (3, 5, 5), (7, 2, 6), (2, 2, 100)]:
-        blocks = solve._blocks(images, restarts, at_once)
-        fits = {(int(i), int(r)) for rows, columns in blocks for i in rows for r in columns}
+        cut = blocks.cut_into_blocks(images, restarts, at_once)
+        fits = {(int(i), int(r)) for rows, columns in cut for i in rows for r in columns}
         assert fits == {(i, r) for i in range(images) for r in range(restarts)}
-        assert len({(len(rows), len(columns)) for rows, columns in blocks}) == 1
-        assert all(len(rows) * len(columns) <= max(1, at_once) for rows, columns in blocks)
+        assert len({(len(rows), len(columns)) for rows, columns in cut}) == 1
+        assert all(len(rows) * len(columns) <= max(1, at_once) for rows, columns in cut)
 
 
 def test_fits_in_memory():
-    assert solve._fits_in(free_bytes=1000, bytes_per_fit=100) == 8
-    assert solve._fits_in(free_bytes=10, bytes_per_fit=100) == 1
+    assert blocks.fits_in(free_bytes=1000, bytes_per_fit=100) == 8
+    assert blocks.fits_in(free_bytes=10, bytes_per_fit=100) == 1
 
 
 def outcomes(scores, ok):
     scores, ok = np.array(scores, float), np.array(ok)
     filler = np.arange(scores.size).reshape(scores.shape)
-    return solve.Outcome(filler, filler, filler, np.ones_like(filler), ok, filler, scores)
+    return Outcome(filler, filler, filler, np.ones_like(filler), ok, filler, scores)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def outcomes(scores, ok):
     ],
 )
 def test_the_choice_of_the_restart(scores, ok, expected):
-    solution = solve._choose(outcomes([scores], [ok]))
+    solution = driver.choose_restarts(outcomes([scores], [ok]))
     assert solution.restart[0] == expected == solution.image[0]
     assert solution.redraws[0] == 3
 

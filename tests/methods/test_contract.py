@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax import solve
 from csdip_jax.methods import METHODS
+from csdip_jax.solve import checkpoint as checkpoints
+from csdip_jax.solve import driver, fits
 
 SHAPE = (16, 16, 1)
 SETTINGS = {"csdip": {"steps": 24, "restarts": 2, "exit_window": 5}}
@@ -96,18 +97,18 @@ def test_one_compile_for_two_settings(name):
     """A swept setting is data: other values run the same program, and change the answer."""
     method, key = make(name, steps=6), jax.random.key(0)
     first = cs.reconstruct(method, problem(), key)
-    compiled = solve._advance._cache_size()
+    compiled = fits.advance._cache_size()
     for value in (0.5, 2.0):
         second = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: value}), problem(), key)
         assert not np.array_equal(first.image, second.image)
-    assert solve._advance._cache_size() == compiled
+    assert fits.advance._cache_size() == compiled
 
 
 def test_a_killed_run_resumes_where_it_was(name, straight, tmp_path, monkeypatch):
     """Stopped after every chunk in turn, the run still ends in the same bits."""
     checkpoint = tmp_path / "checkpoint.npz"
-    monkeypatch.setattr(solve, "CHUNK_SECONDS", 0.0)  # chunks of one step, after the first
-    monkeypatch.setattr(solve, "FIRST_CHUNK", 7)
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # chunks of one step, after the first
+    monkeypatch.setattr(driver, "FIRST_CHUNK", 7)
     taken = kill_after_every_second_save(monkeypatch)
     for _ in range(100):
         try:
@@ -121,7 +122,7 @@ def test_a_killed_run_resumes_where_it_was(name, straight, tmp_path, monkeypatch
 
 def kill_after_every_second_save(monkeypatch):
     """Makes `reconstruct` die after each second saved chunk."""
-    taken, save = {"kills": 0, "saves": 0}, solve._save
+    taken, save = {"kills": 0, "saves": 0}, checkpoints.save
 
     def save_and_die(*arguments):
         save(*arguments)
@@ -130,7 +131,7 @@ def kill_after_every_second_save(monkeypatch):
             taken["kills"] += 1
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve, "_save", save_and_die)
+    monkeypatch.setattr(checkpoints, "save", save_and_die)
     return taken
 
 

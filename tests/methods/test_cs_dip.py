@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax import solve
 from csdip_jax.methods import CsDip
+from csdip_jax.solve import driver
 
 SHAPE = (28, 28, 1)
 
@@ -136,14 +136,14 @@ def test_a_collapsed_fit_is_drawn_anew_and_a_healthy_one_is_untouched(flat_at_a_
 
 
 def test_a_collapse_is_seen_within_a_tenth_of_the_steps(flat_at_a_tenth, monkeypatch):
-    chunks, advance = [], solve._advance_in_chunks
+    chunks, advance = [], driver.advance_in_chunks
 
     def first_chunk_only(*arguments):
         chunks.append(next(advance(*arguments)))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve, "FIRST_CHUNK", TENTH)
-    monkeypatch.setattr(solve, "_advance_in_chunks", first_chunk_only)
+    monkeypatch.setattr(driver, "FIRST_CHUNK", TENTH)
+    monkeypatch.setattr(driver, "advance_in_chunks", first_chunk_only)
     for id_, collapsed in zip(IDS, flat_at_a_tenth, strict=True):
         with pytest.raises(KeyboardInterrupt):
             cs.reconstruct(collapsing(), problem(), jax.random.key(0), image_ids=[id_])

@@ -1,0 +1,36 @@
+"""Measurement operators A: image [h, w, c] -> measurements [m], as frozen dataclass pytrees.
+
+Every operator acts on ONE image. Its arrays are data fields (a leading axis on them makes a batch, one
+operator per image, to be used under `jax.vmap` or by `reconstruct`); `image_shape` is part of the program.
+Pixels are counted row-major over (h, w, c), as `image.reshape(-1)` does.
+
+Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
+the plain callable itself.
+"""
+
+from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss
+from csdip_jax.operators.dense import Dense, gaussian, require_compressed
+from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
+from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
+from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
+from csdip_jax.operators.simulation import measure
+
+__all__ = [
+    "Dense",
+    "Fourier",
+    "Identity",
+    "Inpainting",
+    "Linear",
+    "LinearOperator",
+    "Nonlinear",
+    "Operator",
+    "as_operator",
+    "cartesian_fourier",
+    "gaussian",
+    "inpainting",
+    "measure",
+    "measurement_loss",
+    "radial_fourier",
+    "radial_mask",
+    "require_compressed",
+]

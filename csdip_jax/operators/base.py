@@ -1,0 +1,66 @@
+"""What every operator is, and what is done with any of them: measuring, and the loss of an image."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.types import Array
+
+Shape = tuple[int, int, int]
+
+
+def static_field() -> Any:
+    """A field that belongs to the program, not to its data."""
+    return dataclasses.field(metadata={"static": True})
+
+
+def operator_dataclass(cls):
+    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`."""
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+class Operator:
+    """A differentiable map from images to measurements."""
+
+    image_shape: Shape
+    unbatched_ndim: ClassVar[dict[str, int]] = {}
+    """Data field -> its number of axes in a single operator; one more means a batch of operators."""
+
+    def forward(self, image: Array) -> Array:
+        """Measurements [m] (real or complex) of `image` [h, w, c]."""
+        raise NotImplementedError
+
+    @property
+    def batch_size(self) -> int | None:
+        """Number of operators in this batch; None for a single operator."""
+        for name, ndim in self.unbatched_ndim.items():
+            field = getattr(self, name)
+            if field.ndim == ndim + 1:
+                return field.shape[0]
+        return None
+
+    @property
+    def measurements_like(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of the measurements of one float32 image."""
+        image = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
+        single = self if self.batch_size is None else jax.tree.map(lambda leaf: leaf[0], self)
+        return jax.eval_shape(lambda operator, x: operator.forward(x), single, image)
+
+
+class LinearOperator(Operator):
+    """An operator with an adjoint: Re <A x, y> = <x, A^H y> for every real image x."""
+
+    def adjoint(self, measurements: Array) -> Array:
+        """A^H y, a real image [h, w, c], by transposing `forward` (so the two cannot disagree)."""
+        measurements = jnp.asarray(measurements)
+        image = jax.ShapeDtypeStruct(self.image_shape, jnp.finfo(measurements.dtype).dtype)
+        (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj())
+        return transposed
+
+
+def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
+    """||y - A x||^2, the squared modulus summed where y is complex."""
+    residual = operator.forward(image) - measurements
+    return jnp.sum(jnp.square(residual.real) + jnp.square(residual.imag))

@@ -1,0 +1,70 @@
+"""Any differentiable function as an operator."""
+
+from collections.abc import Callable
+
+import jax
+
+from csdip_jax.operators.base import LinearOperator, Operator, Shape, operator_dataclass, static_field
+from csdip_jax.types import Array, InputError
+
+
+def _as_partial(fn: Callable) -> Callable:
+    # Partial is a pytree: arrays bound to it are traced, not baked into the compiled program.
+    return fn if isinstance(fn, jax.tree_util.Partial) else jax.tree_util.Partial(fn)
+
+
+@operator_dataclass
+class Linear(LinearOperator):
+    """Any linear function of the image, traceable by JAX.
+
+    Attributes:
+        fn: image [h, w, c] -> measurements, linear. Bind large arrays with `jax.tree_util.Partial(fn, array)`
+            rather than in a closure: bound arrays are arguments of the compiled program, closed-over ones
+            constants of it.
+        image_shape: (h, w, c).
+    """
+
+    fn: Callable
+    image_shape: Shape = static_field()
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        if callable(self.fn):
+            object.__setattr__(self, "fn", _as_partial(self.fn))
+
+    def forward(self, image: Array) -> Array:
+        return self.fn(image)
+
+
+@operator_dataclass
+class Nonlinear(Operator):
+    """Any differentiable function of the image, e.g. |A x| (phase retrieval). It has no adjoint.
+
+    Attributes:
+        fn: image [h, w, c] -> measurements. Bind large arrays as `Linear` says.
+        image_shape: (h, w, c).
+    """
+
+    fn: Callable
+    image_shape: Shape = static_field()
+    __post_init__ = Linear.__post_init__
+
+    def forward(self, image: Array) -> Array:
+        return self.fn(image)
+
+
+def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
+    """`operator` itself, or a plain callable wrapped as `Nonlinear`.
+
+    Raises:
+        InputError: neither an operator nor callable, or made for images of another shape.
+    """
+    if not isinstance(operator, Operator):
+        if not callable(operator):
+            raise InputError(f"operator is a {type(operator).__name__}: give a csdip_jax operator or a function")
+        operator = Nonlinear(operator, image_shape)
+    if operator.image_shape != tuple(image_shape):
+        raise InputError(
+            f"the operator measures images of shape {operator.image_shape}, the method makes {tuple(image_shape)}"
+        )
+    return operator

@@ -1,0 +1,61 @@
+"""Pixels themselves, all or chosen ones."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from csdip_jax.operators.base import LinearOperator, Shape, operator_dataclass, static_field
+from csdip_jax.types import Array, InputError
+
+
+@operator_dataclass
+class Identity(LinearOperator):
+    """Every pixel is measured (denoising), y = x."""
+
+    image_shape: Shape = static_field()
+
+    def forward(self, image: Array) -> Array:
+        return image.reshape(-1)
+
+
+@operator_dataclass
+class Inpainting(LinearOperator):
+    """Chosen entries of the flattened image are measured.
+
+    Attributes:
+        indices: [m] integers into `image.reshape(-1)`.
+        image_shape: (h, w, c).
+    """
+
+    indices: Array
+    image_shape: Shape = static_field()
+    unbatched_ndim = {"indices": 1}
+
+    def forward(self, image: Array) -> Array:
+        return image.reshape(-1)[self.indices]
+
+
+def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
+    """The pixels that `mask` selects, row-major.
+
+    Args:
+        mask: [h, w] (all channels of a pixel) or [h, w, c]; non-zero = measured.
+        image_shape: (h, w, c).
+
+    Raises:
+        InputError: wrong shape, or nothing selected.
+    """
+    mask = np.asarray(mask)
+    if mask.shape == tuple(image_shape[:2]):
+        mask = np.broadcast_to(mask[..., None], image_shape)
+    return Inpainting(jnp.asarray(selected_entries(mask, image_shape, "the image"), jnp.int32), tuple(image_shape))
+
+
+def selected_entries(mask: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """Flat, row-major indices of the non-zero entries; InputError for a wrong shape or none."""
+    mask = np.asarray(mask)
+    if mask.shape != tuple(shape):
+        raise InputError(f"mask of shape {mask.shape} does not fit {where} of shape {tuple(shape)}")
+    flat = np.flatnonzero(mask)
+    if not flat.size:
+        raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
+    return flat

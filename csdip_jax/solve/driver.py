@@ -1,0 +1,151 @@
+"""`reconstruct`: any method on one problem or a batch, with restarts, redraws, progress and checkpoints.
+
+A *fit* is one restart of one image. Fits run in blocks (images x restarts) that share a compiled program: one fit
+at a time on a CPU, where a second would only push the first out of the cache, as many as memory allows elsewhere. A
+block advances in chunks, a `while_loop` on the device whose length the host chooses; between chunks the host shows
+progress, redraws failed attempts, and saves a checkpoint. True images never come here.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from csdip_jax.methods.base import Method
+from csdip_jax.solve import checkpoint as checkpoints
+from csdip_jax.solve.blocks import cut_into_blocks, default_fits_at_once, take_images
+from csdip_jax.solve.fits import Fit, Layout, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.inputs import checked_batch
+from csdip_jax.types import Array, InputError, Problem, Solution
+
+CHUNK_SECONDS = 2.0
+FIRST_CHUNK = 10
+
+
+def reconstruct(
+    method: Method,
+    problem: Problem,
+    key: Array,
+    *,
+    image_ids: Sequence[int] | None = None,
+    fits_at_once: int | None = None,
+    max_redraws: int = 3,
+    progress: str | None = None,
+    checkpoint: Path | str | None = None,
+) -> Solution:
+    """Reconstructs the image of a problem, or the images of a batch of problems.
+
+    Each image is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt
+    that the method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
+
+    Args:
+        method: one of `csdip_jax.methods`.
+        problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
+            each image has an operator of its own.
+        key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an
+            image's answer does not depend on what else is in the batch.
+        image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
+        fits_at_once: fits advanced together by one vectorized program; by default 1 on a CPU, else as many as memory
+            allows.
+        max_redraws: most redraws per restart; the attempt after the last is run to its end.
+        progress: label of a progress bar with the loss and the time left; None for no bar.
+        checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
+            Remove it when the solution is safe.
+
+    Returns:
+        Solution; `ok` is False for an image whose every attempt failed. Its image is finite even then.
+
+    Raises:
+        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
+            checkpoint of another run.
+    """
+    problem, batched = checked_batch(problem, method)
+    images = problem.measurements.shape[0]
+    ids = list(range(images)) if image_ids is None else list(image_ids)
+    if len(ids) != images:
+        raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
+    keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
+    operator_batched = problem.operator.batch_size is not None
+    fits_at_once = fits_at_once or default_fits_at_once(method, problem, keys, operator_batched)
+    blocks = cut_into_blocks(images, method.restarts, fits_at_once)
+    fingerprint = checkpoints.fingerprint(method, problem, keys, blocks, max_redraws)
+    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
+
+    with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:
+        for number, (rows, columns) in enumerate(blocks):
+            if number < finished:
+                continue
+            arguments = (method, take_images(problem, rows, operator_batched), keys[rows][:, columns])
+            layout = Layout(single=rows.size * columns.size == 1, operator_batched=operator_batched)
+            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, layout), max_redraws, layout)
+            for fits in chunks:
+                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
+                _show(bar, fits, method.steps * number * rows.size * columns.size)
+            block_outcome = jax.device_get(finish(*arguments[:2], fits, layout=layout))
+            outcomes = store_block(outcomes, block_outcome, rows, columns, keys.shape)
+            leaves = None
+        bar.update(bar.total - bar.n)
+    solution = choose_restarts(outcomes)
+    return solution if batched else jax.tree.map(lambda x: x[0], solution)
+
+
+def begin(method, problem, keys, leaves: list | None, layout) -> Fit:
+    """The fits of a block at their start, or as a checkpoint left them."""
+    fresh = partial(start, method, problem, keys, layout=layout)
+    if leaves is None:
+        return fresh()
+    return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
+
+
+def advance_in_chunks(method, problem, keys, fits, max_redraws, layout) -> Iterator[Fit]:
+    """The fits of a block after each chunk, until all have stopped."""
+    length = FIRST_CHUNK
+    while True:
+        began = time.perf_counter()
+        fits = advance(method, problem, fits, length, max_redraws, layout=layout)
+        if to_redraw(fits, max_redraws).any():
+            fits = redraw(method, problem, keys, fits, max_redraws, layout=layout)
+        finished = bool(fits.stopped.all())
+        yield fits
+        if finished:
+            return
+        elapsed = time.perf_counter() - began
+        length = int(np.clip(length * CHUNK_SECONDS / elapsed, 1, method.steps))
+
+
+def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
+    steps, trace = np.asarray(fits.steps), np.asarray(fits.trace)
+    if steps.min() > 0:
+        last = np.take_along_axis(trace, steps[..., None] - 1, axis=-1)
+        bar.set_postfix(loss=f"{np.median(last):.3g}", redraws=int(fits.redraws.sum()), refresh=False)
+    bar.update(steps_before + int(steps.sum()) - bar.n)
+
+
+def store_block(outcomes: Outcome | None, block: Outcome, rows, columns, shape: tuple[int, int]) -> Outcome:
+    """The outcomes of all fits, [images, restarts, ...], with those of one more block."""
+    if outcomes is None:
+        outcomes = jax.tree.map(lambda x: np.zeros(shape + x.shape[2:], x.dtype), block)
+    for everything, part in zip(outcomes, block, strict=True):
+        everything[rows[:, None], columns] = part
+    return outcomes
+
+
+def choose_restarts(outcomes: Outcome) -> Solution:
+    """The restart with the lowest score for each image; one that failed only where all did."""
+    score = np.where(np.isfinite(outcomes.score), outcomes.score, np.inf)
+    restart = np.lexsort((score, ~outcomes.ok), axis=1)[:, 0]
+    best = jax.tree.map(lambda x: jnp.asarray(x[np.arange(len(restart)), restart]), outcomes)
+    return Solution(
+        image=best.image,
+        measurement_loss=best.measurement_loss,
+        steps=best.steps,
+        restart=jnp.asarray(restart),
+        redraws=jnp.asarray(outcomes.redraws.sum(axis=1)),
+        ok=best.ok,
+        trace=best.trace,
+    )
