@@ -13,6 +13,7 @@ from ml_collections import config_dict, config_flags
 from csdip_jax.types import InputError
 
 INTERRUPTED = 130
+RESUMABLE = "the same command goes on from the last chunk"
 
 
 def define_config(default: str) -> flags.FlagHolder:
@@ -34,8 +35,12 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
     raise InputError(f"cannot read the configuration file given by --{flag.name}: see experiments/configs/")
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
     """Runs `main` as a program.
+
+    Args:
+        main: what to run; bad input leaves it as InputError.
+        interrupted: what to tell a user who interrupts it.
 
     Exit codes: 0 done; 1 a bad flag or bad input, after one line that says what and the remedy; 130 interrupted (Ctrl-C
     or SIGTERM), what was finished being safe. Anything else is a bug and shows its traceback.
@@ -50,7 +55,7 @@ def run(main: Callable[[], None]) -> None:
         except InputError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            print("\ninterrupted: the same command goes on from the last chunk", file=sys.stderr)
+            print(f"\ninterrupted: {interrupted}", file=sys.stderr)
             sys.exit(INTERRUPTED)
 
     app.run(program, flags_parser=_parse_flags)

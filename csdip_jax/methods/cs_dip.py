@@ -170,16 +170,18 @@ class CsDip:
 
     def start(self, latent: Array, params: dict) -> State:
         """The state to start from with a given latent and given parameters (`init` draws both)."""
-        infinity = jnp.full((), jnp.inf, latent.dtype)
+        def infinity():  # an array each: a state is donated, and one buffer cannot be given away twice
+            return jnp.full((), jnp.inf, latent.dtype)
+
         return State(
             latent=latent,
             params=params,
             opt_state=self.optimizer.init(params),
             step=jnp.zeros((), jnp.int32),
-            loss=infinity,
+            loss=infinity(),
             best_image=jnp.zeros(self.image_shape, latent.dtype),
-            best_score=infinity,
-            best_loss=infinity,
+            best_score=infinity(),
+            best_loss=infinity(),
         )
 
     @property

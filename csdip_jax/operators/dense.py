@@ -67,7 +67,10 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype=jnp.fl
     return Dense(_normal_matrix(key, num_measurements, pixels, dtype), tuple(image_shape))
 
 
-# Jitted: op by op, the standard normals and their scaled copy would both be in memory, twice the size of A.
 @partial(jax.jit, static_argnames=("num_measurements", "pixels", "dtype"))
 def _normal_matrix(key, num_measurements, pixels, dtype):
-    return jax.random.normal(key, (num_measurements, pixels), dtype) / math.sqrt(num_measurements)
+    # Row by row: the random bits of a whole matrix would be three more arrays of its size.
+    def row(i):
+        return jax.random.normal(jax.random.fold_in(key, i), (pixels,), dtype) / math.sqrt(num_measurements)
+
+    return jax.lax.map(row, jnp.arange(num_measurements))

@@ -99,4 +99,4 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "workdir", None, "Folder of the results; default runs/benchmark (--quick: runs/benchmark-quick)."
     )
-    launcher.run(main)
+    launcher.run(main, interrupted="finished sections are in the workdir; --sections runs the others")
