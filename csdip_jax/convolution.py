@@ -20,7 +20,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from csdip_jax import winograd
 from csdip_jax.types import Array
+
+WINOGRAD_SIDE = (
+    16  # from this side on Winograd's form is faster; on smaller ones its transforms cost more than they save
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +94,6 @@ def _output_side(side: int, kernel: int, stride: int, padding: int, upsample: in
     return (side * upsample - 1) * stride + kernel - 2 * padding
 
 
-@jax.custom_vjp
 def sub_pixel(image: Array, kernel: Array) -> Array:
     """Transposed convolution with kernel = 3 s, stride s, padding s, as 3 x 3 correlations of s^2 phases.
 
@@ -102,10 +106,30 @@ def sub_pixel(image: Array, kernel: Array) -> Array:
     Returns:
         [s h, s w, out].
     """
-    h, w, _ = image.shape
-    s, outputs = kernel.shape[-2:]
-    phases = _neighbourhoods(image) @ kernel.reshape(-1, s * s * outputs)
+    (h, w, inputs), (s, outputs) = image.shape, kernel.shape[-2:]
+    phases = correlate(image, kernel.reshape(3, 3, inputs, s * s * outputs))
     return phases.reshape(h, w, s, s, outputs).transpose(0, 2, 1, 3, 4).reshape(h * s, w * s, outputs)
+
+
+def correlate(image: Array, kernel: Array) -> Array:
+    """Zero-padded 3 x 3 correlation, the sum over taps of kernel[i, j] image[y + i - 1, x + j - 1].
+
+    Args:
+        image: [h, w, in].
+        kernel: [3, 3, in, out].
+
+    Returns:
+        [h, w, out].
+    """
+    h, w, _ = image.shape
+    if h % 2 == 0 and w % 2 == 0 and min(h, w) >= WINOGRAD_SIDE:
+        return winograd.correlate(image, kernel)
+    return _correlate_directly(image, kernel)
+
+
+@jax.custom_vjp
+def _correlate_directly(image, kernel):
+    return (_neighbourhoods(image) @ kernel.reshape(-1, kernel.shape[-1])).reshape(*image.shape[:2], -1)
 
 
 def _neighbourhoods(image: Array) -> Array:
@@ -116,24 +140,23 @@ def _neighbourhoods(image: Array) -> Array:
     return jnp.concatenate(shifted, axis=-1).reshape(h * w, 9 * channels)
 
 
-def _sub_pixel_forward(image, kernel):
-    return sub_pixel(image, kernel), (image, kernel)
+def _forward(image, kernel):
+    return _correlate_directly(image, kernel), (image, kernel)
 
 
-def _sub_pixel_backward(residuals, cotangent):
+def _backward(residuals, cotangent):
     # By hand for two reasons: the neighbourhoods (9 times the image) are gathered again rather than kept, and the
     # image's gradient is nine shifted slabs added up, where autodiff would scatter through the concatenation.
     image, kernel = residuals
     h, w, channels = image.shape
-    s, outputs = kernel.shape[-2:]
-    phases = cotangent.reshape(h, s, w, s, outputs).transpose(0, 2, 1, 3, 4).reshape(h * w, -1)
-    kernel_gradient = (_neighbourhoods(image).T @ phases).reshape(kernel.shape)
-    slabs = (phases @ kernel.reshape(9 * channels, -1).T).reshape(h, w, 3, 3, channels)
+    cotangent = cotangent.reshape(h * w, -1)
+    kernel_gradient = (_neighbourhoods(image).T @ cotangent).reshape(kernel.shape)
+    slabs = (cotangent @ kernel.reshape(9 * channels, -1).T).reshape(h, w, 3, 3, channels)
     padded = sum(jnp.pad(slabs[:, :, i, j], ((i, 2 - i), (j, 2 - j), (0, 0))) for i in range(3) for j in range(3))
     return padded[1:-1, 1:-1], kernel_gradient
 
 
-sub_pixel.defvjp(_sub_pixel_forward, _sub_pixel_backward)
+_correlate_directly.defvjp(_forward, _backward)
 
 
 def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, upsample: int = 1) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from csdip_jax import convolution, winograd
 from csdip_jax.convolution import ConvTranspose
 
 LAYERS = {
@@ -49,6 +50,27 @@ def test_definition(name, x64):
 @pytest.mark.parametrize("name", ["k6 s2 p2", "k3 s1 p1", "k4 s2 p1"])
 def test_gradients_by_finite_differences(name, x64):
     check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
+
+
+def test_winograd_equals_the_direct_form(x64):
+    keys = jax.random.split(jax.random.key(0), 3)
+    image = jax.random.normal(keys[0], (6, 8, 3), jnp.float64)
+    kernel = jax.random.normal(keys[1], (3, 3, 3, 5), jnp.float64)
+    cotangent = jax.random.normal(keys[2], (6, 8, 5), jnp.float64)
+    ours, pull_ours = jax.vjp(winograd.correlate, image, kernel)
+    direct, pull_direct = jax.vjp(convolution.correlate, image, kernel)
+    np.testing.assert_allclose(ours, direct, atol=1e-12)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), pull_ours(cotangent), pull_direct(cotangent)
+    )
+
+
+def test_large_layers_take_winograds_form():
+    image = jax.ShapeDtypeStruct((64, 64, 2), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, 2, 4), jnp.float32)
+    assert "optimization_barrier" in jax.jit(convolution.correlate).lower(image, kernel).as_text()
+    odd = jax.ShapeDtypeStruct((64, 65, 2), jnp.float32)
+    assert "optimization_barrier" not in jax.jit(convolution.correlate).lower(odd, kernel).as_text()
 
 
 @pytest.mark.parametrize("name", LAYERS)

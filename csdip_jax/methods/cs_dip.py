@@ -170,6 +170,7 @@ class CsDip:
 
     def start(self, latent: Array, params: dict) -> State:
         """The state to start from with a given latent and given parameters (`init` draws both)."""
+
         def infinity():  # an array each: a state is donated, and one buffer cannot be given away twice
             return jnp.full((), jnp.inf, latent.dtype)
 
