@@ -18,7 +18,7 @@ def get_config():
     config.data = "demo"
     config.parts = config_dict.ConfigDict(
         {
-            "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 2000},
+            "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 3000},
             "grey": {"image_shape": (256, 256, 1), "operator": "radial_fourier", "num_lines": 40},
         }
     )
