@@ -69,7 +69,8 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype=jnp.fl
 
 @partial(jax.jit, static_argnames=("num_measurements", "pixels", "dtype"))
 def _normal_matrix(key, num_measurements, pixels, dtype):
-    # Row by row: the random bits of a whole matrix would be three more arrays of its size.
+    # Row by row: the random bits of a whole matrix would be three more arrays of its size. Compiled here, though that
+    # is the business of csdip_jax.solve, since the loop would otherwise be compiled anew for every matrix.
     def row(i):
         return jax.random.normal(jax.random.fold_in(key, i), (pixels,), dtype) / math.sqrt(num_measurements)
 
