@@ -35,9 +35,9 @@ def mnist_layers() -> Layers:
 def dcgan_layers(image_shape: tuple[int, int, int], width: int = 64) -> Layers:
     """The paper's networks, and the rule behind them for every other shape.
 
-    28 x 28 x 1 is the MNIST network. Any other shape starts from a grid of 4 to 7 pixels on the shorter side
-    and doubles it (k6 s2 p2, at last k4 s2 p1) until it covers the image, of which the centre is kept; 256 and 128
-    give the paper's x-ray and retinopathy networks exactly, with nothing to cut off.
+    28 x 28 x 1 is the MNIST network. Any other shape starts from a grid of 4 to 7 pixels on the shorter side (fewer
+    below 8) and doubles it (k6 s2 p2, at last k4 s2 p1) until it covers the image, of which the centre is kept; 256 and
+    128 give the paper's x-ray and retinopathy networks exactly, with nothing to cut off.
 
     Args:
         image_shape: (h, w, c), sides of at least 2.

@@ -10,7 +10,10 @@ SSIM_WINDOW = 7
 
 def mse(a: Array, b: Array) -> Array:
     """Mean squared error per pixel and channel in [-1, 1] units, the paper's ||x - x*||^2 / n."""
-    return jnp.mean(jnp.square(jnp.asarray(a) - jnp.asarray(b)))
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.shape != b.shape:
+        raise InputError(f"images of shapes {a.shape} and {b.shape} cannot be compared: they must be equal")
+    return jnp.mean(jnp.square(a - b))
 
 
 def psnr(a: Array, b: Array, data_range: float = 2.0) -> Array:

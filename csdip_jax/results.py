@@ -1,5 +1,6 @@
 """Files that survive a kill: written beside their place, then renamed into it; rows appended whole or not at all."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -15,11 +16,20 @@ import numpy as np
 from csdip_jax.types import InputError
 
 
+def settings_digest(text: str, *arrays: np.ndarray) -> str:
+    """A short checksum of a text and of the contents of arrays."""
+    digest = hashlib.sha256(text.encode())
+    for array in map(np.asarray, arrays):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()[:16]
+
+
 def write_atomically(path: Path, write: Callable) -> None:
     """Calls `write(file)` on a temporary binary file in the folder of `path`, then renames it to `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -101,6 +111,8 @@ class Workdir:
                     f"workdir {self.path} holds a run with other settings ({', '.join(changed)}): "
                     "choose another --workdir, or remove that one"
                 )
+            for leftover in self.path.rglob(".*.tmp"):  # of a killed write
+                leftover.unlink()
             write_json(self._config, {"settings": settings, **environment()})
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
@@ -125,7 +137,7 @@ def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
         left, right = a.get(name), b.get(name)
         if isinstance(left, dict) and isinstance(right, dict):
             names += _differences(left, right, f"{prefix}{name}.")
-        elif left != right:
+        elif json.dumps(left) != json.dumps(right):  # as text: a NaN equals itself
             names.append(f"{prefix}{name}")
     return names
 

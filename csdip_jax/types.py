@@ -16,7 +16,8 @@ class Problem(NamedTuple):
 
     Attributes:
         operator: A, one of `csdip_jax.operators` (or any differentiable callable image -> measurements).
-            In a batch either one operator for all images, or one per image (leading axis on its arrays).
+            In a batch either one operator for all images, or one per image (leading axis on the arrays of `Dense`,
+            `Fourier` or `Inpainting`; functions are shared).
         measurements: y, [m], real or complex as `operator.forward` gives it.
     """
 

@@ -1,6 +1,7 @@
 """How every experiment starts: flags, compilation cache, and one clear line for what a user can mend."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def define_config(default: str) -> flags.FlagHolder:
             "config", str(path), "Configuration file; --config.<field>=<value> overrides a field."
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
-        field = _one_line(error)
+        field = re.search(r"\w+", str(error)).group()
         sys.exit(f"error: the configuration has no field {field!r}: --config.<field> takes those of the --config file")
 
 
@@ -75,7 +76,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text.strip("\"'") if isinstance(error, (AttributeError, KeyError)) else text
+    return text
 
 
 def _interrupt(*_):

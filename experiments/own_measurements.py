@@ -98,8 +98,9 @@ def with_mask(
     """Cartesian samples of the 2-D DFT.
 
     Args:
-        kspace: complex, the whole grid [h, w] or [h, w, c] (unmeasured entries are not looked at), or the samples alone
-            in row-major order of the mask: [k], or [c, k] for colour.
+        kspace: complex, the whole grid [h, w] or [h, w, c] (unmeasured entries are not looked at), or the samples
+            alone in row-major order of the mask: [k], for colour [c, k] or [k, c]. The image's origin is its corner:
+            data of a centred image (ifftshift before the transform) gives it shifted by half its size.
         mask: [h, w], non-zero = measured.
         image_shape: (h, w, c); by default the mask's, grey.
         pixel_range: (black, white) of the image.
@@ -122,8 +123,10 @@ def with_mask(
     count = int(chosen.sum())
     if not count:
         raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
-    if kspace.shape in (mask.shape, (*mask.shape, channels)):
+    if kspace.shape == (*mask.shape, channels) or (kspace.shape == mask.shape and channels == 1):
         samples = kspace.reshape(*mask.shape, channels)[chosen].T
+    elif kspace.shape == (count, channels):
+        samples = kspace.T
     elif kspace.size == channels * count:
         samples = kspace.reshape(channels, count)
     else:

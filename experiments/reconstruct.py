@@ -23,12 +23,14 @@ from absl import flags
 from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
+from csdip_jax.data.pixels import checked_shape
 from csdip_jax.methods import Method
-from csdip_jax.results import Workdir, write_array, write_arrays
+from csdip_jax.results import Workdir, settings_digest, write_array, write_arrays
 from csdip_jax.types import InputError
 from experiments import launcher, own_measurements, pictures, settings
 
 _CONFIG = launcher.define_config("default")
+flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 _IMAGES = flags.DEFINE_string(
@@ -63,8 +65,10 @@ FREE_SETTINGS = ("num_images", "first_image")  # a rerun may change these and go
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    image_shape = _numbers(_IMAGE_SHAPE, int, 3)
+    image_shape = checked_shape(_numbers(_IMAGE_SHAPE, int, 3))
     pixel_range = _numbers(_PIXEL_RANGE, float, 2)
+    if _MEASUREMENTS.value and _IMAGES.value:
+        raise InputError("--images and --measurements are two ways to begin: give one of them")
     if _MEASUREMENTS.value:
         _reconstruct_measurements(config, image_shape, pixel_range or (-1.0, 1.0))
     elif _MATRIX.value or _MASK.value:
@@ -148,7 +152,7 @@ def _plan(name: str, config, pixel_range) -> Part:
 def _run(workdir: Workdir, part: Part) -> None:
     """Every image of one part by every method, those not yet finished."""
     keys = settings.keys(part.config.seed)
-    done = {(row["image"], row["method"]) for row in workdir.rows if row["part"] == part.name}
+    done = _finished(workdir, part)
     for name, image in zip(part.image_names, part.images, strict=True):
         todo = [method for method in part.methods if (name, method) not in done]
         if not todo:
@@ -156,7 +160,7 @@ def _run(workdir: Workdir, part: Part) -> None:
         id_ = settings.image_id(name)
         operator = part.measurement.operator(keys.operator, id_, image.shape)
         noise_key = jax.random.fold_in(keys.noise, id_)
-        y = cs.operators.measure(noise_key, operator, image, part.measurement.noise_variance)
+        y = part.measurement.measure(noise_key, operator, image)
         for method in todo:
             stem = _stem(part.name, name, method)
             solution, seconds = _solve(workdir, stem, part.methods[method], cs.Problem(operator, y), keys.fit, id_)
@@ -167,6 +171,7 @@ def _run(workdir: Workdir, part: Part) -> None:
             row = {
                 "part": part.name,
                 "image": name,
+                "image_digest": settings_digest("", image),
                 "method": method,
                 "preset": part.config.preset,
                 "measurement": part.measurement.description,
@@ -177,6 +182,24 @@ def _run(workdir: Workdir, part: Part) -> None:
                 **_facts(solution, y, seconds),
             }
             _finish(workdir, stem, row)
+
+
+def _finished(workdir: Workdir, part: Part) -> set[tuple[str, str]]:
+    """(image, method) of the rows whose reconstruction is there; InputError if an image is no longer the same."""
+    digests = {name: settings_digest("", image) for name, image in zip(part.image_names, part.images, strict=True)}
+    done = set()
+    for row in workdir.rows:
+        name, method = row["image"], row["method"]
+        if row["part"] == part.name and name in digests:
+            if row["image_digest"] != digests[name]:
+                raise InputError(f"image {name} has changed since {workdir.path} was written: choose another --workdir")
+            if _reconstruction(workdir, _stem(part.name, name, method)).exists():
+                done.add((name, method))
+    return done
+
+
+def _reconstruction(workdir: Workdir, stem: str) -> Path:
+    return workdir.path / "reconstructions" / f"{stem}.npz"
 
 
 def _stem(*names: str) -> str:
@@ -199,9 +222,9 @@ def _checkpoint(workdir: Workdir, stem: str) -> Path:
 
 
 def _save_solution(workdir: Workdir, stem: str, solution: cs.Solution, arrays: dict) -> None:
-    folder = workdir.path / "reconstructions"
-    write_arrays(folder / f"{stem}.npz", **arrays)
-    pictures.save_image(folder / f"{stem}.png", solution.image)
+    path = _reconstruction(workdir, stem)
+    pictures.save_image(path.with_suffix(".png"), solution.image)
+    write_arrays(path, **arrays)
     if not solution.ok:
         print(
             f"warning: {stem}: every attempt collapsed or diverged; try another --config.seed, a lower "
@@ -262,7 +285,7 @@ def _draw(workdir: Workdir, rows: Mapping[tuple[str, str, str], dict], parts: Se
     """comparison.png and loss.png, from the saved reconstructions."""
     saved = {}
     for key in rows:
-        with np.load(workdir.path / "reconstructions" / f"{_stem(*key)}.npz") as arrays:
+        with np.load(_reconstruction(workdir, _stem(*key))) as arrays:
             saved[key] = dict(arrays)
     comparisons = []
     for part in parts:
@@ -310,6 +333,7 @@ def _reconstruct_measurements(config, image_shape, pixel_range) -> None:
         measurements=_MEASUREMENTS.value,
         matrix=_MATRIX.value,
         mask=_MASK.value,
+        contents=settings_digest("", *jax.tree.leaves(own.problem)),
         image_shape=shape,
         pixel_range=pixel_range,
     )

@@ -73,19 +73,24 @@ class Measurement(NamedTuple):
     Attributes:
         kind: "gaussian" or "radial_fourier".
         count: m for gaussian, lines for radial_fourier.
-        noise_variance: s as `operators.measure` takes it.
-        shared: one operator for all images (the reference code) instead of one per image (the paper).
+        noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
+            deviation (the reference code).
+        reference: as the reference code does it, which also shares one operator among all images.
     """
 
     kind: str
     count: int
     noise_variance: float
-    shared: bool
+    reference: bool
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
         if self.kind == "radial_fourier":
             return operators.radial_fourier(self.count, image_shape)
-        return operators.gaussian(jax.random.fold_in(key, 0 if self.shared else image), self.count, image_shape)
+        return operators.gaussian(jax.random.fold_in(key, 0 if self.reference else image), self.count, image_shape)
+
+    def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
+        s, m = self.noise_variance, operator.measurements_like.size
+        return operators.measure(key, operator, image, s**2 / m if self.reference else s)
 
     @property
     def description(self) -> str:
@@ -116,9 +121,7 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
         count = m
         operators.require_compressed(m, pixels)
         _require_memory(m, pixels)
-    # The reference code takes s / m for the standard deviation of the noise, the paper for its variance.
-    noise = config.noise_variance**2 / m if reference else config.noise_variance
-    return Measurement(kind, count, float(noise), shared=reference)
+    return Measurement(kind, count, float(config.noise_variance), reference)
 
 
 def _require_memory(m: int, pixels: int) -> None:

@@ -63,6 +63,10 @@ def bad_inputs():
         "measurements are complex64, but the operator's are float32": refuse(cs.Problem(operator, y + 0j)),
         "2 operators for measurements": refuse(cs.Problem(stacked, jnp.stack([y] * 3))),
         r"2 operators for measurements of shape \(20,\)": refuse(cs.Problem(stacked, y)),
+        "measurements are float32, but the operator's are complex64": refuse(
+            cs.Problem(cs.operators.radial_fourier(2, SHAPE), jnp.ones(15))
+        ),
+        "fits_at_once = 0": refuse(cs.Problem(operator, y), fits_at_once=0),
         "2 image_ids for 1 images": refuse(cs.Problem(operator, y), image_ids=[1, 2]),
         "fits_at_once = -1": refuse(cs.Problem(operator, y), fits_at_once=-1),
         r"images of shape \(4, 16, 1\), the method makes \(8, 8, 1\)": refuse(
@@ -75,6 +79,13 @@ def bad_inputs():
 def test_bad_input(message):
     with pytest.raises(cs.InputError, match=message):
         bad_inputs()[message]()
+
+
+def test_a_key_without_a_type_is_refused():
+    with pytest.raises(cs.InputError, match="give jax.random.key"):
+        cs.reconstruct(METHOD, problem(), jax.random.PRNGKey(0))
+    with pytest.raises(cs.InputError, match="key is a int"):
+        cs.reconstruct(METHOD, problem(), 0)
 
 
 def test_blocks_cover_every_fit_and_are_of_one_size():

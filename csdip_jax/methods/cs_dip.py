@@ -96,6 +96,17 @@ class CsDip:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         if self.layers is None:
             object.__setattr__(self, "layers", dcgan_layers(self.image_shape))
+        covered = (1, 1)
+        for layer in self.layers:
+            covered = layer.output_size(*covered)
+        covers = covered[0] >= self.image_shape[0] and covered[1] >= self.image_shape[1]
+        covers = covers and self.layers[-1].features == self.image_shape[2]
+        made = (*covered, self.layers[-1].features)
+        _require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
+        for name in ("learning_rate", "tv_weight", "collapse_residual"):
+            value = getattr(self, name)
+            if isinstance(value, (int, float)):  # an array may be swept or traced
+                _require(0 <= value < float("inf"), name, value, "a number of at least 0")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(self.exit_window >= 1, "exit_window", self.exit_window, "at least 1")
         _require(self.exit_by in ("measurement", "total"), "exit_by", self.exit_by, "measurement or total")
@@ -151,12 +162,13 @@ class CsDip:
 
         A collapsed network puts out constants, its tanh so saturated that no gradient comes through, and never
         recovers. So a tenth of the steps shows it, or the end at the latest: the image is flat (standard deviation of
-        every channel below 0.02) or black and white alone (every |pixel| above 0.999), and the relative residual is
+        every channel below 0.002) or black and white alone (every |pixel| above 0.999), and the relative residual is
         above `collapse_residual`. Healthy fits have left that far behind by then (measured on digits, x-rays and
-        retinas: deviation above 0.2); an image that truly is flat, or truly black and white, has no residual.
+        retinas: deviation above 0.2); an image that truly is flat, or truly black and white, has no residual
+        (only where all of y is nothing but noise or zero can this be mistaken).
         """
         checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
-        flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.02
+        flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.002
         saturated = jnp.abs(state.best_image).min() > 0.999
         unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
         diverged = ~jnp.isfinite(state.loss) & (state.step > 0)

@@ -1,22 +1,19 @@
 """A reconstruction under way, saved after every chunk: finished outcomes and the fits of the present block."""
 
-import hashlib
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from csdip_jax.results import write_arrays
+from csdip_jax.results import settings_digest, write_arrays
 from csdip_jax.solve.fits import Fit, Outcome
 from csdip_jax.types import InputError
 
 
 def fingerprint(method, problem, keys, blocks, max_redraws) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
-    digest = hashlib.sha256(repr((method, type(problem.operator), blocks, max_redraws)).encode())
-    digest.update(np.asarray(problem.measurements).tobytes())
-    digest.update(np.asarray(jax.random.key_data(keys)).tobytes())
-    return digest.hexdigest()
+    settings = repr((method, jax.tree.structure(problem), blocks, max_redraws))
+    return settings_digest(settings, *jax.tree.leaves(problem), jax.random.key_data(keys))
 
 
 def save(path, fingerprint: str, outcomes: Outcome | None, finished: int, fits: Fit) -> None:

@@ -64,6 +64,8 @@ def reconstruct(
         InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
             checkpoint of another run.
     """
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+        raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
     problem, batched = checked_batch(problem, method)
     images = problem.measurements.shape[0]
     ids = list(range(images)) if image_ids is None else list(image_ids)
@@ -71,9 +73,10 @@ def reconstruct(
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
     operator_batched = problem.operator.batch_size is not None
-    fits_at_once = fits_at_once or default_fits_at_once(method, problem, keys, operator_batched)
+    if fits_at_once is None:
+        fits_at_once = default_fits_at_once(method, problem, keys, operator_batched)
     blocks = cut_into_blocks(images, method.restarts, fits_at_once)
-    fingerprint = checkpoints.fingerprint(method, problem, keys, blocks, max_redraws)
+    fingerprint = "" if checkpoint is None else checkpoints.fingerprint(method, problem, keys, blocks, max_redraws)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
     with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:

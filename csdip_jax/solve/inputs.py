@@ -11,11 +11,12 @@ from csdip_jax.types import Array, InputError, Problem
 def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
     operator = as_operator(problem.operator, method.image_shape)
+    operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
     measurements = jnp.asarray(problem.measurements)
     expected = operator.measurements_like
     if not jnp.issubdtype(measurements.dtype, jnp.inexact):
         measurements = measurements.astype(jnp.float32)
-    if jnp.iscomplexobj(measurements) and not jnp.issubdtype(expected.dtype, jnp.complexfloating):
+    if jnp.iscomplexobj(measurements) != jnp.issubdtype(expected.dtype, jnp.complexfloating):
         raise InputError(f"measurements are {measurements.dtype}, but the operator's are {expected.dtype}")
     batched = measurements.ndim == len(expected.shape) + 1
     if measurements.shape[batched:] != expected.shape:
@@ -41,6 +42,8 @@ def _require_finite(array: Array, name: str) -> None:
             raise InputError(f"{name}: {bad} of {array.size} entries are NaN or infinite; remove or replace them")
 
 
-@jax.jit  # fused: a matrix is looked through without a second array of its size
+@jax.jit
 def _count_non_finite(array):
-    return jnp.sum(~jnp.isfinite(array))
+    # Row by row: XLA would make a second array of the size of a matrix.
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    return jnp.sum(jax.lax.map(lambda row: jnp.sum(~jnp.isfinite(row)), rows))

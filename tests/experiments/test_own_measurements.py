@@ -57,8 +57,9 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
 def test_colour_kspace():
     image = np.stack([IMAGE, 1 - IMAGE, IMAGE**2], axis=-1)
     kspace = np.fft.fftshift(np.fft.fft2(image, axes=(0, 1)), axes=(0, 1))
-    result = own.with_mask(kspace, MASK, (H, W, 3), (0.0, 1.0))
-    assert residual(result.problem, 2 * image - 1) < 1e-7
+    for samples in (kspace, kspace[MASK], kspace[MASK].T):
+        result = own.with_mask(samples, MASK, (H, W, 3), (0.0, 1.0))
+        assert residual(result.problem, 2 * image - 1) < 1e-7
 
 
 def test_files(tmp_path):
@@ -122,6 +123,7 @@ def broken(array, value):
         (lambda: own.with_mask(KSPACE, MASK[1:], None, (0, 1)), r"\(12, 10\) fit neither the grid \(11, 10\)"),
         (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), "does not fit --image_shape=10,12,1"),
         (lambda: own.with_mask(broken(KSPACE, np.nan), MASK, None, (0, 1)), "measurements: 1 of .* NaN"),
+        (lambda: own.with_mask(KSPACE, MASK, (H, W, 3), (0, 1)), "fit neither the grid"),
         (lambda: own.with_mask(KSPACE, MASK[0], None, (0, 1)), r"mask has shape \(10,\): it needs \[h, w\]"),
     ],
 )

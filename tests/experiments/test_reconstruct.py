@@ -81,6 +81,13 @@ def test_own_images_then_more_of_them(scans, tmp_path):
     assert "other settings (config.seed)" in refused(other)
 
 
+def test_a_changed_input_of_the_same_name_is_refused(scans, tmp_path):
+    options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", "--config.csdip.steps=2"]
+    assert run(tmp_path, *options).returncode == 0
+    Image.fromarray(np.full((24, 20), 9, np.uint8)).save(scans / "scan_0.png")
+    assert "image scan_0 has changed" in refused(run(tmp_path, *options))
+
+
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_goes_on_and_ends_the_same(kill, scans, tmp_path):
     options = [f"--images={scans}/scan_0.png", "--config.csdip.steps=1500", "--config.num_measurements=100"]

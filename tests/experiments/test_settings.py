@@ -4,6 +4,7 @@ import importlib
 import math
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import csdip_jax as cs
@@ -49,10 +50,15 @@ def test_departures_from_the_preset():
 def test_reference_shares_the_matrix_and_takes_the_noise_for_a_deviation():
     paper = settings.measurement(config(num_measurements=50, noise_variance=10.0), (28, 28, 1))
     reference = settings.measurement(config(num_measurements=50, noise_variance=10.0, preset="reference"), (28, 28, 1))
-    assert (paper.shared, reference.shared) == (False, True)
-    deviation = math.sqrt(reference.noise_variance / 50)  # of one measurement, as `measure` draws it
-    assert paper.noise_variance == 10 and deviation == pytest.approx(10 / 50)
-    key = jax.random.key(0)
+    key, nothing = jax.random.key(0), jnp.zeros((28, 28, 1))
+    for measured, deviation in ((paper, math.sqrt(10 / 50)), (reference, 10 / 50)):
+        operator = measured.operator(key, 0, (28, 28, 1))
+        noise = jnp.stack([measured.measure(jax.random.key(i), operator, nothing) for i in range(40)])
+        assert float(noise.std()) == pytest.approx(deviation, rel=0.05)
+    lines = settings.measurement(config(num_lines=5, noise_variance=10.0, preset="reference"), (28, 28, 1))
+    operator = lines.operator(key, 0, (28, 28, 1))
+    noise = jnp.stack([lines.measure(jax.random.key(i), operator, nothing) for i in range(40)])
+    assert float(noise.std()) == pytest.approx(10 / operator.measurements_like.size, rel=0.05)
     matrices = [[m.operator(key, image, (28, 28, 1)).matrix for image in (1, 2)] for m in (paper, reference)]
     assert not (matrices[0][0] == matrices[0][1]).all()
     assert (matrices[1][0] == matrices[1][1]).all()

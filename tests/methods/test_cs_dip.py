@@ -22,7 +22,9 @@ def digit():
 
 
 def problem(image=None, m=100):
-    operator = cs.operators.gaussian(jax.random.key(3), m, SHAPE)
+    # A matrix of numpy's frozen stream: which keys collapse must not depend on how the library draws matrices.
+    matrix = np.random.RandomState(3).standard_normal((m, 784)) / np.sqrt(m)
+    operator = cs.operators.Dense(jnp.asarray(matrix, jnp.float32), SHAPE)
     return cs.Problem(operator, operator.forward(digit() if image is None else image))
 
 
@@ -69,6 +71,17 @@ def test_bad_settings_are_named(field):
         dataclasses.replace(CsDip(SHAPE), **{field: bad})
 
 
+@pytest.mark.parametrize(("field", "value"), [("learning_rate", float("nan")), ("tv_weight", -1.0)])
+def test_bad_weights_are_named(field, value):
+    with pytest.raises(cs.InputError, match=f"{field} = {value}"):
+        dataclasses.replace(CsDip(SHAPE), **{field: value})
+
+
+def test_layers_have_to_cover_the_image():
+    with pytest.raises(cs.InputError, match=r"image_shape = \(64, 64, 1\): it must be covered"):
+        dataclasses.replace(CsDip((32, 32, 1)), image_shape=(64, 64, 1))
+
+
 @pytest.mark.parametrize(("exit_by", "expected"), [("measurement", 5), ("total", 6)])
 def test_the_best_of_the_window_is_kept(exit_by, expected):
     """Iterate by iterate by hand: before the window the last one, in it the best by the chosen loss."""
@@ -95,7 +108,7 @@ def test_the_best_of_the_window_is_kept(exit_by, expected):
 
 STEPS = 200
 TENTH = STEPS // 10
-IDS = (1, 2, 3)  # restart keys of today's PyTorch rule on this digit: 1 and 3 collapse, 2 does not
+IDS = (4, 2, 6)  # restart keys of today's PyTorch rule on this digit: 4 and 6 collapse, 2 does not
 
 
 def collapsing():
@@ -183,7 +196,7 @@ def test_a_collapse_of_colour_channels_to_different_constants():
 
 
 def test_a_diverging_fit_is_reported_and_its_image_is_finite():
-    method = dataclasses.replace(CsDip(SHAPE), learning_rate=float("nan"), steps=30)
+    method = dataclasses.replace(CsDip(SHAPE), learning_rate=1e38, steps=30)
     solution = cs.reconstruct(method, problem(), jax.random.key(0), max_redraws=2)
     assert not solution.ok and solution.redraws == 2
     assert solution.steps < 30
