@@ -162,13 +162,13 @@ class CsDip:
 
         A collapsed network puts out constants, its tanh so saturated that no gradient comes through, and never
         recovers. So a tenth of the steps shows it, or the end at the latest: the image is flat (standard deviation of
-        every channel below 0.002) or black and white alone (every |pixel| above 0.999), and the relative residual is
+        every channel below 0.01) or black and white alone (every |pixel| above 0.999), and the relative residual is
         above `collapse_residual`. Healthy fits have left that far behind by then (measured on digits, x-rays and
-        retinas: deviation above 0.2); an image that truly is flat, or truly black and white, has no residual
-        (only where all of y is nothing but noise or zero can this be mistaken).
+        retinas: deviation above 0.2). An image that truly is flat, or truly black and white, has no residual; only one
+        whose own contrast is below 0.01 can be mistaken for a collapse.
         """
         checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
-        flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.002
+        flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.01
         saturated = jnp.abs(state.best_image).min() > 0.999
         unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
         diverged = ~jnp.isfinite(state.loss) & (state.step > 0)

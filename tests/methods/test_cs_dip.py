@@ -142,7 +142,8 @@ def test_a_collapsed_fit_is_drawn_anew_and_a_healthy_one_is_untouched(flat_at_a_
             assert not without.ok[i] and without.redraws[i] == 0 and without.steps[i] == method.steps
             assert np.std(without.image[i]) < 0.02
             assert solution.redraws[i] >= 1 and solution.ok[i]
-            assert solution.measurement_loss[i] < 0.8 * without.measurement_loss[i]
+            assert solution.measurement_loss[i] < without.measurement_loss[i]
+                assert np.std(solution.image[i]) > 0.1
         else:
             assert solution.redraws[i] == 0
             jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[i], b[i]), solution, without)
