@@ -143,7 +143,7 @@ def test_a_collapsed_fit_is_drawn_anew_and_a_healthy_one_is_untouched(flat_at_a_
             assert np.std(without.image[i]) < 0.02
             assert solution.redraws[i] >= 1 and solution.ok[i]
             assert solution.measurement_loss[i] < without.measurement_loss[i]
-                assert np.std(solution.image[i]) > 0.1
+            assert np.std(solution.image[i]) > 0.1
         else:
             assert solution.redraws[i] == 0
             jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[i], b[i]), solution, without)
