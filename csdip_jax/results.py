@@ -16,8 +16,8 @@ import numpy as np
 from csdip_jax.types import InputError
 
 
-def settings_digest(text: str, *arrays: np.ndarray) -> str:
-    """A short checksum of a text and of the contents of arrays."""
+def content_digest(*arrays: np.ndarray, text: str = "") -> str:
+    """A short checksum of the contents of arrays, and of a text."""
     digest = hashlib.sha256(text.encode())
     for array in map(np.asarray, arrays):
         digest.update(f"{array.dtype} {array.shape}".encode())

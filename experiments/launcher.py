@@ -66,17 +66,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        sys.exit(f"error: {_one_line(error)}; --help lists the options")
+        sys.exit(f"error: {' '.join(str(error).split())}; --help lists the options")
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"
         )
     return rest
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text
 
 
 def _interrupt(*_):

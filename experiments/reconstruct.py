@@ -25,7 +25,7 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_shape
 from csdip_jax.methods import Method
-from csdip_jax.results import Workdir, settings_digest, write_array, write_arrays
+from csdip_jax.results import Workdir, content_digest, write_array, write_arrays
 from csdip_jax.types import InputError
 from experiments import launcher, own_measurements, pictures, settings
 
@@ -171,7 +171,7 @@ def _run(workdir: Workdir, part: Part) -> None:
             row = {
                 "part": part.name,
                 "image": name,
-                "image_digest": settings_digest("", image),
+                "image_digest": content_digest(image),
                 "method": method,
                 "preset": part.config.preset,
                 "measurement": part.measurement.description,
@@ -186,7 +186,7 @@ def _run(workdir: Workdir, part: Part) -> None:
 
 def _finished(workdir: Workdir, part: Part) -> set[tuple[str, str]]:
     """(image, method) of the rows whose reconstruction is there; InputError if an image is no longer the same."""
-    digests = {name: settings_digest("", image) for name, image in zip(part.image_names, part.images, strict=True)}
+    digests = {name: content_digest(image) for name, image in zip(part.image_names, part.images, strict=True)}
     done = set()
     for row in workdir.rows:
         name, method = row["image"], row["method"]
@@ -333,7 +333,7 @@ def _reconstruct_measurements(config, image_shape, pixel_range) -> None:
         measurements=_MEASUREMENTS.value,
         matrix=_MATRIX.value,
         mask=_MASK.value,
-        contents=settings_digest("", *jax.tree.leaves(own.problem)),
+        contents=content_digest(*jax.tree.leaves(own.problem)),
         image_shape=shape,
         pixel_range=pixel_range,
     )

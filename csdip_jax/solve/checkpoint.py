@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from csdip_jax.results import settings_digest, write_arrays
+from csdip_jax.results import content_digest, write_arrays
 from csdip_jax.solve.fits import Fit, Outcome
 from csdip_jax.types import InputError
 
@@ -13,7 +13,7 @@ from csdip_jax.types import InputError
 def fingerprint(method, problem, keys, blocks, max_redraws) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
     settings = repr((method, jax.tree.structure(problem), blocks, max_redraws))
-    return settings_digest(settings, *jax.tree.leaves(problem), jax.random.key_data(keys))
+    return content_digest(*jax.tree.leaves(problem), jax.random.key_data(keys), text=settings)
 
 
 def save(path, fingerprint: str, outcomes: Outcome | None, finished: int, fits: Fit) -> None:
