@@ -1,10 +1,21 @@
-"""The two things that go in and out of a reconstruction, and the error for bad input."""
+"""The two things that go in and out of a reconstruction, the error for bad input, dataclasses as pytrees."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 
 Array = jax.Array
+
+
+def pytree_dataclass(cls):
+    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`."""
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+def static_field(default: Any = dataclasses.MISSING) -> Any:
+    """A field that belongs to the program, not to its data."""
+    return dataclasses.field(default=default, metadata={"static": True})
 
 
 class InputError(ValueError):
@@ -35,6 +46,8 @@ class Solution(NamedTuple):
         restart: index of the chosen restart.
         redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
         ok: False where even the last allowed attempt of the chosen restart collapsed or diverged.
+        converged: whether the method's own stopping rule was met, rather than its limit of steps; methods that take a
+            fixed number of steps converge by taking them. A method says in its docstring what it means by it.
         trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped.
     """
 
@@ -44,4 +57,5 @@ class Solution(NamedTuple):
     restart: Array
     redraws: Array
     ok: Array
+    converged: Array
     trace: Array

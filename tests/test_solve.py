@@ -10,7 +10,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.methods import CsDip
 from csdip_jax.solve import blocks, driver
-from csdip_jax.solve.fits import Outcome, fit_keys
+from csdip_jax.solve.fits import Case, Outcome, fit_keys
 from csdip_jax.solve.inputs import checked_batch
 
 SHAPE = (8, 8, 1)
@@ -81,6 +81,32 @@ def test_bad_input(message):
         bad_inputs()[message]()
 
 
+def sweep(**settings):
+    return dataclasses.replace(METHOD, **settings)
+
+
+def test_a_sweep_needs_a_value_per_image_and_every_value_in_range():
+    operator, y = problem()
+    batch = cs.Problem(operator, jnp.stack([y, y]))
+    with pytest.raises(cs.InputError, match="3 values of tv_weight for 2 cases"):
+        cs.reconstruct(sweep(tv_weight=np.ones(3)), batch, KEY)
+    with pytest.raises(cs.InputError, match="tv_weight = -1.0: it must be a number of at least 0"):
+        cs.reconstruct(sweep(tv_weight=np.array([1.0, -1.0])), problem(), KEY)
+    with pytest.raises(cs.InputError, match=r"tv_weight has shape \(1, 2\)"):
+        cs.reconstruct(sweep(tv_weight=np.ones((1, 2))), problem(), KEY)
+
+
+def test_a_batch_and_as_many_settings_go_together():
+    operator, y = problem()
+    batch, rates = cs.Problem(operator, jnp.stack([y, 2 * y])), np.array([1e-3, 1e-2])
+    together = cs.reconstruct(sweep(learning_rate=rates), batch, KEY, image_ids=[4, 4])
+    for i, rate in enumerate(rates):
+        single = cs.reconstruct(
+            sweep(learning_rate=float(rate)), cs.Problem(operator, batch.measurements[i]), KEY, image_ids=[4]
+        )
+        np.testing.assert_allclose(together.image[i], single.image, atol=1e-5)
+
+
 def test_a_key_without_a_type_is_refused():
     with pytest.raises(cs.InputError, match="give jax.random.key"):
         cs.reconstruct(METHOD, problem(), jax.random.PRNGKey(0))
@@ -115,10 +141,10 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     method = dataclasses.replace(METHOD, restarts=3)
     operator, y = problem()
     batch, batched = checked_batch(cs.Problem(operator, jnp.stack([y, y])), method)
-    keys = fit_keys(KEY, jnp.arange(2), jnp.arange(3))
-    assert batched and blocks.default_fits_at_once(method, batch, keys, operator_batched=False) == 1
+    cases, keys = Case(batch, {}), fit_keys(KEY, jnp.arange(2), jnp.arange(3))
+    assert batched and blocks.default_fits_at_once(method, cases, keys, False, 1) == 1
     monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()])
-    count = blocks.default_fits_at_once(method, batch, keys, operator_batched=False)
+    count = blocks.default_fits_at_once(method, cases, keys, False, 1)
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(method.init(problem(), KEY)))
     assert 1 < count < 25 * 10**6 / weights
 
@@ -126,7 +152,7 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
 def outcomes(scores, ok):
     scores, ok = np.array(scores, float), np.array(ok)
     filler = np.arange(scores.size).reshape(scores.shape)
-    return Outcome(filler, filler, filler, np.ones_like(filler), ok, filler, scores)
+    return Outcome(filler, filler, filler, np.ones_like(filler), ok, ok, filler, scores)
 
 
 @pytest.mark.parametrize(

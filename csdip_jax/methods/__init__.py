@@ -1,9 +1,9 @@
 """The reconstruction methods, one file each, behind the contract of `base.Method`."""
 
-from csdip_jax.methods.base import Info, Method
+from csdip_jax.methods.base import PRESETS, Info, Method
 from csdip_jax.methods.cs_dip import CsDip
 
 METHODS = {"csdip": CsDip}
 """Name -> class; each class has `preset(name, image_shape)`."""
 
-__all__ = ["METHODS", "CsDip", "Info", "Method"]
+__all__ = ["METHODS", "PRESETS", "CsDip", "Info", "Method"]

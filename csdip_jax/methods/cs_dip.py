@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 
 from csdip_jax.generators import DCGAN, INITIALIZERS, Layers, dcgan_layers, draw_params
-from csdip_jax.methods.base import Info
+from csdip_jax.methods.base import Info, Method, require, require_number
 from csdip_jax.operators import measurement_loss
 from csdip_jax.priors import total_variation
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
 
 
 class State(NamedTuple):
@@ -45,18 +45,8 @@ _REFERENCE = {(28, 28, 1): (128, 0.01), (256, 256, 1): (64, 0.05), (128, 128, 3)
 """image_shape -> (latent_dim, tv_weight) of the reference code's MNIST, x-ray and retinopathy runs."""
 
 
-def _require(condition: bool, name: str, value, allowed: str) -> None:
-    if not condition:
-        raise InputError(f"{name} = {value!r}: it must be {allowed}")
-
-
-def _static(default) -> dataclasses.Field:
-    return dataclasses.field(default=default, metadata={"static": True})
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class CsDip:
+@pytree_dataclass
+class CsDip(Method):
     """Settings of CS-DIP; `preset` gives the paper's and the reference code's.
 
     Attributes:
@@ -76,21 +66,23 @@ class CsDip:
             residual ||y - A x||^2 / ||y||^2 is above this and its image flat or saturated (see `failed`).
     """
 
-    image_shape: tuple[int, int, int] = _static(None)
-    layers: Layers = _static(None)
-    latent_dim: int = _static(128)
-    initializer: str = _static("torch_0_4")
-    steps: int = _static(1000)
-    exit_window: int = _static(20)
-    exit_by: str = _static("measurement")
-    restart_by: str = _static("best")
-    restarts: int = _static(1)
+    image_shape: tuple[int, int, int] = static_field(None)
+    layers: Layers = static_field(None)
+    latent_dim: int = static_field(128)
+    initializer: str = static_field("torch_0_4")
+    steps: int = static_field(1000)
+    exit_window: int = static_field(20)
+    exit_by: str = static_field("measurement")
+    restart_by: str = static_field("best")
+    restarts: int = static_field(1)
     learning_rate: float = 1e-3
     decay: float = 0.99
     momentum: float = 0.9
     epsilon: float = 1e-8
     tv_weight: float = 0.01
     collapse_residual: float = 0.05
+    fills_the_cache = True
+    needs_linear_operator = False
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -102,50 +94,36 @@ class CsDip:
         covers = covered[0] >= self.image_shape[0] and covered[1] >= self.image_shape[1]
         covers = covers and self.layers[-1].features == self.image_shape[2]
         made = (*covered, self.layers[-1].features)
-        _require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
+        require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
         for name in ("learning_rate", "tv_weight", "collapse_residual"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)):  # an array may be swept or traced
-                _require(0 <= value < float("inf"), name, value, "a number of at least 0")
-        _require(self.steps >= 1, "steps", self.steps, "at least 1")
-        _require(self.exit_window >= 1, "exit_window", self.exit_window, "at least 1")
-        _require(self.exit_by in ("measurement", "total"), "exit_by", self.exit_by, "measurement or total")
-        _require(self.restart_by in ("best", "last"), "restart_by", self.restart_by, "best or last")
-        _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
-        _require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "at least 1")
-        _require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
+            require_number(name, getattr(self, name))
+        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(self.exit_window >= 1, "exit_window", self.exit_window, "at least 1")
+        require(self.exit_by in ("measurement", "total"), "exit_by", self.exit_by, "measurement or total")
+        require(self.restart_by in ("best", "last"), "restart_by", self.restart_by, "best or last")
+        require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
+        require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "at least 1")
+        require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> "CsDip":
-        """The settings of the "paper", or of its "reference" code where the two differ (docs/method.md).
-
-        Args:
-            name: "paper" or "reference".
-            image_shape: (h, w, c); "reference" knows those of its three data sets only.
+        """As `Method.preset` says; "reference" knows the image shapes of its three data sets only.
 
         Raises:
             InputError: unknown name, or no reference settings for this shape.
         """
-        image_shape = tuple(image_shape)
-        restarts = 5 if image_shape == (28, 28, 1) else 1
+        method = super().preset(name, image_shape)
+        method = dataclasses.replace(method, restarts=5 if method.image_shape == (28, 28, 1) else 1)
         if name == "paper":
-            return cls(image_shape, restarts=restarts)
-        if name != "reference":
-            raise InputError(f"unknown preset {name!r}: choose paper or reference")
-        if image_shape not in _REFERENCE:
+            return method
+        if method.image_shape not in _REFERENCE:
             known = ", ".join(map(str, _REFERENCE))
             raise InputError(
-                f"no reference settings for image_shape = {image_shape}, only for {known}: use preset paper"
+                f"no reference settings for image_shape = {method.image_shape}, only for {known}: use preset paper"
             )
-        latent_dim, tv_weight = _REFERENCE[image_shape]
-        return cls(
-            image_shape,
-            latent_dim=latent_dim,
-            tv_weight=tv_weight,
-            exit_window=51,
-            exit_by="total",
-            restart_by="last",
-            restarts=restarts,
+        latent_dim, tv_weight = _REFERENCE[method.image_shape]
+        return dataclasses.replace(
+            method, latent_dim=latent_dim, tv_weight=tv_weight, exit_window=51, exit_by="total", restart_by="last"
         )
 
     def init(self, problem: Problem, key: Array) -> State:
@@ -153,9 +131,6 @@ class CsDip:
         dtype = jnp.finfo(problem.measurements.dtype).dtype
         latent = jax.random.normal(key_latent, (self.latent_dim,), dtype)
         return self.start(latent, draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype))
-
-    def done(self, state: State) -> Array:
-        return state.step >= self.steps
 
     def failed(self, problem: Problem, state: State) -> Array:
         """Diverged (a loss that is not finite), or collapsed.
@@ -171,8 +146,7 @@ class CsDip:
         flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.01
         saturated = jnp.abs(state.best_image).min() > 0.999
         unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
-        diverged = ~jnp.isfinite(state.loss) & (state.step > 0)
-        return diverged | (checked & (flat | saturated) & unexplained)
+        return super().failed(problem, state) | (checked & (flat | saturated) & unexplained)
 
     def image(self, state: State) -> Array:
         return state.best_image

@@ -1,7 +1,6 @@
 """What every operator is, and what is done with any of them: measuring, and the loss of an image."""
 
-import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +8,6 @@ import jax.numpy as jnp
 from csdip_jax.types import Array
 
 Shape = tuple[int, int, int]
-
-
-def static_field() -> Any:
-    """A field that belongs to the program, not to its data."""
-    return dataclasses.field(metadata={"static": True})
-
-
-def operator_dataclass(cls):
-    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
 
 
 class Operator:

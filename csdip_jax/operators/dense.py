@@ -6,8 +6,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.operators.base import LinearOperator, Shape, operator_dataclass, static_field
-from csdip_jax.types import Array, InputError
+from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 def require_compressed(num_measurements: int, pixels: int) -> None:
@@ -18,7 +18,7 @@ def require_compressed(num_measurements: int, pixels: int) -> None:
         )
 
 
-@operator_dataclass
+@pytree_dataclass
 class Dense(LinearOperator):
     """A given matrix, y = A x.
 

@@ -5,12 +5,12 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.operators.base import LinearOperator, Shape, operator_dataclass, static_field
+from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.pixels import selected_entries
-from csdip_jax.types import Array, InputError
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
-@operator_dataclass
+@pytree_dataclass
 class Fourier(LinearOperator):
     """Chosen coefficients of the unitary 2-D DFT of each channel, y_k = weight_k (F x)_k.
 

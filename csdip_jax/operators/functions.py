@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import jax
 
-from csdip_jax.operators.base import LinearOperator, Operator, Shape, operator_dataclass, static_field
-from csdip_jax.types import Array, InputError
+from csdip_jax.operators.base import LinearOperator, Operator, Shape
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 def _as_partial(fn: Callable) -> Callable:
@@ -13,7 +13,7 @@ def _as_partial(fn: Callable) -> Callable:
     return fn if isinstance(fn, jax.tree_util.Partial) else jax.tree_util.Partial(fn)
 
 
-@operator_dataclass
+@pytree_dataclass
 class Linear(LinearOperator):
     """Any linear function of the image, traceable by JAX.
 
@@ -36,7 +36,7 @@ class Linear(LinearOperator):
         return self.fn(image)
 
 
-@operator_dataclass
+@pytree_dataclass
 class Nonlinear(Operator):
     """Any differentiable function of the image, e.g. |A x| (phase retrieval). It has no adjoint.
 

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.operators.base import LinearOperator, Shape, operator_dataclass, static_field
-from csdip_jax.types import Array, InputError
+from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
-@operator_dataclass
+@pytree_dataclass
 class Identity(LinearOperator):
     """Every pixel is measured (denoising), y = x."""
 
@@ -17,7 +17,7 @@ class Identity(LinearOperator):
         return image.reshape(-1)
 
 
-@operator_dataclass
+@pytree_dataclass
 class Inpainting(LinearOperator):
     """Chosen entries of the flattened image are measured.
 

@@ -10,10 +10,10 @@ from csdip_jax.solve.fits import Fit, Outcome
 from csdip_jax.types import InputError
 
 
-def fingerprint(method, problem, keys, blocks, max_redraws) -> str:
+def fingerprint(method, cases, keys, blocks, max_redraws) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
-    settings = repr((method, jax.tree.structure(problem), blocks, max_redraws))
-    return content_digest(*jax.tree.leaves(problem), jax.random.key_data(keys), text=settings)
+    settings = repr((jax.tree.structure((method, cases)), blocks, max_redraws))
+    return content_digest(*jax.tree.leaves((method, cases)), jax.random.key_data(keys), text=settings)
 
 
 def save(path, fingerprint: str, outcomes: Outcome | None, finished: int, fits: Fit) -> None:

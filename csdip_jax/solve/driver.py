@@ -1,9 +1,9 @@
 """`reconstruct`: any method on one problem or a batch, with restarts, redraws, progress and checkpoints.
 
-A *fit* is one restart of one image. Fits run in blocks (images x restarts) that share a compiled program: one fit
-at a time on a CPU, where a second would only push the first out of the cache, as many as memory allows elsewhere. A
-block advances in chunks, a `while_loop` on the device whose length the host chooses; between chunks the host shows
-progress, redraws failed attempts, and saves a checkpoint. True images never come here.
+A *case* is one image under one setting of the method, a *fit* one restart of a case. Fits run in blocks (cases x
+restarts) that share a compiled program: as many as memory allows, but on a CPU one at a time where a second would push
+the first out of the cache. A block advances in chunks, a `while_loop` on the device whose length the host chooses;
+between chunks the host shows progress, redraws failed attempts, and saves a checkpoint. True images never come here.
 """
 
 import time
@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve.blocks import cut_into_blocks, default_fits_at_once, take_images
+from csdip_jax.solve.blocks import cut_into_blocks, default_fits_at_once, take_cases
 from csdip_jax.solve.fits import Fit, Layout, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.inputs import checked_batch
+from csdip_jax.solve.inputs import checked_batch, checked_cases, split_swept
 from csdip_jax.types import Array, InputError, Problem, Solution
 
 CHUNK_SECONDS = 2.0
@@ -38,27 +38,30 @@ def reconstruct(
     progress: str | None = None,
     checkpoint: Path | str | None = None,
 ) -> Solution:
-    """Reconstructs the image of a problem, or the images of a batch of problems.
+    """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
-    Each image is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt
+    Each case is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt
     that the method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
 
     Args:
-        method: one of `csdip_jax.methods`.
+        method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s]: a sweep, one case
+            per entry, in one vectorized program. A single problem is then solved under each of the s settings; a batch
+            of problems has to have s of them, each with its setting.
         problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
             each image has an operator of its own.
         key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an
             image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
-        fits_at_once: fits advanced together by one vectorized program; by default 1 on a CPU, else as many as memory
-            allows.
+        fits_at_once: fits advanced together by one vectorized program; by default as many as memory allows, but on a
+            CPU those of one image (all restarts, the whole sweep), or one for a method that fills the cache by itself.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss and the time left; None for no bar.
         checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
             Remove it when the solution is safe.
 
     Returns:
-        Solution; `ok` is False for an image whose every attempt failed. Its image is finite even then.
+        Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
+        image is finite even then.
 
     Raises:
         InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
@@ -71,19 +74,26 @@ def reconstruct(
     ids = list(range(images)) if image_ids is None else list(image_ids)
     if len(ids) != images:
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
+    method, swept = split_swept(method, problem.measurements.dtype)
+    cases_per_image = 1
+    if swept and not batched:
+        cases_per_image = len(next(iter(swept.values())))
+        ids = ids * cases_per_image
+        problem = problem._replace(measurements=jnp.repeat(problem.measurements, cases_per_image, axis=0))
+    cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
     operator_batched = problem.operator.batch_size is not None
     if fits_at_once is None:
-        fits_at_once = default_fits_at_once(method, problem, keys, operator_batched)
-    blocks = cut_into_blocks(images, method.restarts, fits_at_once)
-    fingerprint = "" if checkpoint is None else checkpoints.fingerprint(method, problem, keys, blocks, max_redraws)
+        fits_at_once = default_fits_at_once(method, cases, keys, operator_batched, cases_per_image)
+    blocks = cut_into_blocks(len(ids), method.restarts, fits_at_once)
+    fingerprint = "" if checkpoint is None else checkpoints.fingerprint(method, cases, keys, blocks, max_redraws)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
     with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:
         for number, (rows, columns) in enumerate(blocks):
             if number < finished:
                 continue
-            arguments = (method, take_images(problem, rows, operator_batched), keys[rows][:, columns])
+            arguments = (method, take_cases(cases, rows, operator_batched), keys[rows][:, columns])
             layout = Layout(single=rows.size * columns.size == 1, operator_batched=operator_batched)
             chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, layout), max_redraws, layout)
             for fits in chunks:
@@ -94,25 +104,25 @@ def reconstruct(
             leaves = None
         bar.update(bar.total - bar.n)
     solution = choose_restarts(outcomes)
-    return solution if batched else jax.tree.map(lambda x: x[0], solution)
+    return solution if batched or swept else jax.tree.map(lambda x: x[0], solution)
 
 
-def begin(method, problem, keys, leaves: list | None, layout) -> Fit:
+def begin(method, cases, keys, leaves: list | None, layout) -> Fit:
     """The fits of a block at their start, or as a checkpoint left them."""
-    fresh = partial(start, method, problem, keys, layout=layout)
+    fresh = partial(start, method, cases, keys, layout=layout)
     if leaves is None:
         return fresh()
     return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
 
 
-def advance_in_chunks(method, problem, keys, fits, max_redraws, layout) -> Iterator[Fit]:
+def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterator[Fit]:
     """The fits of a block after each chunk, until all have stopped."""
     length = FIRST_CHUNK
     while True:
         began = time.perf_counter()
-        fits = advance(method, problem, fits, length, max_redraws, layout=layout)
+        fits = advance(method, cases, fits, length, max_redraws, layout=layout)
         if to_redraw(fits, max_redraws).any():
-            fits = redraw(method, problem, keys, fits, max_redraws, layout=layout)
+            fits = redraw(method, cases, keys, fits, max_redraws, layout=layout)
         finished = bool(fits.stopped.all())
         yield fits
         if finished:
@@ -130,7 +140,7 @@ def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
 
 
 def store_block(outcomes: Outcome | None, block: Outcome, rows, columns, shape: tuple[int, int]) -> Outcome:
-    """The outcomes of all fits, [images, restarts, ...], with those of one more block."""
+    """The outcomes of all fits, [cases, restarts, ...], with those of one more block."""
     if outcomes is None:
         outcomes = jax.tree.map(lambda x: np.zeros(shape + x.shape[2:], x.dtype), block)
     for everything, part in zip(outcomes, block, strict=True):
@@ -139,7 +149,7 @@ def store_block(outcomes: Outcome | None, block: Outcome, rows, columns, shape: 
 
 
 def choose_restarts(outcomes: Outcome) -> Solution:
-    """The restart with the lowest score for each image; one that failed only where all did."""
+    """The restart with the lowest score for each case; one that failed only where all did."""
     score = np.where(np.isfinite(outcomes.score), outcomes.score, np.inf)
     restart = np.lexsort((score, ~outcomes.ok), axis=1)[:, 0]
     best = jax.tree.map(lambda x: jnp.asarray(x[np.arange(len(restart)), restart]), outcomes)
@@ -150,5 +160,6 @@ def choose_restarts(outcomes: Outcome) -> Solution:
         restart=jnp.asarray(restart),
         redraws=jnp.asarray(outcomes.redraws.sum(axis=1)),
         ok=best.ok,
+        converged=best.converged,
         trace=best.trace,
     )

@@ -4,6 +4,7 @@ Each program is compiled once per method, shapes and layout; the method's data f
 number of redraws are arguments of it.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,8 +17,20 @@ from csdip_jax.operators import measurement_loss
 from csdip_jax.types import Array, Problem
 
 
+class Case(NamedTuple):
+    """One image to reconstruct, under one setting of the method; a leading axis makes a batch.
+
+    Attributes:
+        problem: operator and measurements (in a batch the operator may be shared).
+        swept: the method's fields that differ from case to case, name -> value.
+    """
+
+    problem: Problem
+    swept: dict[str, Array]
+
+
 class Fit(NamedTuple):
-    """One restart of one image, under way.
+    """One restart of one case, under way.
 
     Attributes:
         state: the method's.
@@ -44,37 +57,42 @@ class Outcome(NamedTuple):
     steps: Array
     redraws: Array
     ok: Array
+    converged: Array
     trace: Array
     score: Array
 
 
 class Layout(NamedTuple):
-    """How the fits of a block lie: a single one (not vectorized at all), or images x restarts.
+    """How the fits of a block lie: a single one (not vectorized at all), or cases x restarts.
 
     Attributes:
         single: the block holds one fit.
-        operator_batched: each image has an operator of its own.
+        operator_batched: each case has an operator of its own.
     """
 
     single: bool
     operator_batched: bool
 
 
-def _over_fits(one_fit: Callable, layout: Layout) -> Callable:
-    """`one_fit(problem, *fit)` -> the same over a block: problems [images], the rest [images, restarts]."""
+def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
+    """`one_fit(method, problem, *fit)` -> the same over a block: `f(cases [cases], *fits [cases, restarts])`."""
     operator_axis = 0 if layout.operator_batched else None
 
-    def block(problem, *fits):
-        def restarts(problem, *fits):
-            return jax.vmap(partial(one_fit, problem))(*fits)
+    def one_case(case, *fit):
+        return one_fit(dataclasses.replace(method, **case.swept), case.problem, *fit)
 
-        return jax.vmap(restarts, in_axes=(Problem(operator_axis, 0), *(0 for _ in fits)))(problem, *fits)
+    def block(cases, *fits):
+        def restarts(case, *fits):
+            return jax.vmap(partial(one_case, case))(*fits)
 
-    def single(problem, *fits):
-        operator, measurements = problem
+        return jax.vmap(restarts, in_axes=(Case(Problem(operator_axis, 0), 0), *(0 for _ in fits)))(cases, *fits)
+
+    def single(cases, *fits):
+        (operator, measurements), swept = cases
         if layout.operator_batched:
             operator = jax.tree.map(lambda x: x[0], operator)
-        outputs = one_fit(Problem(operator, measurements[0]), *jax.tree.map(lambda x: x[0, 0], fits))
+        case = Case(Problem(operator, measurements[0]), {name: values[0] for name, values in swept.items()})
+        outputs = one_case(case, *jax.tree.map(lambda x: x[0, 0], fits))
         return jax.tree.map(lambda x: x[None, None], outputs)
 
     return single if layout.single else block
@@ -92,16 +110,16 @@ def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array) -> Fi
 
 
 @partial(jax.jit, static_argnames="layout")
-def start(method, problem, keys, *, layout):
+def start(method, cases, keys, *, layout):
     redraws = jnp.zeros(keys.shape[:2], jnp.int32)
-    return _over_fits(partial(_new_fit, method), layout)(problem, keys, redraws)
+    return _over_fits(method, _new_fit, layout)(cases, keys, redraws)
 
 
 @partial(jax.jit, static_argnames="layout", donate_argnames="fits")
-def advance(method, problem, fits, length, max_redraws, *, layout):
+def advance(method, cases, fits, length, max_redraws, *, layout):
     """At most `length` further steps of every fit that has not stopped."""
 
-    def one_fit(problem, fit):
+    def one_fit(method, problem, fit):
         def running(carry):
             taken, fit = carry
             return (taken < length) & ~fit.stopped
@@ -123,7 +141,7 @@ def advance(method, problem, fits, length, max_redraws, *, layout):
 
         return jax.lax.while_loop(running, step, (jnp.zeros((), jnp.int32), fit))[1]
 
-    return _over_fits(one_fit, layout)(problem, fits)
+    return _over_fits(method, one_fit, layout)(cases, fits)
 
 
 def to_redraw(fits: Fit, max_redraws: int) -> Array:
@@ -131,29 +149,37 @@ def to_redraw(fits: Fit, max_redraws: int) -> Array:
 
 
 @partial(jax.jit, static_argnames="layout", donate_argnames="fits")
-def redraw(method, problem, keys, fits, max_redraws, *, layout):
+def redraw(method, cases, keys, fits, max_redraws, *, layout):
     """The fits, those that stopped as failed replaced by a new attempt."""
 
-    def one_fit(problem, key, fit):
+    def one_fit(method, problem, key, fit):
         fresh = _new_fit(method, problem, key, fit.redraws + 1)
         return jax.tree.map(partial(jnp.where, to_redraw(fit, max_redraws)), fresh, fit)
 
-    return _over_fits(one_fit, layout)(problem, keys, fits)
+    return _over_fits(method, one_fit, layout)(cases, keys, fits)
 
 
 @partial(jax.jit, static_argnames="layout")
-def finish(method, problem, fits, *, layout):
-    def one_fit(problem, fit):
+def finish(method, cases, fits, *, layout):
+    def one_fit(method, problem, fit):
         image = method.image(fit.state)
-        loss = measurement_loss(*problem, image)
-        return Outcome(image, loss, fit.steps, fit.redraws, ~fit.failed, fit.trace, method.score(fit.state))
+        return Outcome(
+            image=image,
+            measurement_loss=measurement_loss(*problem, image),
+            steps=fit.steps,
+            redraws=fit.redraws,
+            ok=~fit.failed,
+            converged=method.converged(fit.state) & ~fit.failed,
+            trace=fit.trace,
+            score=method.score(fit.state),
+        )
 
-    return _over_fits(one_fit, layout)(problem, fits)
+    return _over_fits(method, one_fit, layout)(cases, fits)
 
 
 @jax.jit
 def fit_keys(key, ids, restarts):
-    """Keys [images, restarts]."""
+    """Keys [cases, restarts]."""
 
     def fit_key(image, restart):
         return jax.random.fold_in(jax.random.fold_in(key, image), restart)

@@ -1,16 +1,24 @@
 """What `reconstruct` is given, checked at the boundary."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import as_operator
+from csdip_jax.operators import LinearOperator, as_operator
+from csdip_jax.solve.fits import Case
 from csdip_jax.types import Array, InputError, Problem
 
 
 def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
     operator = as_operator(problem.operator, method.image_shape)
+    if method.needs_linear_operator and not isinstance(operator, LinearOperator):
+        raise InputError(
+            f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(operator).__name__}: "
+            "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
+        )
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
     measurements = jnp.asarray(problem.measurements)
     expected = operator.measurements_like
@@ -33,6 +41,32 @@ def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
     for leaf in jax.tree.leaves(operator):
         _require_finite(leaf, "operator")
     return Problem(operator, measurements if batched else measurements[None]), batched
+
+
+def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Array]]:
+    """The method with the first of its swept values, and those fields: name -> values [s], of the data's real type."""
+    swept = {}
+    for field in dataclasses.fields(method):
+        value = getattr(method, field.name)
+        if isinstance(field.default, float) and jnp.ndim(value):
+            swept[field.name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
+    for name, values in swept.items():
+        if values.ndim != 1 or not values.size:
+            raise InputError(f"{name} has shape {values.shape}: a sweep needs a one-dimensional array of values")
+        for value in values:
+            dataclasses.replace(method, **{name: float(value)})  # the method refuses what is out of range
+    return dataclasses.replace(method, **{name: float(values[0]) for name, values in swept.items()}), swept
+
+
+def checked_cases(problem: Problem, swept: dict[str, Array]) -> Case:
+    """The cases of a batch of problems and as many settings."""
+    for name, values in swept.items():
+        if len(values) != len(problem.measurements):
+            raise InputError(
+                f"{len(values)} values of {name} for {len(problem.measurements)} cases: give one value per image, and "
+                "as many of each swept setting"
+            )
+    return Case(problem, swept)
 
 
 def _require_finite(array: Array, name: str) -> None:

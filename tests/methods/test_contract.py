@@ -104,6 +104,19 @@ def test_one_compile_for_two_settings(name):
     assert fits.advance._cache_size() == compiled
 
 
+def test_a_sweep_is_a_loop(name):
+    """A setting given as an array: one image under each value, in one program, as if one after the other."""
+    values, key = np.array([0.3, 1.0, 3.0]), jax.random.key(0)
+    method = make(name, steps=6)
+    values = values * getattr(method, SWEPT[name])
+    swept = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: values}), problem(), key)
+    assert swept.image.shape == (3, *SHAPE)
+    for i, value in enumerate(values):
+        single = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: float(value)}), problem(), key)
+        np.testing.assert_allclose(swept.trace[i], single.trace, rtol=1e-3)
+        np.testing.assert_allclose(swept.image[i], single.image, atol=1e-3)
+
+
 def test_a_killed_run_resumes_where_it_was(name, straight, tmp_path, monkeypatch):
     """Stopped after every chunk in turn, the run still ends in the same bits."""
     checkpoint = tmp_path / "checkpoint.npz"
