@@ -14,14 +14,14 @@ from PIL import Image  # noqa: E402
 
 from csdip_jax.results import write_atomically  # noqa: E402
 
-ROWS_PER_PICTURE = 8
+IMAGES_PER_PICTURE = 6
 
 
 class Comparison(NamedTuple):
-    """One row of a comparison picture; images [h, w, c] in [-1, 1].
+    """One image of a comparison picture; pixels [h, w, c] in [-1, 1].
 
     Attributes:
-        label: what stands left of the row.
+        label: what stands above it.
         original: the true image.
         adjoint: A^H y, or None for an operator without one.
         reconstructions: method -> image.
@@ -42,54 +42,57 @@ def save_image(path: Path, image: np.ndarray) -> None:
     write_atomically(path, lambda file: picture.save(file, format="png"))
 
 
-def save_comparison(path: Path, rows: Sequence[Comparison]) -> None:
-    """Rows: original, adjoint, each method's reconstruction and its absolute error; the first few rows of many."""
-    rows = rows[:ROWS_PER_PICTURE]
-    methods = list(rows[0].reconstructions)
-    titles = ["original", "adjoint $A^H y$"]
-    for method in methods:
-        titles += [method, f"|error| of {method}"]
-    heights = [row.original.shape[0] / row.original.shape[1] for row in rows]
+def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
+    """Two columns an image: its original above every method's reconstruction, the adjoint above their errors.
+
+    Rows as in the paper's Figure 2; the first few images of many.
+    """
+    images = images[:IMAGES_PER_PICTURE]
+    methods = list(dict.fromkeys(method for image in images for method in image.reconstructions))
+    rows = 1 + len(methods)
+    height = max(image.original.shape[0] / image.original.shape[1] for image in images)
     figure, axes = plt.subplots(
-        len(rows),
-        len(titles),
-        figsize=(2.5 * len(titles) + 0.6, sum(2.4 * height + 0.5 for height in heights)),
-        gridspec_kw={"height_ratios": heights},
+        rows,
+        2 * len(images),
+        figsize=(4.4 * len(images) + 0.8, rows * (2.1 * height + 0.45) + 0.3),
         squeeze=False,
         layout="constrained",
     )
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=9)
-    for line, row in zip(axes, rows, strict=True):
-        line[0].set_ylabel(row.label, fontsize=8)
-        _show(line[0], row.original)
-        if row.adjoint is None:
-            line[1].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=line[1].transAxes)
+    for axis, row in zip(axes[:, 0], ["original", *methods], strict=True):
+        axis.set_ylabel(row.replace(" ", "\n"), fontsize=9)
+    for image, first, second in zip(images, axes.T[0::2], axes.T[1::2], strict=True):
+        _show(first[0], image.original)
+        first[0].set_title(image.label, fontsize=8)
+        second[0].set_title("adjoint $A^H y$", fontsize=8)
+        if image.adjoint is None:
+            second[0].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=second[0].transAxes)
         else:
-            _show(line[1], _to_own_range(row.adjoint))
-        for method, image_axis, error_axis in zip(methods, line[2::2], line[3::2], strict=True):
-            _show(image_axis, row.reconstructions[method])
-            image_axis.set_xlabel(row.captions[method], fontsize=8)
-            error = np.abs(row.reconstructions[method] - row.original).mean(-1)
+            _show(second[0], _to_own_range(image.adjoint))
+        for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
+            _show(image_axis, image.reconstructions[method])
+            image_axis.set_xlabel(image.captions[method], fontsize=7.5)
+            error = np.abs(image.reconstructions[method] - image.original).mean(-1)
             shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
-    figure.colorbar(shown, ax=axes, shrink=0.6 / len(rows) ** 0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
+            error_axis.set_xlabel("|error|", fontsize=7.5)
+    figure.colorbar(shown, ax=axes, shrink=0.6 / rows**0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
     _save_figure(path, figure)
 
 
-def save_losses(path: Path, traces: Mapping[str, np.ndarray]) -> None:
-    """Measurement loss against the step, one curve per fit."""
+def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Measurement loss against the step, a curve per fit, a colour per label."""
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    many = len(traces) > 8
-    for label, trace in traces.items():
-        axis.semilogy(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.7, label=None if many else label)
+    labels = list(dict.fromkeys(label for label, _ in curves))
+    for label, trace in curves:
+        number = labels.index(label)
+        axis.loglog(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.7, color=f"C{number % 10}", label=label)
     axis.set_xlabel("step")
     axis.set_ylabel(r"measurement loss $\|y - Ax\|^2$")
     axis.grid(alpha=0.3)
-    if not many:
-        axis.legend(fontsize=7)
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one per label
+    axis.legend(handles.values(), handles.keys(), fontsize=7)
     _save_figure(path, figure)
 
 

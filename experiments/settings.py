@@ -1,17 +1,21 @@
-"""From a configuration to the problems it describes: its parts, methods, operators, keys."""
+"""From a configuration to the problems it describes: its parts, methods and their sweeps, operators, keys."""
 
 import copy
 import dataclasses
+import itertools
 import math
 import os
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import config_dict
 
 from csdip_jax import operators
-from csdip_jax.methods import METHODS
+from csdip_jax.methods import METHODS, Method
+from csdip_jax.results import content_digest
 from csdip_jax.types import Array, InputError
 
 DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
@@ -59,12 +63,89 @@ def method_names(config: config_dict.ConfigDict) -> list[str]:
     return [name.strip() for name in config.methods.split(",")]
 
 
-def make_method(name: str, config: config_dict.ConfigDict, image_shape: tuple[int, int, int]):
-    """The method's preset with the configuration's departures from it."""
+def make_method(
+    name: str, config: config_dict.ConfigDict, image_shape: tuple[int, int, int], data_dir: str | None = None
+) -> Method:
+    """The method's preset with the configuration's departures from it; `data_dir` may hold what was trained for it."""
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
     changes = {field: value for field, value in config[name].items() if value is not None}
     return dataclasses.replace(METHODS[name].preset(config.preset, image_shape), **changes)
+
+
+class Sweep(NamedTuple):
+    """A method under one setting or several, which run as one vectorized program.
+
+    Attributes:
+        name: of the method.
+        method: its swept fields are arrays [s].
+        swept: field -> values [s]; empty for a single setting.
+    """
+
+    name: str
+    method: Method
+    swept: Mapping[str, np.ndarray]
+
+    @property
+    def labels(self) -> list[str]:
+        """The method's name, and what is swept, of each setting."""
+        count = len(next(iter(self.swept.values()))) if self.swept else 1
+        return [
+            " ".join([self.name, *(f"{field}={value:g}" for field, value in self.values(i).items())])
+            for i in range(count)
+        ]
+
+    def values(self, i: int) -> dict[str, float]:
+        """Field -> value of setting i."""
+        return {field: float(values[i]) for field, values in self.swept.items()}
+
+
+def sweeps(
+    config: config_dict.ConfigDict, image_shape: tuple[int, int, int], data_dir: str | None, flags: Sequence[str]
+) -> list[Sweep]:
+    """Each method of the configuration, with the fields that `flags`, "<method>.<field>=<value>,...", sweep.
+
+    Raises:
+        InputError: a flag that cannot be read, or of a method or field that is not there.
+    """
+    grids = {name: {} for name in method_names(config)}
+    for flag in flags:
+        method, field, values = _read_sweep(flag)
+        if method not in grids:
+            raise InputError(f"--sweep={flag}: {method!r} is not among --config.methods={config.methods}")
+        grids[method][field] = values
+    return [_sweep(name, make_method(name, config, image_shape, data_dir), grid) for name, grid in grids.items()]
+
+
+def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
+    target, _, values = flag.partition("=")
+    method, _, field = target.partition(".")
+    try:
+        numbers = [float(value) for value in values.split(",")]
+    except ValueError:
+        numbers = []
+    if not (method and field and numbers) or len(set(numbers)) < len(numbers):
+        raise InputError(f"--sweep={flag}: write <method>.<field>=<value>,<value>,... with different numbers")
+    return method, field, numbers
+
+
+def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
+    for field in grid:
+        if field not in method.sweepable():
+            raise InputError(f"--sweep={name}.{field}: {name} can sweep {', '.join(method.sweepable())}")
+    if not grid:
+        return Sweep(name, method, {})
+    points = list(itertools.product(*grid.values()))
+    for point in points:
+        dataclasses.replace(method, **dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
+    swept = dict(zip(grid, np.array(points).T, strict=True))
+    return Sweep(name, dataclasses.replace(method, **swept), swept)
+
+
+def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
+    """Method -> a checksum of what was trained for it; methods without training are left out."""
+    trained = {sweep.name: jax.tree.leaves(getattr(sweep.method, "decoder", None)) for sweep in sweeps}
+    return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}
 
 
 class Measurement(NamedTuple):

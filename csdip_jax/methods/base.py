@@ -5,6 +5,7 @@ pytree leaves where they may be swept or differentiated (weights, rates) and sta
 (shapes, counts). States are NamedTuples of arrays: what the next step needs, nothing else.
 """
 
+import dataclasses
 from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
@@ -38,6 +39,7 @@ class Method:
         restarts: how many random starts it is meant to be given.
         fills_the_cache: whether one fit alone keeps a CPU busy; if not, fits of one image are advanced together there.
         needs_linear_operator: whether it can do with an adjoint only, not with any differentiable function.
+        remedy: what a user may try where it failed or did not converge.
     """
 
     image_shape: tuple[int, int, int]
@@ -45,6 +47,7 @@ class Method:
     restarts: ClassVar[int] = 1
     fills_the_cache: ClassVar[bool] = False
     needs_linear_operator: ClassVar[bool] = True
+    remedy: ClassVar[str] = "allow it more steps"
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -60,6 +63,12 @@ class Method:
         if name not in PRESETS:
             raise InputError(f"unknown preset {name!r}: choose {' or '.join(PRESETS)}")
         return cls(tuple(image_shape))
+
+    @classmethod
+    def sweepable(cls) -> list[str]:
+        """Names of the settings that are numbers and data: an array of values is a sweep (see `reconstruct`)."""
+        fields = dataclasses.fields(cls)
+        return [field.name for field in fields if isinstance(field.default, float) and not field.metadata.get("static")]
 
     def init(self, problem: Problem, key: Array) -> Any:
         """The state to start from; all randomness comes from `key`."""

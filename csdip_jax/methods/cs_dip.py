@@ -83,6 +83,7 @@ class CsDip(Method):
     collapse_residual: float = 0.05
     fills_the_cache = True
     needs_linear_operator = False
+    remedy = "try another seed, a lower learning_rate or more measurements"
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))

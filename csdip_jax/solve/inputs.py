@@ -46,10 +46,10 @@ def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
 def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Array]]:
     """The method with the first of its swept values, and those fields: name -> values [s], of the data's real type."""
     swept = {}
-    for field in dataclasses.fields(method):
-        value = getattr(method, field.name)
-        if isinstance(field.default, float) and jnp.ndim(value):
-            swept[field.name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
+    for name in method.sweepable():
+        value = getattr(method, name)
+        if jnp.ndim(value):
+            swept[name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
     for name, values in swept.items():
         if values.ndim != 1 or not values.size:
             raise InputError(f"{name} has shape {values.shape}: a sweep needs a one-dimensional array of values")

@@ -1,0 +1,108 @@
+"""One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
+
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+import csdip_jax as cs
+from csdip_jax.results import Workdir, write_arrays
+from experiments import pictures, settings
+
+FREE_SETTINGS = ("num_images", "first_image")  # a rerun may change these and go on
+
+
+class Fit(NamedTuple):
+    """A finished reconstruction.
+
+    Attributes:
+        stem: name of its files.
+        label: of the method and its swept settings.
+        solution: as numpy arrays.
+        facts: what its row says of it.
+    """
+
+    stem: str
+    label: str
+    solution: cs.Solution
+    facts: dict
+
+
+def open_workdir(path: str | None, default_name: str, config, **inputs) -> Workdir:
+    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change."""
+    inputs = {name: value for name, value in inputs.items() if value}
+    described = {"config": config.to_dict(), "flags": inputs}
+    fixed = repr(sorted((name, value) for name, value in config.to_dict().items() if name not in FREE_SETTINGS))
+    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(inputs.items()))).encode()):08x}"
+    workdir = Workdir(path or Path("runs") / name, described, free=FREE_SETTINGS)
+    print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
+    return workdir
+
+
+def stem(*names: str) -> str:
+    """A file name of the parts that are not empty."""
+    return "-".join(name.replace(" ", "-") for name in names if name)
+
+
+def solve(workdir: Workdir, prefix: str, sweep: settings.Sweep, problem: cs.Problem, key, image_id: int) -> list[Fit]:
+    """One image under every setting of a sweep, from its last chunk where there is a checkpoint."""
+    checkpoint = _checkpoint(workdir, prefix, sweep)
+    resumed, began = checkpoint.exists(), time.perf_counter()
+    name = stem(prefix, sweep.name)
+    solution = cs.reconstruct(sweep.method, problem, key, image_ids=[image_id], progress=name, checkpoint=checkpoint)
+    # One program for all settings: each gets its share of the time, none where an earlier process did part of it.
+    seconds = None if resumed else round((time.perf_counter() - began) / len(sweep.labels), 2)
+    solution = jax.tree.map(np.asarray, solution)
+    if not sweep.swept:
+        solution = jax.tree.map(lambda x: x[None], solution)
+    return list(_fits(prefix, sweep, solution, problem, seconds))
+
+
+def _fits(prefix, sweep, solutions, problem, seconds) -> Iterator[Fit]:
+    for i, label in enumerate(sweep.labels):
+        solution = jax.tree.map(lambda x, i=i: x[i], solutions)
+        name = stem(prefix, label)
+        if not solution.ok:
+            print(f"warning: {name}: every attempt collapsed or diverged; {sweep.method.remedy}")
+        elif not solution.converged:
+            print(f"warning: {name}: not converged; {sweep.method.remedy}")
+        facts = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
+        yield Fit(name, label, solution, facts | _facts(solution, problem.measurements, seconds))
+
+
+def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
+    return workdir.path / f"checkpoint-{stem(prefix, sweep.name)}.npz"
+
+
+def forget_checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> None:
+    """To be called when the rows are written: a kill between the two leaves a checkpoint nobody reads."""
+    _checkpoint(workdir, prefix, sweep).unlink(missing_ok=True)
+
+
+def reconstruction(workdir: Workdir, name: str) -> Path:
+    return workdir.path / "reconstructions" / f"{name}.npz"
+
+
+def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
+    """The image (in the user's pixel range), the loss curve and what else is known as .npz, the picture as .png."""
+    path = reconstruction(workdir, fit.stem)
+    pictures.save_image(path.with_suffix(".png"), fit.solution.image)
+    write_arrays(path, image=image, trace=fit.solution.trace, **more)
+
+
+def _facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
+    energy = float(np.sum(np.abs(np.asarray(measurements)) ** 2))
+    return {
+        "seconds": seconds,
+        "measurement_loss": float(solution.measurement_loss),
+        "relative_residual": float(solution.measurement_loss) / energy if energy else None,
+        "steps": int(solution.steps),
+        "restart": int(solution.restart),
+        "redraws": int(solution.redraws),
+        "ok": bool(solution.ok),
+        "converged": bool(solution.converged),
+    }

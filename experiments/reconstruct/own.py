@@ -1,0 +1,73 @@
+"""The user's own measurements: no original, so no metrics."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from csdip_jax.results import content_digest, write_array
+from csdip_jax.types import InputError
+from experiments import own_measurements, pictures, settings
+from experiments.reconstruct import fits, table
+
+
+class Files(NamedTuple):
+    """The measurements, the matrix or the k-space mask behind them, and the conventions of the mask."""
+
+    measurements: str
+    matrix: str | None
+    mask: str | None
+    dc: str
+    norm: str
+
+
+def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
+    own = _read(files, image_shape, pixel_range)
+    for note in own.notes:
+        print(f"note: {note}")
+    shape = own.problem.operator.image_shape
+    sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
+    workdir = fits.open_workdir(
+        workdir,
+        Path(files.measurements.partition(":")[0]).stem,
+        config,
+        measurements=files.measurements,
+        matrix=files.matrix,
+        mask=files.mask,
+        contents=content_digest(*jax.tree.leaves(own.problem)),
+        image_shape=shape,
+        pixel_range=pixel_range,
+        sweep=sorted(sweep_flags),
+        trained=settings.digests(sweeps),
+    )
+    done = {row["label"] for row in workdir.rows}
+    key = settings.keys(config.seed).fit
+    for sweep in sweeps:
+        if done.issuperset(sweep.labels):
+            continue
+        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0):
+            if fit.label in done:
+                continue
+            image = own.to_user(fit.solution.image)
+            fits.save(workdir, fit, image, {})
+            write_array(workdir.path / f"{fit.stem}.npy", image)
+            pictures.save_image(workdir.path / f"{fit.stem}.png", fit.solution.image)
+            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace)])
+            workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
+        fits.forget_checkpoint(workdir, "", sweep)
+    for row in workdir.rows:
+        line = f"{row['label']}: relative residual {row['relative_residual']:.3g} after {row['steps']} steps"
+        print(f"{line}  {table.flag(row)}".rstrip())
+        name = fits.stem(row["label"])
+        print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
+
+
+def _read(files: Files, image_shape, pixel_range) -> own_measurements.OwnProblem:
+    if bool(files.matrix) == bool(files.mask):
+        raise InputError("--measurements needs either --matrix=A.npy or --mask=mask.npy (exactly one)")
+    measurements = own_measurements.read_array(files.measurements)
+    if files.matrix:
+        matrix = own_measurements.read_array(files.matrix)
+        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range)
+    mask = own_measurements.read_array(files.mask)
+    return own_measurements.with_mask(measurements, mask, image_shape, pixel_range, files.dc, files.norm)

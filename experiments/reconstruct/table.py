@@ -1,0 +1,45 @@
+"""What a run says of its rows: captions, and the table with the means."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from experiments.reconstruct.fits import stem
+
+
+def measured(row: dict) -> str:
+    return f"{row['measurement']}, m = {row['num_measurements']}"
+
+
+def flag(row: dict) -> str:
+    """What is wrong with a row, in a word."""
+    return "FAILED" if not row["ok"] else "" if row["converged"] else "not converged"
+
+
+def caption(row: dict) -> str:
+    return "\n".join(filter(None, [f"MSE {row['mse']:.4f}, PSNR {row['psnr']:.1f} dB", flag(row)]))
+
+
+def print_table(rows: Collection[dict]) -> None:
+    """A line per row, and the mean of each part and method over its images."""
+    width = max(len(stem(row["part"], row["image"])) for row in rows)
+    label_width = max(14, *(len(row["label"]) for row in rows))
+    header = (
+        f"{'image':{width}} {'method':{label_width}} {'measured':>16} {'m':>6} {'MSE':>9} {'PSNR':>6} {'SSIM':>6} "
+        f"{'steps':>6} {'seconds':>8}"
+    )
+    print(header + "\n" + "-" * len(header))
+    for row in rows:
+        seconds = "resumed" if row["seconds"] is None else f"{row['seconds']:.1f}"
+        line = (
+            f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {row['measurement']:>16} "
+            f"{row['num_measurements']:6d} {row['mse']:9.5f} {row['psnr']:6.2f} {row.get('ssim', np.nan):6.3f} "
+            f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
+        )
+        print(line.rstrip())
+    for part, label in dict.fromkeys((row["part"], row["label"]) for row in rows):
+        values = np.array([row["mse"] for row in rows if (row["part"], row["label"]) == (part, label)])
+        if len(values) > 1:
+            error = values.std(ddof=1) / np.sqrt(len(values))
+            mean = f"{values.mean():.5f} +- {error:.5f} (1 standard error)"
+            print(f"mean MSE of {len(values)} images, {stem(part, label)}: {mean}")
