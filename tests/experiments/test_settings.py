@@ -93,3 +93,34 @@ def test_bad_measurements(changes, shape, message):
 def test_unknown_method():
     with pytest.raises(cs.InputError, match="unknown method 'lass' .* choose from csdip"):
         settings.make_method("lass", config(), (28, 28, 1))
+
+
+def test_a_sweep_is_the_product_of_its_fields():
+    (sweep,) = settings.sweeps(
+        config(), (28, 28, 1), None, ["csdip.tv_weight=0,0.1", "csdip.learning_rate=1e-3,1e-2,1"]
+    )
+    assert len(sweep.labels) == 6 and len(set(sweep.labels)) == 6
+    assert sweep.labels[1] == "csdip tv_weight=0 learning_rate=0.01"
+    assert sweep.values(5) == {"tv_weight": 0.1, "learning_rate": 1.0}
+    assert sweep.method.tv_weight.tolist() == [0, 0, 0, 0.1, 0.1, 0.1]
+
+
+def test_a_single_setting_keeps_its_name():
+    (sweep,) = settings.sweeps(config(), (28, 28, 1), None, [])
+    assert sweep.labels == ["csdip"] and sweep.values(0) == {} and sweep.method.tv_weight == 0.01
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("csdip.tv_weight", "write <method>.<field>=<value>"),
+        ("csdip.tv_weight=1,x", "write <method>.<field>=<value>"),
+        ("csdip.tv_weight=1,1.0", "with different numbers"),
+        ("tv.mu=1", "'tv' is not among --config.methods=csdip"),
+        ("csdip.steps=1,2", "csdip can sweep learning_rate, .*tv_weight"),
+        ("csdip.tv_weight=1,-1", "tv_weight = -1.0"),
+    ],
+)
+def test_bad_sweeps(flag, message):
+    with pytest.raises(cs.InputError, match=message):
+        settings.sweeps(config(), (28, 28, 1), None, [flag])
