@@ -25,7 +25,7 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
 from csdip_jax.methods.base import require, require_number
-from csdip_jax.results import Workdir, content_digest, environment, write_atomically
+from csdip_jax.results import Workdir, content_digest, environment, read_rows, write_atomically
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, vae_weights
 
@@ -51,7 +51,11 @@ def main() -> None:
     _require_settings(config)
     images, held_out = _load(config)
     settings = {"config": config.to_dict(), "digest": content_digest(images, held_out)}
-    workdir = Workdir(_WORKDIR.value or Path("runs") / config.name, settings, free=FREE_SETTINGS)
+    folder = Path(_WORKDIR.value or Path("runs") / config.name)
+    finished = len(read_rows(folder / "results.jsonl"))
+    if finished > config.epochs:
+        raise InputError(f"config.epochs = {config.epochs}: {folder} holds {finished}; choose another --workdir")
+    workdir = Workdir(folder, settings, free=FREE_SETTINGS)
     print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
     training = train(config, images, held_out, workdir)
     weights = workdir.path / f"{config.name}.msgpack"
@@ -88,10 +92,6 @@ def train(config: ConfigDict, images: np.ndarray, held_out: np.ndarray, workdir:
     key_start, key_epochs, key_held_out = jax.random.split(jax.random.key(config.seed), 3)
     checkpoint = workdir.path / "checkpoint.msgpack"
     training = _resume(checkpoint, start(vae, optimizer, key_start))
-    if training.epoch > config.epochs:
-        raise InputError(
-            f"config.epochs = {config.epochs}: {workdir.path} holds {training.epoch} epochs; choose another --workdir"
-        )
     images, held_out = jnp.asarray(images), jnp.asarray(held_out)
     recorded = {row["epoch"] for row in workdir.rows}
     with tqdm(total=config.epochs, initial=int(training.epoch), desc=config.name, unit="epoch") as bar:
@@ -160,7 +160,9 @@ def _resume(path: Path, fresh: Training) -> Training:
     try:
         return jax.tree.map(jnp.asarray, serialization.from_bytes(fresh, path.read_bytes()))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own
-        raise InputError(f"{path} is damaged ({type(error).__name__}): remove it, or choose another --workdir") from error
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}): remove it, or choose another --workdir"
+        ) from error
 
 
 def sample_sheet(params: dict, image_shape: tuple[int, int, int], seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The VAE of CSGM on MNIST: 784-500-500-20-500-500-784, Adam 1e-3, batches of 100 (Bora et al., section 6.1).
 
-    python -m experiments.train_vae --data_dir=data
+python -m experiments.train_vae --data_dir=data
 """
 
 from ml_collections import config_dict
