@@ -11,10 +11,14 @@ import csdip_jax as cs
 from csdip_jax.methods import METHODS
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve import driver, fits
+from tests.methods.decoders import random_decoder
 
 SHAPE = (16, 16, 1)
-SETTINGS = {"csdip": {"steps": 24, "restarts": 2, "exit_window": 5}}
-SWEPT = {"csdip": "tv_weight"}
+SETTINGS = {
+    "csdip": {"steps": 24, "restarts": 2, "exit_window": 5},
+    "csgm": {"steps": 40, "restarts": 2, "learning_rate": 0.1, "decoder": random_decoder(200, 256, 256)},
+}
+SWEPT = {"csdip": "tv_weight", "csgm": "l2_weight"}
 
 
 def make(name, **changes):

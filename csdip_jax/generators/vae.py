@@ -1,0 +1,158 @@
+"""The variational autoencoder behind CSGM (Kingma & Welling, arXiv 1312.6114; Bora et al., arXiv 1703.03208).
+
+Fully connected, for one image x, its pixels taken as probabilities t = (x + 1) / 2 of being white:
+
+    q(z | x) = N(mean(x), diag exp log_variance(x)),    p(z) = N(0, I),    p(t | z) = Bernoulli(sigmoid(logits(z)))
+    ELBO = E_q log p(t | z) - KL(q(z | x) || p(z)),     G(z) = 2 sigmoid(logits(z)) - 1 in [-1, 1]
+"""
+
+import math
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from csdip_jax.types import Array, InputError
+
+
+class Bound(NamedTuple):
+    """The two terms of the ELBO, in nats.
+
+    Attributes:
+        log_likelihood: log p(t | z), summed over the pixels, for one draw of z.
+        divergence: KL(q(z | x) || p(z)), exact.
+    """
+
+    log_likelihood: Array
+    divergence: Array
+
+    @property
+    def elbo(self) -> Array:
+        return self.log_likelihood - self.divergence
+
+
+class Encoder(nn.Module):
+    """Image [h, w, c] in [-1, 1] -> mean and log-variance of its latent, [k] each.
+
+    Attributes:
+        hidden: units of the hidden layers.
+        latent_dim: k.
+    """
+
+    hidden: tuple[int, ...]
+    latent_dim: int
+
+    @nn.compact
+    def __call__(self, image: Array) -> tuple[Array, Array]:
+        x = _hidden_layers((image.reshape(-1) + 1) / 2, self.hidden)
+        return nn.Dense(self.latent_dim, name="mean")(x), nn.Dense(self.latent_dim, name="log_variance")(x)
+
+
+class Decoder(nn.Module):
+    """G: latent [k] -> image [h, w, c] in [-1, 1], in the latent's precision.
+
+    Attributes:
+        hidden: units of the hidden layers.
+        image_shape: (h, w, c).
+    """
+
+    hidden: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+
+    @nn.compact
+    def logits(self, latent: Array) -> Array:
+        """Log-odds [h w c] of every pixel being white."""
+        x = _hidden_layers(latent, self.hidden)
+        return nn.Dense(math.prod(self.image_shape), dtype=latent.dtype, name="pixels")(x)
+
+    def __call__(self, latent: Array) -> Array:
+        return jnp.tanh(self.logits(latent) / 2).reshape(self.image_shape)  # 2 sigmoid(a) - 1 = tanh(a / 2)
+
+
+def _hidden_layers(x: Array, sizes: tuple[int, ...]) -> Array:
+    for i, units in enumerate(sizes):
+        x = nn.softplus(nn.Dense(units, dtype=x.dtype, name=f"hidden_{i}")(x))
+    return x
+
+
+class VAE(nn.Module):
+    """Encoder and decoder, as they are trained; calling it gives the `Bound` of one image.
+
+    Attributes:
+        image_shape: (h, w, c).
+        hidden: units of the encoder's hidden layers, and in reverse order of the decoder's.
+        latent_dim: k.
+    """
+
+    image_shape: tuple[int, int, int]
+    hidden: tuple[int, ...] = (500, 500)
+    latent_dim: int = 20
+
+    def setup(self):
+        self.encoder = Encoder(self.hidden, self.latent_dim)
+        self.decoder = Decoder(self.hidden[::-1], self.image_shape)
+
+    def __call__(self, image: Array, noise: Array) -> Bound:
+        """The bound of an image [h, w, c] in [-1, 1], with the latent drawn by `noise` [k], a draw of N(0, I)."""
+        mean, log_variance = self.encoder(image)
+        latent = mean + jnp.exp(log_variance / 2) * noise
+        return Bound(
+            bernoulli_log_likelihood(self.decoder.logits(latent), (image.reshape(-1) + 1) / 2),
+            gaussian_divergence(mean, log_variance),
+        )
+
+
+def bernoulli_log_likelihood(logits: Array, targets: Array) -> Array:
+    """sum_i t_i log p_i + (1 - t_i) log(1 - p_i) with p = sigmoid(logits) and targets t in [0, 1]."""
+    return -jnp.sum(optax.sigmoid_binary_cross_entropy(logits, targets))
+
+
+def gaussian_divergence(mean: Array, log_variance: Array) -> Array:
+    """KL(N(mean, diag exp log_variance) || N(0, I)) (Kingma & Welling, appendix B)."""
+    return jnp.sum(jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance) / 2
+
+
+def decoder_of(params: dict) -> dict:
+    """The decoder's part of a VAE's parameters, as `decode` and `Decoder.apply` take it."""
+    return {"params": params["params"]["decoder"]}
+
+
+def decoder_sizes(params: dict) -> tuple[int, ...]:
+    """(k, hidden units ..., h w c) of a decoder's parameters.
+
+    Raises:
+        InputError: these are not the parameters of a `Decoder`.
+    """
+    shapes = jax.tree.map(jnp.shape, params)
+    hidden = len(params.get("params", {})) - 1 if isinstance(params, dict) else 0
+    names = [f"hidden_{i}" for i in range(hidden)] + ["pixels"]
+    try:
+        kernels = [shapes["params"][name]["kernel"] for name in names]
+        sizes = (kernels[0][0], *(outputs for _, outputs in kernels))
+        expected = {
+            name: {"kernel": (inputs, outputs), "bias": (outputs,)}
+            for name, inputs, outputs in zip(names, sizes, sizes[1:], strict=False)
+        }
+        fits = shapes == {"params": expected}
+    except (KeyError, IndexError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise InputError(f"these are not the parameters of a VAE's decoder: {' '.join(str(shapes).split())[:200]}")
+    return sizes
+
+
+def decode(params: dict, latent: Array, image_shape: tuple[int, int, int]) -> Array:
+    """G(z), the image [h, w, c] in [-1, 1] of a latent [k].
+
+    Raises:
+        InputError: the parameters are not those of a decoder that makes images of this shape.
+    """
+    sizes = decoder_sizes(params)
+    if sizes[-1] != math.prod(image_shape):
+        raise InputError(
+            f"the decoder makes {sizes[-1]} pixels, image_shape = {tuple(image_shape)} has {math.prod(image_shape)}: "
+            "give the decoder of a VAE trained on images of this shape"
+        )
+    return Decoder(sizes[1:-1], tuple(image_shape)).apply(params, latent)

@@ -1,0 +1,27 @@
+"""The VAE of CSGM on MNIST: 784-500-500-20-500-500-784, Adam 1e-3, batches of 100 (Bora et al., section 6.1).
+
+python -m experiments.train_vae --data_dir=data
+"""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+    config = config_dict.ConfigDict()
+    config.name = "vae_mnist"  # of the default workdir and of the weights' file
+    config.seed = 0
+
+    # Images, as csdip_jax.data names them. Held out are the LAST ones of their source: reconstructed are its first.
+    config.data = "mnist:train"
+    config.num_images = config_dict.placeholder(int)  # None: all
+    config.held_out = "mnist:test"
+    config.num_held_out = 1000
+    config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
+
+    config.hidden = (500, 500)
+    config.latent_dim = 20
+
+    config.epochs = 30
+    config.batch_size = 100
+    config.learning_rate = 1e-3
+    return config
