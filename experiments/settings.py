@@ -17,6 +17,7 @@ from csdip_jax import operators
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.results import content_digest
 from csdip_jax.types import Array, InputError
+from experiments import vae_weights
 
 DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
 OPERATORS = ("gaussian", "radial_fourier")
@@ -70,7 +71,10 @@ def make_method(
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
     changes = {field: value for field, value in config[name].items() if value is not None}
-    return dataclasses.replace(METHODS[name].preset(config.preset, image_shape), **changes)
+    method = dataclasses.replace(METHODS[name].preset(config.preset, image_shape), **changes)
+    if name == "csgm":
+        return dataclasses.replace(method, decoder=vae_weights.load_decoder(image_shape, data_dir, config.vae))
+    return method
 
 
 class Sweep(NamedTuple):

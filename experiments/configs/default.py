@@ -30,6 +30,9 @@ def get_config() -> config_dict.ConfigDict:
     # Method: a comma-separated list, the preset (paper or reference), and what departs from it.
     config.methods = "csdip"
     config.preset = "paper"
+    config.vae = config_dict.placeholder(
+        str
+    )  # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist
     for name, method in METHODS.items():
         config[name] = _settings(method)
     return config
