@@ -13,8 +13,8 @@ from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve import driver, fits
 
 SHAPE = (16, 16, 1)
-SETTINGS = {"csdip": {"steps": 24, "restarts": 2, "exit_window": 5}}
-SWEPT = {"csdip": "tv_weight"}
+SETTINGS = {"csdip": {"steps": 24, "restarts": 2, "exit_window": 5}, "tv": {"steps": 60}}
+SWEPT = {"csdip": "tv_weight", "tv": "mu"}
 
 
 def make(name, **changes):
