@@ -1,0 +1,115 @@
+"""Orthonormal transforms of images, channel by channel: the 2-D cosine and wavelet transforms and their inverses.
+
+Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of any size. The coefficients form one array
+of the image's shape.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pywt
+
+from csdip_jax.types import Array, InputError
+
+WAVELETS = (
+    "haar",
+    *(f"db{order}" for order in range(1, 39)),
+    *(f"sym{order}" for order in range(2, 21)),
+    *(f"coif{order}" for order in range(1, 18)),
+)
+"""Names of the orthonormal wavelets: Haar, Daubechies, symlets, coiflets."""
+
+
+def dct(image: Array) -> Array:
+    """2-D DCT-II of each channel, as `scipy.fft.dctn(..., norm="ortho")`.
+
+    Args:
+        image: [h, w, c].
+
+    Returns:
+        Coefficients [h, w, c], the lowest frequency first.
+    """
+    return jax.scipy.fft.dctn(image, axes=(0, 1), norm="ortho")
+
+
+def inverse_dct(coefficients: Array) -> Array:
+    """The image [h, w, c] whose `dct` this is."""
+    return jax.scipy.fft.idctn(coefficients, axes=(0, 1), norm="ortho")
+
+
+def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array:
+    """Periodised 2-D wavelet transform of each channel.
+
+    On sides that can be halved as often as asked for it is `pywt.wavedec2(..., mode="periodization")`. A side of odd
+    length is transformed but for its last sample, which goes on with the approximation: a direct sum of two
+    orthonormal maps, and so one itself.
+
+    Args:
+        image: [h, w, c].
+        name: one of `WAVELETS`.
+        levels: how often the approximation is transformed again; None for `default_levels`.
+
+    Returns:
+        Coefficients [h, w, c] in Mallat's layout: after each level the approximation, of half the sides (rounded up),
+        at the top left, details below it and to its right.
+
+    Raises:
+        InputError: unknown wavelet, or a negative number of levels.
+
+    References:
+        Mallat: A Wavelet Tour of Signal Processing, 3rd ed., sections 7.3 and 7.5.3 (periodised), 7.7 (images).
+    """
+    filters = analysis_filters(name)
+    levels = default_levels(image.shape, name) if levels is None else levels
+    if levels < 0:
+        raise InputError(f"levels = {levels}: it must be at least 0")
+    return _transform(image, filters, levels)
+
+
+def inverse_wavelet(coefficients: Array, name: str = "db4", levels: int | None = None) -> Array:
+    """The image [h, w, c] whose `wavelet` this is, by transposition; same arguments and errors."""
+    transform = partial(wavelet, name=name, levels=levels)
+    (image,) = jax.linear_transpose(transform, coefficients)(coefficients)
+    return image
+
+
+def default_levels(shape: tuple[int, ...], name: str) -> int:
+    """The most levels whose filters do not wrap around the shorter side (PyWavelets' rule), but at least one."""
+    return max(1, pywt.dwt_max_level(min(shape[:2]), analysis_filters(name).shape[1]))
+
+
+def analysis_filters(name: str) -> np.ndarray:
+    """[2, taps], low-pass and high-pass."""
+    if name not in WAVELETS:
+        raise InputError(f"wavelet = {name!r}: choose haar, db1 to db38, sym2 to sym20, or coif1 to coif17")
+    found = pywt.Wavelet(name)
+    return np.array([found.dec_lo, found.dec_hi])
+
+
+def _transform(image: Array, filters: np.ndarray, levels: int) -> Array:
+    if levels == 0:
+        return image
+    for axis in (0, 1):
+        image = jnp.swapaxes(_halve(jnp.swapaxes(image, 0, axis), filters), 0, axis)
+    h, w = -(-image.shape[0] // 2), -(-image.shape[1] // 2)
+    approximation = _transform(image[:h, :w], filters, levels - 1)
+    return jnp.concatenate([jnp.concatenate([approximation, image[:h, w:]], axis=1), image[h:]])
+
+
+def _halve(x: Array, filters: np.ndarray) -> Array:
+    """One level along axis 0: low_k = sum_j low-pass_j x_(2k + taps/2 - j), the odd sample out, high_k likewise."""
+    even, reach = x.shape[0] // 2 * 2, filters.shape[1] // 2 - 1
+    if even == 0:
+        return x
+    columns = jnp.moveaxis(x[:even], 0, -1).reshape(-1, 1, even)
+    both = jax.lax.conv_general_dilated(
+        jnp.pad(columns, ((0, 0), (0, 0), (reach, reach)), mode="wrap"),
+        jnp.asarray(filters[:, None, ::-1], x.dtype),
+        window_strides=(2,),
+        padding="VALID",
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    low, high = jnp.moveaxis(both, 0, -1).reshape(2, even // 2, *x.shape[1:])
+    return jnp.concatenate([low, x[even:], high])

@@ -1,0 +1,84 @@
+"""The transforms against SciPy and PyWavelets, and their orthonormality on images of any size."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+import pywt
+import scipy.fft
+
+from csdip_jax import transforms
+from csdip_jax.types import InputError
+
+SHAPES = [(16, 16, 1), (15, 11, 1), (12, 17, 3), (1, 9, 1), (2, 3, 2)]
+SETTINGS = [("haar", 9), ("db4", None), ("db8", 2), ("coif1", 1)]
+PAIRS = {"dct": (transforms.dct, transforms.inverse_dct)}
+for wavelet, depth in SETTINGS:
+    pair = (partial(f, name=wavelet, levels=depth) for f in (transforms.wavelet, transforms.inverse_wavelet))
+    PAIRS[f"{wavelet}, {depth}"] = tuple(pair)
+
+
+def image(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dct_is_that_of_scipy(shape):
+    x = image(shape)
+    expected = scipy.fft.dctn(x.astype(np.float64), axes=(0, 1), norm="ortho")
+    np.testing.assert_allclose(jax.jit(transforms.dct)(x), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("name, levels", [("haar", 4), ("db2", 1), ("db4", 3), ("db8", 2), ("sym6", 2), ("coif2", 2)])
+def test_wavelet_is_that_of_pywavelets(name, levels):
+    x = image((64, 80, 2))
+    ours = jax.jit(transforms.wavelet, static_argnums=(1, 2))(x, name, levels)
+    for channel in range(2):
+        expected = pywt.wavedec2(x[..., channel].astype(np.float64), name, mode="periodization", level=levels)
+        array, _ = pywt.coeffs_to_array(expected)
+        np.testing.assert_allclose(ours[..., channel], array, atol=5e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_orthonormal(pair, shape, x64):
+    """The inverse inverts, on both sides, and is the transpose."""
+    transform, inverse = PAIRS[pair]
+    x, c = image(shape).astype(np.float64), image(shape, 1).astype(np.float64)
+
+    @jax.jit
+    def there_and_back(x, c):
+        return transform(x), inverse(c), inverse(transform(x)), transform(inverse(c))
+
+    forward, backward, x_again, c_again = map(np.asarray, there_and_back(x, c))
+    assert forward.shape == shape
+    np.testing.assert_allclose(x_again, x, atol=1e-9)
+    np.testing.assert_allclose(c_again, c, atol=1e-9)
+    np.testing.assert_allclose((forward * c).sum(), (x * backward).sum(), atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(forward), np.linalg.norm(x))
+
+
+@pytest.mark.parametrize("pair", ["dct", "db4, None"])
+def test_channels_do_not_mix(pair):
+    transform, x = jax.jit(PAIRS[pair][0]), image((12, 17, 3))
+    for channel in range(3):
+        alone = transform(x[..., channel : channel + 1])
+        np.testing.assert_allclose(transform(x)[..., channel : channel + 1], alone, atol=1e-6)
+
+
+def test_default_levels():
+    assert transforms.default_levels((256, 256, 1), "db4") == 5
+    assert transforms.default_levels((28, 40, 3), "db4") == 2
+    assert transforms.default_levels((4, 4, 1), "db4") == 1
+
+
+@pytest.mark.parametrize("name", ["db99", "bior2.2", "dmey"])
+def test_wavelets_that_are_not_orthonormal_or_unknown_are_refused(name):
+    with pytest.raises(InputError, match=f"wavelet = '{name}': choose haar, db1 to db38, sym2 to sym20, or coif1"):
+        transforms.wavelet(image((8, 8, 1)), name)
+
+
+def test_negative_levels_are_refused():
+    with pytest.raises(InputError, match="levels = -1"):
+        transforms.wavelet(image((8, 8, 1)), "haar", -1)
