@@ -79,6 +79,40 @@ def test_is_a_pytree_that_jit_takes(name):
     assert jax.tree.unflatten(jax.tree.structure(operator), jax.tree.leaves(operator)).image_shape == SHAPE
 
 
+def repeated_fourier():
+    """On this grid of 12 x 10: 0, 5, 60 and 65 are their own mirror images, 13 and 117 mirror each other."""
+    indices = jnp.array([0, 5, 7, 7, 13, 60, 65, 23, 117, 117])
+    return operators.Fourier(indices, jnp.linspace(0.5, 2.0, indices.size), SHAPE)
+
+
+SOLVED = LINEAR | {
+    "repeated_fourier": repeated_fourier,
+    "repeated_inpainting": lambda: operators.Inpainting(jnp.array([3, 8, 8, 239, 3, 3]), SHAPE),
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("shift", [0.05, 2.0])
+def test_regularized_solve(name, shift):
+    """Against a dense solve in float64."""
+    operator, right = SOLVED[name](), image()
+    basis = jnp.eye(right.size).reshape(-1, *SHAPE)
+    matrix = np.asarray(jax.vmap(operator.forward)(basis), complex).T
+    normal = (matrix.conj().T @ matrix).real + shift * np.eye(right.size)
+    expected = np.linalg.solve(normal, np.asarray(right, float).reshape(-1)).reshape(SHAPE)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(operator.regularized_solve(right, shift), expected, atol=1e-4 * scale)
+    guessed = operator.regularized_solve(right, shift, guess=jnp.asarray(expected, jnp.float32), tolerance=1e-3)
+    np.testing.assert_allclose(guessed, expected, atol=1e-4 * scale)
+
+
+def test_regularized_solve_stops_at_its_tolerance():
+    operator, right, shift = LINEAR["gaussian"](), image(), 0.05
+    found = operator.regularized_solve(right, shift, tolerance=0.1)
+    residual = operator.adjoint(operator.forward(found)) + shift * found - right
+    assert 1e-4 < jnp.linalg.norm(residual) / jnp.linalg.norm(right) <= 0.1
+
+
 @pytest.mark.parametrize("name", ORTHONORMAL_ROWS)
 def test_orthonormal_rows(name):
     """A A^H = I, so that A^H A is a projection and A^H y the zero-filled image."""

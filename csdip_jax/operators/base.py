@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.sparse.linalg
 
 from csdip_jax.types import Array
 
@@ -47,6 +48,23 @@ class LinearOperator(Operator):
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.finfo(measurements.dtype).dtype)
         (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj())
         return transposed
+
+    def regularized_solve(
+        self, image: Array, shift: Array | float, guess: Array | None = None, tolerance: float = 1e-6
+    ) -> Array:
+        """(A^H A + shift I)^-1 image, [h, w, c] real: exact where A^H A is diagonal in a known basis, else iterative.
+
+        Args:
+            image: right-hand side, [h, w, c].
+            shift: > 0.
+            guess: what conjugate gradients start from, [h, w, c]; exact solutions have no use for it.
+            tolerance: they stop at a residual of this, relative to the right-hand side.
+        """
+
+        def normal(x):
+            return self.adjoint(self.forward(x)) + shift * x
+
+        return jax.scipy.sparse.linalg.cg(normal, image, guess, tol=tolerance)[0]
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:

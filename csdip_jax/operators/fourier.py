@@ -31,6 +31,14 @@ class Fourier(LinearOperator):
         weights = self.weights.astype(image.dtype)
         return (coefficients[self.indices] * weights[:, None]).T.reshape(-1)
 
+    def regularized_solve(self, image, shift, guess=None, tolerance=None):
+        h, w, _ = self.image_shape
+        gains = jnp.zeros(h * w, image.dtype).at[self.indices].add(jnp.square(self.weights)).reshape(h, w)
+        # The adjoint takes the real part: what is measured at k acts by half at k and by half at its mirror image -k.
+        gains = (gains + jnp.roll(gains[::-1, ::-1], (1, 1), axis=(0, 1))) / 2
+        spectrum = jnp.fft.fft2(image, axes=(0, 1)) / (gains[..., None] + shift)
+        return jnp.fft.ifft2(spectrum, axes=(0, 1)).real
+
 
 def radial_mask(num_lines: int, size: tuple[int, int]) -> np.ndarray:
     """Radial lines through the centre of k-space, DC excluded, the half plane that a real image needs.

@@ -16,6 +16,9 @@ class Identity(LinearOperator):
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)
 
+    def regularized_solve(self, image, shift, guess=None, tolerance=None):
+        return image / (1 + shift)
+
 
 @pytree_dataclass
 class Inpainting(LinearOperator):
@@ -32,6 +35,10 @@ class Inpainting(LinearOperator):
 
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)[self.indices]
+
+    def regularized_solve(self, image, shift, guess=None, tolerance=None):
+        counts = jnp.zeros(image.size, image.dtype).at[self.indices].add(1.0)
+        return image / (counts.reshape(image.shape) + shift)
 
 
 def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:

@@ -16,9 +16,24 @@ from tests.methods.decoders import random_decoder
 SHAPE = (16, 16, 1)
 SETTINGS = {
     "csdip": {"steps": 24, "restarts": 2, "exit_window": 5},
+    "bm3d_amp": {"steps": 4},
+    "damp_tv": {"steps": 12},
+    "damp_wavelet": {"steps": 12},
+    "tv": {"steps": 60},
+    "lasso_dct": {"steps": 60},
+    "lasso_wavelet": {"steps": 60},
     "csgm": {"steps": 40, "restarts": 2, "learning_rate": 0.1, "decoder": random_decoder(200, 256, 256)},
 }
-SWEPT = {"csdip": "tv_weight", "csgm": "l2_weight"}
+SWEPT = {
+    "csdip": "tv_weight",
+    "bm3d_amp": "strength",
+    "damp_tv": "strength",
+    "damp_wavelet": "strength",
+    "tv": "mu",
+    "lasso_dct": "alpha",
+    "lasso_wavelet": "alpha",
+    "csgm": "l2_weight",
+}
 
 
 def make(name, **changes):

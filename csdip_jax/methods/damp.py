@@ -1,0 +1,267 @@
+"""D-AMP: approximate message passing with a denoiser (Metzler, Maleki, Baraniuk, IEEE Trans. Inf. Theory 62(9), 2016).
+
+    x_{t+1} = D(x_t + A^T z_t, sigma_t),    sigma_t = ||z_t|| / sqrt(m),
+    z_{t+1} = y - A x_{t+1} + z_t div D / m,    x_0 = 0, z_0 = y.
+
+The last term, after Onsager, keeps the error of x_t + A^T z_t close to white Gaussian noise of standard deviation
+sigma_t, which is what denoisers are made for.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax import denoisers
+from csdip_jax.denoisers import Denoiser
+from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.operators import Dense, Operator
+from csdip_jax.prox import project_box
+from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+
+SCALE_PROBES = 16
+SETTLED, EXPLAINED = 1e-2, 1e-2
+"""Largest squared change of the last iterate, relative to it, and largest relative residual of a run that converged."""
+
+
+class State(NamedTuple):
+    """Attributes:
+    seed: of the divergence's probes.
+    scale: root mean square norm of A's columns.
+    count: m, the real numbers that the measurements amount to.
+    image: x_t, [h, w, c], not clipped.
+    residual: z_t, for the operator and measurements divided by `scale`.
+    step: t.
+    loss: ||y - A x_t||^2.
+    start: ||y||^2, the loss of x_0 = 0.
+    change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
+    """
+
+    seed: Array
+    scale: Array
+    count: Array
+    image: Array
+    residual: Array
+    step: Array
+    loss: Array
+    start: Array
+    change: Array
+
+
+@pytree_dataclass
+class Damp(Method):
+    """Settings of D-AMP.
+
+    Theory asks for columns of unit norm. A is divided by one number that makes their mean square 1, and y by the same,
+    so that a common factor of both changes nothing. Theory is about dense random A; with Fourier samples the error of
+    x_t + A^T z_t is not white, and nothing is promised.
+
+    Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
+    measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what it
+    is.
+
+    Attributes:
+        image_shape: (h, w, c).
+        denoiser: D, a pure function (image, sigma) -> image, see `csdip_jax.denoisers`.
+        steps: iterations; all are taken.
+        strength: > 0; the denoiser is told strength * sigma_t.
+        damping: d in [0, 1); each new x and z is (1 - d) times itself plus d times the one before.
+    """
+
+    image_shape: tuple[int, int, int] = static_field(None)
+    denoiser: Denoiser = static_field(denoisers.tv)
+    steps: int = static_field(30)
+    strength: float = 1.0
+    damping: float = 0.0
+    remedy = "it needs more measurements, about 4 % of the pixels for BM3D, or other than Fourier ones"
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        require(callable(self.denoiser), "denoiser", self.denoiser, "a function (image, sigma) -> image")
+        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require_number("strength", self.strength, strictly=True)
+        require_number("damping", self.damping)
+        if isinstance(self.damping, (int, float)):  # an array may be swept or traced
+            require(self.damping < 1, "damping", self.damping, "below 1")
+
+    def init(self, problem: Problem, key: Array) -> State:
+        operator, measurements = problem
+        dtype = jnp.finfo(measurements.dtype).dtype
+        key_scale, key_count, key_seed = jax.random.split(key, 3)
+        scale = column_norm(operator, key_scale, measurements.dtype)
+        return State(
+            seed=jax.random.bits(key_seed, (), jnp.uint32),
+            scale=scale,
+            count=count_real(operator, key_count, dtype),
+            image=jnp.zeros(self.image_shape, dtype),
+            residual=measurements / scale,
+            step=jnp.zeros((), jnp.int32),
+            loss=_energy(measurements),
+            start=_energy(measurements),
+            change=jnp.full((), jnp.inf, dtype),
+        )
+
+    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
+        operator, measurements = problem
+        sigma = effective_noise(state)
+
+        def denoise(image):
+            return self.denoise(image, sigma)
+
+        noisy = effective_image(problem, state)
+        denoised = denoise(noisy)
+        epsilon = jnp.maximum(jnp.abs(noisy).max() / 1000, 1e-6)
+        probe_key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+        divergence = estimate_divergence(denoise, noisy, denoised, epsilon, probe_key)
+
+        image = self._damped(denoised, state.image)
+        mismatch = measurements - operator.forward(image)
+        residual = mismatch / state.scale + state.residual * (divergence / state.count)
+        new = state._replace(
+            image=image,
+            residual=self._damped(residual, state.residual),
+            loss=_energy(mismatch),
+            change=_energy(image - state.image) / jnp.maximum(_energy(image), jnp.finfo(image.dtype).tiny),
+        )
+        # An iteration that blows up is left where it was last finite.
+        finite = jnp.isfinite(new.loss) & jnp.isfinite(_energy(new.residual))
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
+        return kept._replace(step=state.step + 1), Info(state.loss, state.loss)
+
+    def denoise(self, image: Array, sigma: Array) -> Array:
+        """D, told `strength` times the noise."""
+        return self.denoiser(image, self.strength * sigma)
+
+    def _damped(self, new: Array, old: Array) -> Array:
+        return (1 - self.damping) * new + self.damping * old
+
+    def image(self, state: State) -> Array:
+        """The last iterate, clipped."""
+        return project_box(state.image)
+
+    def converged(self, state: State) -> Array:
+        settled = (state.change <= SETTLED) & (state.loss <= EXPLAINED * state.start)
+        return (state.step >= self.steps) & settled
+
+
+def effective_image(problem: Problem, state: State) -> Array:
+    """x_t + A^T z_t, [h, w, c], in theory x* and white noise of standard deviation sigma_t."""
+    return state.image + problem.operator.adjoint(state.residual) / state.scale
+
+
+def effective_noise(state: State) -> Array:
+    """sigma_t = ||z_t|| / sqrt(m)."""
+    return jnp.sqrt(_energy(state.residual) / state.count)
+
+
+def estimate_divergence(denoise, noisy: Array, denoised: Array, epsilon: Array, key: Array) -> Array:
+    """div D(r) = sum of dD_i / dr_i, from one probe: <b, D(r + epsilon b) - D(r)> / epsilon with b ~ N(0, 1).
+
+    Args:
+        denoise: D, image -> image.
+        noisy: r, [h, w, c].
+        denoised: D(r).
+        epsilon: > 0.
+        key: of b.
+
+    References:
+        Ramani, Blu, Unser: Monte-Carlo SURE, IEEE TIP 17(9), 2008.
+    """
+    probe = jax.random.normal(key, noisy.shape, noisy.dtype)
+    return jnp.sum(probe * (denoise(noisy + epsilon * probe) - denoised)) / epsilon
+
+
+def column_norm(operator: Operator, key: Array, dtype) -> Array:
+    """The root mean square of the norms of A's columns: exact for `Dense`, else from E ||A^H u||^2, u random signs.
+
+    Exact too where A A^H is diagonal, as for `radial_fourier`.
+    """
+    if isinstance(operator, Dense):
+        energy = _energy(operator.matrix)
+    else:
+        shape, real = operator.measurements_like.shape, jnp.finfo(dtype).dtype
+
+        def probe(key):
+            signs = jax.random.rademacher(key, (2, *shape), real)
+            u = jax.lax.complex(*signs) if jnp.issubdtype(dtype, jnp.complexfloating) else signs[0]
+            return _energy(operator.adjoint(u))
+
+        energy = jnp.mean(jax.lax.map(probe, jax.random.split(key, SCALE_PROBES)))
+    return jnp.sqrt(energy / math.prod(operator.image_shape))
+
+
+def count_real(operator: Operator, key: Array, dtype) -> Array:
+    """m as real numbers: entries of y, complex ones twice unless real, or imaginary, for every image.
+
+    Samples of k-space that mirror each other are counted both.
+    """
+    example = operator.forward(jax.random.normal(key, operator.image_shape, dtype))
+    parts = jnp.abs(jnp.stack([example.real, example.imag]))
+    rounding = 100 * jnp.finfo(dtype).eps * jnp.max(parts)
+    return jnp.sum(parts > rounding).astype(dtype)
+
+
+def _energy(x: Array) -> Array:
+    return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))
+
+
+def state_evolution(
+    denoiser: Denoiser, image: Array, num_measurements: int, noise_variance: float, steps: int, key: Array
+) -> Array:
+    """The effective noise that theory predicts for Gaussian A as m and n grow.
+
+        sigma_{t+1}^2 = s / m + (n / m) E ||D(x* + sigma_t e, sigma_t) - x*||^2 / n,    e white Gaussian,
+
+    from sigma_0^2 = s / m + ||x*||^2 / m, the expectation taken over one draw of e.
+
+    Args:
+        denoiser: D.
+        image: x*, [h, w, c].
+        num_measurements: m, real ones.
+        noise_variance: s; one measurement's noise has variance s / m, as in `operators.measure`.
+        steps: >= 1.
+        key: of e.
+
+    Returns:
+        sigma_0, ..., sigma_{steps - 1}, [steps].
+
+    References:
+        Metzler, Maleki, Baraniuk 2016, section III-C.
+    """
+
+    def evolve(sigma, key):
+        noise = jax.random.normal(key, image.shape, image.dtype)
+        error = denoiser(image + sigma * noise, sigma) - image
+        return jnp.sqrt((noise_variance + _energy(error)) / num_measurements), sigma
+
+    start = jnp.sqrt((noise_variance + _energy(image)) / num_measurements)
+    _, sigmas = jax.lax.scan(evolve, start, jax.random.split(key, steps))
+    return sigmas
+
+
+@pytree_dataclass
+class DampTv(Damp):
+    """D-AMP with `denoisers.tv`; settings as `Damp`."""
+
+
+@pytree_dataclass
+class DampWavelet(Damp):
+    """D-AMP with `denoisers.wavelet`; settings as `Damp`."""
+
+    denoiser: Denoiser = static_field(denoisers.wavelet)
+
+
+@pytree_dataclass
+class Bm3dAmp(Damp):
+    """BM3D-AMP, D-AMP with `denoisers.bm3d`; settings as `Damp`.
+
+    Raises:
+        InputError: the package bm3d is missing, or the images are too small or neither grey nor RGB.
+    """
+
+    denoiser: Denoiser = static_field(denoisers.bm3d)
+
+    def __post_init__(self):
+        super().__post_init__()
+        denoisers.require_bm3d(self.image_shape)
