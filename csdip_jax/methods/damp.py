@@ -58,8 +58,8 @@ class Damp(Method):
     x_t + A^T z_t is not white, and nothing is promised.
 
     Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
-    measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what it
-    is.
+    measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
+    it is.
 
     Attributes:
         image_shape: (h, w, c).

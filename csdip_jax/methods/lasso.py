@@ -4,8 +4,8 @@
 
 scikit-learn's objective (without an intercept). In the comments B = A Psi and lambda = m alpha, so that m times the
 objective is P(c) = 1/2 ||y - B c||^2 + lambda ||c||_1. Its dual is to maximise Re <theta, y> - 1/2 ||theta||^2 subject
-to |B^H theta| <= lambda; the best theta is the residual at the best c. Every solver pays one forward and one adjoint of A
-for a step, the duality gap included.
+to |B^H theta| <= lambda; the best theta is the residual at the best c. Every solver pays one forward and one adjoint of
+A for a step, the duality gap included.
 """
 
 from typing import Any, NamedTuple
@@ -69,15 +69,16 @@ class Lasso(Method):
 
     Solvers:
         "primal_dual" (default): the primal-dual hybrid gradient of Chambolle and Pock, over-relaxed. Its dual variable
-            has a step size of its own, and so the number of steps hardly grows as alpha falls; in float32 it reaches the
-            tolerance even where the residual is lost in the rounding of y - B c.
+            has a step size of its own, and so the number of steps hardly grows as alpha falls; in float32 it reaches
+            the tolerance even where the residual is lost in the rounding of y - B c.
         "fista": accelerated proximal gradient, its momentum dropped when it points uphill.
         "ista": proximal gradient, as it stands.
     For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays near 1e-3, though the
     objective is then much closer to its minimum than that (docs/method.md).
 
     Converged means: the duality gap is at most `tolerance` times the objective, so that the objective is within that
-    of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn anew.
+    of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn
+    anew.
 
     Attributes:
         image_shape: (h, w, c).
@@ -132,10 +133,10 @@ class Lasso(Method):
         zeros = jnp.zeros(self.image_shape, dtype)
         correlations = self.adjoint(problem, y)
 
-        # Steps and threshold of the primal-dual solver follow from the ratio of a typical coefficient to a typical entry
-        # of theta: ||y|| / sqrt(n) to lambda, and a factor of the number of coefficients that will not be zero. The factor
-        # is measured: the fewest steps on digits and photographs, Gaussian and Fourier, lambda from 5e-5 to 1 of its
-        # largest sensible value, at which all coefficients are zero; three times more or less costs a third.
+        # Steps and threshold of the primal-dual solver follow from the ratio of a typical coefficient to a typical
+        # entry of theta: ||y|| / sqrt(n) to lambda, and a factor of the number of coefficients that will not be zero.
+        # The factor is measured: the fewest steps on digits and photographs, Gaussian and Fourier, lambda from 5e-5 to
+        # 1 of its largest sensible value, at which all coefficients are zero; three times more or less costs a third.
         weight, largest = self.alpha * y.size, jnp.abs(correlations).max()
         sparsity = jnp.cbrt(jnp.minimum(weight / largest, 1))
         scale = jnp.where(largest > 0, 6 * sparsity * jnp.sqrt(_energy(y) / zeros.size) / weight, 1)
@@ -252,7 +253,8 @@ def spectral_norm(operator: Any, key: Array, dtype=jnp.float32) -> Array:
 def duality_gap(point: Point, weight: Array | float) -> Array:
     """P(c) less the dual value of s theta, with the s <= 1 that makes it feasible.
 
-    Since y = r + B c this is 1/2 ||r - s theta||^2 + sum_i (lambda |c_i| - c_i s (B^H theta)_i), terms that are none of them
+    Since y = r + B c this is 1/2 ||r - s theta||^2 + sum_i (lambda |c_i| - c_i s (B^H theta)_i), terms that are none of
+    them
     negative: no digits cancel.
     """
     largest = jnp.abs(point.correlations).max()

@@ -1,0 +1,84 @@
+"""D-AMP's parts, and what it promises: theory's noise, no matter how A is scaled, a flag where it fails."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import denoisers
+from csdip_jax.methods import DampTv, DampWavelet
+from csdip_jax.methods.damp import effective_image, effective_noise, estimate_divergence, state_evolution
+
+SHAPE = (64, 64, 1)
+KEY = jax.random.key(0)
+
+
+def photograph(shape=SHAPE):
+    return jnp.asarray(cs.data.load("demo", image_shape=shape, num_images=1)[0])
+
+
+def problem(count, scale=1.0):
+    operator = cs.operators.gaussian(KEY, count, SHAPE)
+    operator = cs.operators.Dense(scale * operator.matrix, SHAPE)
+    return cs.Problem(operator, operator.forward(photograph()))
+
+
+def test_divergence_of_a_linear_denoiser():
+    noisy = jax.random.normal(KEY, SHAPE)
+    divergence = estimate_divergence(lambda x: 0.3 * x, noisy, 0.3 * noisy, 1e-3, jax.random.key(1))
+    np.testing.assert_allclose(divergence, 0.3 * noisy.size, rtol=0.1)  # one probe: standard deviation 2 %
+
+
+def test_effective_noise_follows_state_evolution():
+    """Both the estimate from z and the true error of x + A^T z, along the iterations."""
+    method, given, truth = DampWavelet(SHAPE), problem(2000), photograph()
+    predicted = state_evolution(method.denoiser, truth, 2000, 0.0, 8, jax.random.key(2))
+    state, step = method.init(given, KEY), jax.jit(method.step)
+    for expected in predicted:
+        np.testing.assert_allclose(effective_noise(state), expected, rtol=0.15)
+        np.testing.assert_allclose(jnp.std(effective_image(given, state) - truth), expected, rtol=0.15)
+        state, _ = step(given, state)
+
+
+def test_the_scale_of_the_operator_does_not_matter():
+    a, b = (cs.reconstruct(DampTv(SHAPE), problem(1000, scale), KEY) for scale in (1.0, 8.0))
+    np.testing.assert_allclose(a.image, b.image, atol=1e-3)
+
+
+def test_damping_ends_at_the_same_image():
+    plain = cs.reconstruct(DampTv(SHAPE), problem(2000), KEY)
+    damped = cs.reconstruct(DampTv(SHAPE, damping=0.2), problem(2000), KEY)
+    assert plain.converged and cs.metrics.psnr(damped.image, plain.image) > 30
+
+
+@pytest.mark.parametrize("denoiser", [denoisers.tv, denoisers.wavelet])
+def test_denoisers_take_noise_away_and_leave_the_rest(denoiser):
+    truth = photograph()
+    noisy = truth + 0.2 * jax.random.normal(KEY, SHAPE)
+    assert cs.metrics.mse(denoiser(noisy, 0.2), truth) < 0.4 * cs.metrics.mse(noisy, truth)
+    np.testing.assert_allclose(denoiser(truth, 0.0), truth, atol=1e-5)
+
+
+def test_total_variation_denoiser_reaches_scikit_image():
+    from skimage.restoration import denoise_tv_chambolle
+
+    noisy = photograph() + 0.2 * jax.random.normal(KEY, SHAPE)
+
+    def objective(image):
+        tv = cs.priors.total_variation(image, isotropic=True)
+        return float(0.5 * jnp.sum(jnp.square(image - noisy)) + 0.2 * tv)
+
+    reference = denoise_tv_chambolle(np.asarray(noisy)[..., 0], weight=0.2, eps=1e-8, max_num_iter=2000)[..., None]
+    assert objective(denoisers.tv_prox(noisy, 0.2)) <= 1.002 * objective(jnp.asarray(reference))
+
+
+def test_bm3d_needs_its_wheel_and_images_it_can_take():
+    pytest.importorskip("bm3d", reason="needs the extra bm3d")
+    with pytest.raises(cs.InputError, match="1 or 3 channels"):
+        cs.methods.Bm3dAmp((16, 16, 2))
+
+
+def test_bad_settings():
+    with pytest.raises(cs.InputError, match="damping = 1.0"):
+        DampTv(SHAPE, damping=1.0)

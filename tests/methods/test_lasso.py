@@ -1,0 +1,100 @@
+"""Lasso beside scikit-learn's, on the explicit matrix A Psi."""
+
+import dataclasses
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax.methods import LassoDct, LassoWavelet
+from csdip_jax.solve import fits
+
+SHAPE = (28, 28, 1)
+KEY = jax.random.key(0)
+
+
+def photograph():
+    return cs.data.load("demo", image_shape=SHAPE, num_images=1)[0]
+
+
+def explicit(method, operator):
+    """A Psi with the real and imaginary parts as rows, [m or 2 m, n]."""
+    units = jnp.eye(np.prod(SHAPE)).reshape(-1, *SHAPE)
+    columns = np.asarray(jax.vmap(lambda c: operator.forward(method.synthesis(c)))(units)).T
+    return np.concatenate([columns.real, columns.imag]) if np.iscomplexobj(columns) else columns
+
+
+def objective(matrix, y, count, alpha, coefficients):
+    return np.sum((y - matrix @ coefficients) ** 2) / (2 * count) + alpha * np.abs(coefficients).sum()
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "alpha"),
+    [(LassoDct, "gaussian", 1e-5), (LassoDct, "gaussian", 1e-3), (LassoWavelet, "fourier", 1e-4)],
+)
+def test_objective_of_scikit_learn(method, kind, alpha):
+    sklearn = pytest.importorskip("sklearn.linear_model", reason="needs scikit-learn, of the extra dev")
+    operator = cs.operators.gaussian(KEY, 100, SHAPE) if kind == "gaussian" else cs.operators.radial_fourier(6, SHAPE)
+    y = operator.forward(photograph())
+    method = dataclasses.replace(method(SHAPE), alpha=alpha)
+    solution = cs.reconstruct(method, cs.Problem(operator, y), KEY)
+    assert solution.converged
+
+    matrix, stacked = explicit(method, operator).astype(float), np.asarray(y)
+    stacked = np.concatenate([stacked.real, stacked.imag]) if np.iscomplexobj(stacked) else stacked
+    # scikit-learn divides by its number of rows, which are twice as many for complex measurements
+    reference = sklearn.Lasso(alpha * y.size / len(stacked), fit_intercept=False, tol=1e-7, max_iter=50_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference.fit(matrix, stacked)
+    ours = np.asarray(method.analysis(unclipped(method, operator, y))).astype(float).ravel()
+    values = [objective(matrix, stacked, y.size, alpha, c) for c in (ours, reference.coef_)]
+    assert values[0] <= values[1] * (1 + 1e-4)
+
+
+def unclipped(method, operator, y):
+    """The minimizer itself: the method's image is clipped to the range of pixels."""
+    problem = cs.Problem(operator, y)
+    state = jax.jit(
+        lambda: jax.lax.while_loop(
+            lambda state: ~method.done(state), lambda state: method.step(problem, state)[0], method.init(problem, KEY)
+        )
+    )()
+    return method.synthesis(state.iterate.coefficients)
+
+
+@pytest.mark.parametrize("solver", ["fista", "ista"])
+def test_every_solver_finds_the_same_minimum(solver):
+    operator = cs.operators.gaussian(KEY, 200, SHAPE)
+    problem = cs.Problem(operator, operator.forward(photograph()))
+    method = dataclasses.replace(LassoDct(SHAPE), alpha=1e-2)
+    expected = cs.reconstruct(method, problem, KEY)
+    solution = cs.reconstruct(dataclasses.replace(method, solver=solver), problem, KEY)
+    assert solution.converged and expected.converged
+    np.testing.assert_allclose(solution.image, expected.image, atol=0.02)
+
+
+def test_one_compile_for_a_path_of_weights():
+    operator = cs.operators.gaussian(KEY, 100, SHAPE)
+    problem = cs.Problem(operator, operator.forward(photograph()))
+    paths = [np.geomspace(1e-3, 1e-1, 4), np.geomspace(1e-2, 1, 4)]
+    first = cs.reconstruct(dataclasses.replace(LassoDct(SHAPE), alpha=paths[0]), problem, KEY)
+    compiled = fits.advance._cache_size()
+    cs.reconstruct(dataclasses.replace(LassoDct(SHAPE), alpha=paths[1]), problem, KEY)
+    assert fits.advance._cache_size() == compiled
+    assert (np.diff(first.measurement_loss) > 0).all()  # a larger weight explains less
+
+
+def test_bad_settings():
+    for settings, message in [
+        ({"alpha": 0.0}, "alpha = 0.0"),
+        ({"solver": "newton"}, "primal_dual or fista or ista"),
+        ({"steps": 0}, "steps = 0"),
+    ]:
+        with pytest.raises(cs.InputError, match=message):
+            LassoDct(SHAPE, **settings)
+    with pytest.raises(cs.InputError, match="wavelet = 'db99'"):
+        LassoWavelet(SHAPE, wavelet="db99")
