@@ -158,9 +158,13 @@ def bm3d(image: Array, sigma: Array) -> Array:
         IEEE TIP 16(8), 2007. The wheel is free for non-commercial use only.
     """
     require_bm3d(image.shape)
-    pieces = jnp.array_split(image.reshape(-1), -(-image.nbytes // CALLBACK_BYTES))
-    result = jax.ShapeDtypeStruct(image.shape, image.dtype)
-    return jax.pure_callback(partial(_bm3d_on_host, image.shape), result, sigma, *pieces, vmap_method="sequential")
+    sigma = jnp.asarray(sigma)
+    single = image.astype(jnp.float32)  # the host's thread does not know whether this one computes in float64
+    pieces = jnp.array_split(single.reshape(-1), -(-single.nbytes // CALLBACK_BYTES))
+    result = jax.ShapeDtypeStruct(single.shape, single.dtype)
+    host = partial(_bm3d_on_host, image.shape)
+    denoised = jax.pure_callback(host, result, sigma.astype(jnp.float32), *pieces, vmap_method="sequential")
+    return denoised.astype(image.dtype)
 
 
 def require_bm3d(image_shape: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ from tests.methods.decoders import random_decoder
 SHAPE = (16, 16, 1)
 SETTINGS = {
     "csdip": {"steps": 24, "restarts": 2, "exit_window": 5},
-    "bm3d_amp": {"steps": 4},
+    "bm3d_amp": {"steps": 8},
     "damp_tv": {"steps": 12},
     "damp_wavelet": {"steps": 12},
     "tv": {"steps": 60},
@@ -34,6 +34,9 @@ SWEPT = {
     "lasso_wavelet": "alpha",
     "csgm": "l2_weight",
 }
+
+ROUNDING = {"bm3d_amp": 0.03}
+"""What rounding may change of a pixel, 0.001 where nothing stands here: BM3D's thresholds turn it into jumps."""
 
 
 def make(name, **changes):
@@ -101,7 +104,7 @@ def test_vmap_is_a_loop(name, fits_at_once):
     together = cs.reconstruct(method, batch, jax.random.key(0), fits_at_once=fits_at_once)
     np.testing.assert_array_equal(together.restart, one_by_one.restart)
     np.testing.assert_allclose(together.trace, one_by_one.trace, rtol=1e-3)
-    np.testing.assert_allclose(together.image, one_by_one.image, atol=1e-3)
+    np.testing.assert_allclose(together.image, one_by_one.image, atol=ROUNDING.get(name, 1e-3))
 
 
 def test_shared_operator_equals_one_per_image(name):
@@ -133,14 +136,14 @@ def test_a_sweep_is_a_loop(name):
     for i, value in enumerate(values):
         single = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: float(value)}), problem(), key)
         np.testing.assert_allclose(swept.trace[i], single.trace, rtol=1e-3)
-        np.testing.assert_allclose(swept.image[i], single.image, atol=1e-3)
+        np.testing.assert_allclose(swept.image[i], single.image, atol=ROUNDING.get(name, 1e-3))
 
 
 def test_a_killed_run_resumes_where_it_was(name, straight, tmp_path, monkeypatch):
     """Stopped after every chunk in turn, the run still ends in the same bits."""
     checkpoint = tmp_path / "checkpoint.npz"
-    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # chunks of one step, after the first
-    monkeypatch.setattr(driver, "FIRST_CHUNK", 7)
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # chunks of one step
+    monkeypatch.setattr(driver, "FIRST_CHUNK", 1)
     taken = kill_after_every_second_save(monkeypatch)
     for _ in range(100):
         try:
@@ -177,8 +180,11 @@ def test_checkpoint_of_another_run_is_refused(name, tmp_path):
 def test_complex_measurements(name):
     operator = cs.operators.radial_fourier(6, SHAPE)
     solution = cs.reconstruct(make(name), cs.Problem(operator, operator.forward(disc())), jax.random.key(0))
-    assert solution.ok and np.isfinite(solution.image).all()
-    assert solution.trace[solution.steps - 1] < 0.3 * solution.trace[0]
+    assert np.isfinite(solution.image).all()
+    if name.startswith(("bm3d", "damp")):  # its theory is about dense random operators: a flag, never an exception
+        assert not solution.converged
+    else:
+        assert solution.ok and solution.trace[solution.steps - 1] < 0.3 * solution.trace[0]
 
 
 def test_double_precision_follows_the_measurements(name, x64):
