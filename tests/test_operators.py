@@ -80,7 +80,7 @@ def test_is_a_pytree_that_jit_takes(name):
 
 
 def repeated_fourier():
-    """On this grid of 12 x 10: 0, 5, 60 and 65 are their own mirror images, 13 and 117 mirror each other."""
+    """On this grid of 12 x 10: 0, 5, 60, 65 are their own mirror images, 117 and 13 each other's; some come twice."""
     indices = jnp.array([0, 5, 7, 7, 13, 60, 65, 23, 117, 117])
     return operators.Fourier(indices, jnp.linspace(0.5, 2.0, indices.size), SHAPE)
 

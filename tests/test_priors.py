@@ -15,10 +15,10 @@ def test_total_variation_by_hand():
 @pytest.mark.parametrize(
     ("isotropic", "coupled", "expected"),
     [
-        (False, False, 3 + 4 + 4 + 1 + 4),
-        (True, False, 5 + 4 + 1 + 4),  # 3 down and 4 right in the first channel of a pixel
-        (False, True, 5 + 4 + np.sqrt(17)),  # 3 and 4 down in the two channels of a pixel
-        (True, True, np.sqrt(3**2 + 4**2 + 4**2) + np.sqrt(17)),
+        (False, False, 7 + 1 + 4 + 4),
+        (True, False, 5 + 1 + 4 + 4),  # 3, 4 of the first channel at one pixel
+        (False, True, 5 + 4 + np.hypot(1, 4)),  # 3, 4 of the two channels in one direction
+        (True, True, np.sqrt(3**2 + 4**2 + 4**2) + np.hypot(1, 4)),
     ],
 )
 def test_total_variation_joins_directions_and_channels(isotropic, coupled, expected):

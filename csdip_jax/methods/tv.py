@@ -20,7 +20,7 @@ RELAXATION = 1.7
 BALANCE_EVERY, BALANCE_RATIO, BALANCE_FACTOR = 10, 10.0, 2.0
 """How the penalty follows the residuals: every so many steps, beyond this ratio of the two, by this factor."""
 SOLVE_TOLERANCE = 0.3
-"""Of the conjugate gradients of a step. They look for a correction that itself tends to 0: a coarse one is enough."""
+"""Of the conjugate gradients of a step: coarse, since the correction that they look for itself tends to 0."""
 
 
 class Split(NamedTuple):

@@ -79,7 +79,7 @@ def objective(method, problem, image):
 def test_reaches_the_optimum(operator, isotropic, coupled, mu, upper):
     """Objective within 1e-4 of the optimum in the box: real and complex, any scale of A, weak and strong mu."""
     problem = noisy_squares(OPERATORS[operator])
-    method = Tv(problem.operator.image_shape, isotropic, coupled, steps=4000, mu=mu, upper=upper, tolerance=5e-5)
+    method = Tv(problem.operator.image_shape, isotropic, coupled, steps=3000, mu=mu, upper=upper, tolerance=5e-5)
     solution = cs.reconstruct(method, problem, key())
     assert solution.converged
     assert method.lower <= solution.image.min() and solution.image.max() <= upper
@@ -89,10 +89,10 @@ def test_reaches_the_optimum(operator, isotropic, coupled, mu, upper):
 def test_the_image_update_is_exact():
     """argmin_x ||K x - z||^2, z not of the form K x."""
     z = Split(*(jax.random.normal(key(i), shape) for i, shape in enumerate([(2, *COLOUR), COLOUR, COLOUR])))
-    columns = jax.jacobian(lambda image: jnp.concatenate([a.reshape(-1) for a in _copies(image)]))(jnp.zeros(COLOUR))
-    matrix = np.asarray(columns, float).reshape(-1, 216)
+    basis = jnp.eye(216).reshape(216, *COLOUR)
+    matrix = np.concatenate([np.reshape(a, (216, -1)) for a in jax.vmap(_copies)(basis)], axis=1).T
     expected = np.linalg.lstsq(matrix, np.concatenate([np.ravel(a) for a in z]))[0]
-    np.testing.assert_allclose(_nearest_image(z).reshape(-1), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(_nearest_image)(z).reshape(-1), expected, atol=1e-5)
 
 
 def test_stops_at_its_tolerance_or_says_that_it_did_not():
@@ -106,13 +106,12 @@ def test_stops_at_its_tolerance_or_says_that_it_did_not():
 
 
 @pytest.mark.parametrize("beta", [1.0, 1000.0])
-def test_the_penalty_finds_its_size(beta):
+def test_reaches_it_from_a_poor_penalty(beta):
     problem = noisy_squares(GAUSSIAN)
-    methods = [Tv(GREY, steps=2000, tolerance=1e-4, upper=1.0, beta=b) for b in (32.0, beta)]
-    solutions = [cs.reconstruct(method, problem, key()) for method in methods]
-    assert all(solution.converged for solution in solutions)
-    a, b = (objective(methods[0], problem, solution.image) for solution in solutions)
-    np.testing.assert_allclose(a, b, rtol=1e-4)
+    method = Tv(GREY, steps=3000, tolerance=5e-5, beta=beta, upper=1.0)
+    solution = cs.reconstruct(method, problem, key())
+    assert solution.converged
+    np.testing.assert_allclose(objective(method, problem, solution.image), optimum(method, problem), rtol=1e-4)
 
 
 def test_measurements_of_zero_are_an_image_of_zeros():
