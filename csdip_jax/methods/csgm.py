@@ -2,9 +2,12 @@
 
     z* = argmin_z ||y - A G(z)||^2 + l2_weight ||z||^2,    G the decoder of a trained VAE, z in R^k.
 
-Adam on z from random starts. Each restart returns its last iterate, the restart with the lowest measurement loss wins,
-as in section 6 of the paper (its code picks by the objective). G is never perfect: with many measurements the error
-stays at what its range lacks, where an untrained network goes on improving.
+Adam on z from random starts. Each restart returns its last iterate, the restart with the lowest measurement loss wins.
+G is never perfect: with many measurements the error stays at what its range lacks, where an untrained network goes on
+improving.
+
+Differs from the authors' code, which picks the restart by the objective and has pixels in [0, 1], so that its weight of
+0.1 is one of 0.4 here. On MNIST digits the two weights' errors agree within one standard error.
 """
 
 import dataclasses

@@ -1,6 +1,11 @@
-"""The VAE of CSGM on MNIST: 784-500-500-20-500-500-784, Adam 1e-3, batches of 100 (Bora et al., section 6.1).
+"""The VAE of CSGM on MNIST: 784-500-500-20-500-500-784, Adam 1e-3, batches of 100 (as Bora et al.).
 
-python -m experiments.train_vae --data_dir=data
+    python -m experiments.train_vae --data_dir=data
+
+Measured, on two shared CPU cores: 10 s an epoch, 7 minutes in all with reading the images; ELBO -96.9 nats an image on
+the training images, -99.6 on those held out. CSGM with it, mean MSE of the first 100 test digits +- 1 standard error:
+m = 50 0.0395 +- 0.0037, 75 0.0316 +- 0.0023, 100 0.0294 +- 0.0021, 200 0.0268 +- 0.0019. With every pixel measured
+the first 20 digits keep an MSE of 0.027 (0.025 with l2_weight 0): what the decoder's range lacks.
 """
 
 from ml_collections import config_dict
