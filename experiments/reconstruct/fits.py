@@ -13,7 +13,7 @@ import csdip_jax as cs
 from csdip_jax.results import Workdir, write_arrays
 from experiments import pictures, settings
 
-FREE_SETTINGS = ("num_images", "first_image")  # a rerun may change these and go on
+FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
 
 
 class Fit(NamedTuple):
