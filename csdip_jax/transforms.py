@@ -4,6 +4,7 @@ Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of a
 of the image's shape.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -78,6 +79,11 @@ def inverse_wavelet(coefficients: Array, name: str = "db4", levels: int | None =
 def default_levels(shape: tuple[int, ...], name: str) -> int:
     """The most levels whose filters do not wrap around the shorter side (PyWavelets' rule), but at least one."""
     return max(1, pywt.dwt_max_level(min(shape[:2]), analysis_filters(name).shape[1]))
+
+
+def all_levels(shape: tuple[int, ...]) -> int:
+    """The number of levels, at least one, after which the approximation is a single sample."""
+    return max(1, math.ceil(math.log2(max(shape[:2]))))
 
 
 def analysis_filters(name: str) -> np.ndarray:
