@@ -1,11 +1,13 @@
 """Two photographs that scikit-image ships: a retina in colour from Gaussian measurements, a grey one from Fourier
-lines.
+lines; CS-DIP beside the paper's baselines, those that can run here: BM3D-AMP with the extra `bm3d` only.
 
     make demo
 
 is `python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo`. A field given on the
 command line holds for both parts.
 """
+
+import importlib.util
 
 from ml_collections import config_dict
 
@@ -16,6 +18,8 @@ def get_config():
     config = default.get_config()
     config.num_images = 1
     config.data = "demo"
+    bm3d = ["bm3d_amp"] if importlib.util.find_spec("bm3d") else []
+    config.methods = ",".join(["csdip", *bm3d, "tv", "lasso_dct"])  # the paper's Figure 2 has this order
     config.parts = config_dict.ConfigDict(
         {
             "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 3000},
