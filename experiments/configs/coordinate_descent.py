@@ -1,6 +1,6 @@
 """Lasso-DCT on MNIST: the minimum beside what scikit-learn's default stopping rule returns.
 
-    python -m experiments.coordinate_descent --data_dir=data
+python -m experiments.coordinate_descent --data_dir=data
 """
 
 from experiments.configs import default

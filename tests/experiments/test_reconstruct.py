@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import vae_weights
 from tests.conftest import REPOSITORY
+from tests.methods.decoders import random_decoder
 
 STEPS = "--config.csdip.steps=20"
 
@@ -119,6 +121,30 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(kill, scans, tmp_path):
     assert killed == straight
 
 
+def test_methods_and_sweeps_in_one_table(scans, tmp_path):
+    """Rows by method and swept value, one picture; a method added later joins them."""
+    pytest.importorskip("bm3d", reason="needs the extra bm3d")
+    weights = tmp_path / "vae.msgpack"
+    vae_weights.save(weights, {"params": {"decoder": random_decoder(5, 30, 480)["params"]}}, {})
+    options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", STEPS, f"--config.vae={weights}"]
+    options += ["--config.num_measurements=150", "--sweep=tv.mu=16,64", "--config.csgm.steps=20"]
+    first = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm")
+    assert first.returncode == 0, first.stderr
+    labels = ["csdip", "lasso_dct", "tv mu=16", "tv mu=64", "csgm"]
+    rows = rows_of(tmp_path / "run")
+    assert [row["label"] for row in rows] == labels
+    assert [row["swept"] for row in rows] == [{}, {}, {"mu": 16.0}, {"mu": 64.0}, {}]
+    assert (image_of(tmp_path / "run", "scan_0-tv-mu=16") != image_of(tmp_path / "run", "scan_0-tv-mu=64")).any()
+
+    more = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm,bm3d_amp")
+    assert more.returncode == 0, more.stderr
+    assert rows_of(tmp_path / "run")[:5] == rows and rows_of(tmp_path / "run")[5]["label"] == "bm3d_amp"
+    assert all(label in more.stdout for label in labels)
+
+    again = run(tmp_path, *options, "--config.methods=tv", "--sweep=tv.mu=1,2")
+    assert "other settings (flags.sweep" in refused(again)
+
+
 def test_own_measurements_have_no_metrics(tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "A.npy", rng.standard_normal((60, 16 * 12)))
@@ -129,13 +155,17 @@ def test_own_measurements_have_no_metrics(tmp_path):
         f"--matrix={tmp_path}/A.npy",
         "--image_shape=16,12,1",
         f"--workdir={tmp_path}/run",
+        "--config.methods=csdip,lasso_dct",
+        "--sweep=lasso_dct.alpha=0.01,0.1",
         STEPS,
     )
     assert result.returncode == 0, result.stderr
     assert np.load(tmp_path / "run" / "csdip.npy").shape == (16, 12, 1)
     assert {"csdip.png", "loss-csdip.png", "config.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
-    (row,) = rows_of(tmp_path / "run")
+    row, *others = rows_of(tmp_path / "run")
     assert not {"mse", "psnr", "ssim"} & row.keys() and row["steps"] == 20
+    assert [other["label"] for other in others] == ["lasso_dct alpha=0.01", "lasso_dct alpha=0.1"]
+    assert np.load(tmp_path / "run" / "lasso_dct-alpha=0.1.npy").shape == (16, 12, 1)
     assert "MSE" not in result.stdout and "relative residual" in result.stdout
 
 
