@@ -104,7 +104,7 @@ def wavelet(image: Array, sigma: Array, name: str = "db4") -> Array:
         Chang, Yu, Vetterli: Adaptive wavelet thresholding for image denoising and compression, IEEE TIP 9(9), 2000;
         Coifman, Donoho: Translation-invariant de-noising, 1995.
     """
-    levels = default_levels(image.shape, name)
+    levels = default_levels(image.shape)
 
     def shrink(shifted):
         return inverse_wavelet(bayes_shrink(wavelet_transform(shifted, name, levels), sigma, levels), name, levels)

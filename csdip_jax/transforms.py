@@ -63,7 +63,7 @@ def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array
         Mallat: A Wavelet Tour of Signal Processing, 3rd ed., sections 7.3 and 7.5.3 (periodised), 7.7 (images).
     """
     filters = analysis_filters(name)
-    levels = default_levels(image.shape, name) if levels is None else levels
+    levels = default_levels(image.shape) if levels is None else levels
     if levels < 0:
         raise InputError(f"levels = {levels}: it must be at least 0")
     return _transform(image, filters, levels)
@@ -76,13 +76,12 @@ def inverse_wavelet(coefficients: Array, name: str = "db4", levels: int | None =
     return image
 
 
-def default_levels(shape: tuple[int, ...], name: str) -> int:
-    """The most levels whose filters do not wrap around the shorter side (PyWavelets' rule), but at least one."""
-    return max(1, pywt.dwt_max_level(min(shape[:2]), analysis_filters(name).shape[1]))
+def default_levels(shape: tuple[int, ...]) -> int:
+    """The number of levels, at least one, after which the approximation is a single sample.
 
-
-def all_levels(shape: tuple[int, ...]) -> int:
-    """The number of levels, at least one, after which the approximation is a single sample."""
+    Fewer leave many approximation coefficients, all of them large where the mean of an image is not 0: they are not
+    sparse, and few measurements do not fix them (docs/baselines.md).
+    """
     return max(1, math.ceil(math.log2(max(shape[:2]))))
 
 

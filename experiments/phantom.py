@@ -17,10 +17,10 @@ from skimage.data import shepp_logan_phantom
 
 import csdip_jax as cs
 from csdip_jax.operators import radial_mask
-from csdip_jax.results import Workdir, write_arrays, write_atomically
+from csdip_jax.results import Workdir, write_arrays
 from csdip_jax.types import InputError
 from experiments import launcher, settings
-from experiments.pictures import plt
+from experiments.pictures import plt, save_figure
 
 _CONFIG = launcher.define_config("phantom")
 flags.adopt_module_key_flags(launcher)
@@ -80,8 +80,7 @@ def save_picture(path: Path, phantom: np.ndarray, half: np.ndarray, images: dict
     figure.colorbar(shown, ax=axes[-1], shrink=0.8).ax.tick_params(labelsize=8)
     for axis in axes:
         axis.set_axis_off()
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=100))
-    plt.close(figure)
+    save_figure(path, figure)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
             shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
             error_axis.set_xlabel("|error|", fontsize=7.5)
     figure.colorbar(shown, ax=axes, shrink=0.6 / rows**0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
-    _save_figure(path, figure)
+    save_figure(path, figure)
 
 
 def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -93,7 +93,7 @@ def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
     axis.grid(alpha=0.3)
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one per label
     axis.legend(handles.values(), handles.keys(), fontsize=7)
-    _save_figure(path, figure)
+    save_figure(path, figure)
 
 
 def _show(axis, image: np.ndarray) -> None:
@@ -110,7 +110,8 @@ def _to_own_range(image: np.ndarray) -> np.ndarray:
     return 2 * (image - low) / max(high - low, 1e-12) - 1
 
 
-def _save_figure(path: Path, figure) -> None:
+def save_figure(path: Path, figure) -> None:
+    """The matplotlib figure as .png, closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)

@@ -22,7 +22,11 @@ from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
 SCALE_PROBES = 16
 SETTLED, EXPLAINED = 1e-2, 1e-2
-"""Largest squared change of the last iterate, relative to it, and largest relative residual of a run that converged."""
+"""Largest squared change of the last iterate, relative to it, and largest relative residual of a run that converged.
+
+Measured with BM3D on a 128 x 128 photograph, the two at m/n = 0.2, 0.05, 0.04, 0.03, 0.02: change 0.0002, 0.0025,
+0.0041, 0.0084, 0.029; residual 0.0002, 0.0024, 0.0046, 0.02, 0.16. So the flag rises between 4 and 3 %, as published.
+"""
 
 
 class State(NamedTuple):
@@ -57,6 +61,10 @@ class Damp(Method):
     so that a common factor of both changes nothing. Theory is about dense random A; with Fourier samples the error of
     x_t + A^T z_t is not white, and nothing is promised.
 
+    Differs from the published code, whose divergence has a probe of the size max|r| / 1000: here it is `probe` sigma_t
+    at least; 0 is the published one. BM3D and BayesShrink jump where a coefficient crosses a threshold, and so small a
+    probe measures the jumps rather than the trend where images are small and noise is strong (docs/baselines.md).
+
     Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
     it is.
@@ -67,6 +75,7 @@ class Damp(Method):
         steps: iterations; all are taken.
         strength: > 0; the denoiser is told strength * sigma_t.
         damping: d in [0, 1); each new x and z is (1 - d) times itself plus d times the one before.
+        probe: >= 0, least size of the divergence's probe, relative to sigma_t.
     """
 
     image_shape: tuple[int, int, int] = static_field(None)
@@ -74,6 +83,7 @@ class Damp(Method):
     steps: int = static_field(30)
     strength: float = 1.0
     damping: float = 0.0
+    probe: float = 0.1
     remedy = "it needs more measurements, about 4 % of the pixels for BM3D, or other than Fourier ones"
 
     def __post_init__(self):
@@ -82,6 +92,7 @@ class Damp(Method):
         require(self.steps >= 1, "steps", self.steps, "at least 1")
         require_number("strength", self.strength, strictly=True)
         require_number("damping", self.damping)
+        require_number("probe", self.probe)
         if isinstance(self.damping, (int, float)):  # an array may be swept or traced
             require(self.damping < 1, "damping", self.damping, "below 1")
 
@@ -111,7 +122,7 @@ class Damp(Method):
 
         noisy = effective_image(problem, state)
         denoised = denoise(noisy)
-        epsilon = jnp.maximum(jnp.abs(noisy).max() / 1000, 1e-6)
+        epsilon = jnp.maximum(jnp.maximum(jnp.abs(noisy).max() / 1000, self.probe * sigma), 1e-6)
         probe_key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         divergence = estimate_divergence(denoise, noisy, denoised, epsilon, probe_key)
 
@@ -206,21 +217,18 @@ def _energy(x: Array) -> Array:
     return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))
 
 
-def state_evolution(
-    denoiser: Denoiser, image: Array, num_measurements: int, noise_variance: float, steps: int, key: Array
-) -> Array:
-    """The effective noise that theory predicts for Gaussian A as m and n grow.
+def state_evolution(method: Damp, image: Array, num_measurements: int, noise_variance: float, key: Array) -> Array:
+    """The effective noise that theory predicts for Gaussian A, as m and n grow, without damping.
 
         sigma_{t+1}^2 = s / m + (n / m) E ||D(x* + sigma_t e, sigma_t) - x*||^2 / n,    e white Gaussian,
 
     from sigma_0^2 = s / m + ||x*||^2 / m, the expectation taken over one draw of e.
 
     Args:
-        denoiser: D.
+        method: with D, its strength, and the number of steps.
         image: x*, [h, w, c].
         num_measurements: m, real ones.
         noise_variance: s; one measurement's noise has variance s / m, as in `operators.measure`.
-        steps: >= 1.
         key: of e.
 
     Returns:
@@ -232,11 +240,11 @@ def state_evolution(
 
     def evolve(sigma, key):
         noise = jax.random.normal(key, image.shape, image.dtype)
-        error = denoiser(image + sigma * noise, sigma) - image
+        error = method.denoise(image + sigma * noise, sigma) - image
         return jnp.sqrt((noise_variance + _energy(error)) / num_measurements), sigma
 
     start = jnp.sqrt((noise_variance + _energy(image)) / num_measurements)
-    _, sigmas = jax.lax.scan(evolve, start, jax.random.split(key, steps))
+    _, sigmas = jax.lax.scan(evolve, start, jax.random.split(key, method.steps))
     return sigmas
 
 

@@ -221,8 +221,7 @@ class LassoWavelet(Lasso):
 
     Attributes:
         wavelet: one of `transforms.WAVELETS`.
-        levels: of the transform, at least 1; None for as many as leave a single approximation coefficient. Fewer leave
-            many, all of them large on an image whose mean is not 0, and so not sparse (docs/baselines.md).
+        levels: of the transform, at least 1; None for `transforms.default_levels`.
     """
 
     wavelet: str = static_field("db4")
@@ -234,14 +233,10 @@ class LassoWavelet(Lasso):
         require(self.levels is None or self.levels >= 1, "levels", self.levels, "at least 1, or None")
 
     def synthesis(self, coefficients: Array) -> Array:
-        return transforms.inverse_wavelet(coefficients, self.wavelet, self._levels)
+        return transforms.inverse_wavelet(coefficients, self.wavelet, self.levels)
 
     def analysis(self, image: Array) -> Array:
-        return transforms.wavelet(image, self.wavelet, self._levels)
-
-    @property
-    def _levels(self) -> int:
-        return transforms.all_levels(self.image_shape) if self.levels is None else self.levels
+        return transforms.wavelet(image, self.wavelet, self.levels)
 
 
 def spectral_norm(operator: Any, key: Array, dtype=jnp.float32) -> Array:

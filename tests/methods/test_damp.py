@@ -32,8 +32,8 @@ def test_divergence_of_a_linear_denoiser():
 
 def test_effective_noise_follows_state_evolution():
     """Both the estimate from z and the true error of x + A^T z, along the iterations."""
-    method, given, truth = DampWavelet(SHAPE), problem(2000), photograph()
-    predicted = state_evolution(method.denoiser, truth, 2000, 0.0, 8, jax.random.key(2))
+    method, given, truth = DampWavelet(SHAPE, steps=8), problem(2000), photograph()
+    predicted = state_evolution(method, truth, 2000, 0.0, jax.random.key(2))
     state, step = method.init(given, KEY), jax.jit(method.step)
     for expected in predicted:
         np.testing.assert_allclose(effective_noise(state), expected, rtol=0.15)
