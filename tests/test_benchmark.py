@@ -141,11 +141,11 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_sections_of_jax_alone_need_no_torch(monkeypatch):
+def test_sections_of_jax_alone_need_nothing_else(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    sections.require_torch(["fits", "memory"])
+    sections.require_rivals(["fits", "memory"])
     with pytest.raises(InputError, match="not installed"):
-        sections.require_torch(["fits", "fit"])
+        sections.require_rivals(["fits", "fit"])
 
 
 class Here:
@@ -189,7 +189,7 @@ def test_memory(tiny):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch: pip install -e '.[bench]'")
-@pytest.mark.parametrize("section", sections.WITH_TORCH)
+@pytest.mark.parametrize("section", ["step", "fit"])
 def test_both_sides_compute_the_same(section, tiny, monkeypatch):
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         from experiments.benchmark.torch_side import TorchSide
@@ -204,6 +204,18 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
         "passive channels_last": 1,
     }
     assert tiny in report.table(section, results)
+
+
+def test_lasso_reaches_the_objective_of_scikit_learn(monkeypatch):
+    pytest.importorskip("sklearn", reason="needs scikit-learn, of the extra dev")
+    from experiments.benchmark.sklearn_side import SklearnSide
+
+    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    monkeypatch.setattr(sections, "Worker", lambda *_: contextlib.nullcontext(Here(SklearnSide())))
+    result = json.loads(json.dumps(sections.lasso(sections.QUICK)))["small"]
+    assert 0 < result["steps"] < 1000 and result["epochs"] > 1 and result["gap"] > 0
+    assert {side: len(times) for side, times in result["seconds"].items()} == {"jax": 1, "scikit-learn": 1}
+    assert "small, m = 100" in report.table("lasso", {"small": result})
 
 
 def test_tables_and_picture(tmp_path):

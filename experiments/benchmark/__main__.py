@@ -1,7 +1,7 @@
-"""Times this library beside a plain PyTorch implementation, on the CPU, and measures its memory.
+"""Times this library beside plain PyTorch and scikit-learn, on the CPU, and measures its memory.
 
-    python -m experiments.benchmark                                   about ten minutes; needs the extra `bench`
-    python -m experiments.benchmark --sections=fits,memory            without PyTorch
+    python -m experiments.benchmark                                   about 15 minutes; needs the extra `bench`
+    python -m experiments.benchmark --sections=fits,memory            JAX alone
     python -m experiments.benchmark --quick                           a minute, to see that it works; no timing to trust
 
 Sections:
@@ -9,6 +9,7 @@ Sections:
     fits    eight fits in one call of `reconstruct` beside eight calls
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
     fit     a whole CS-DIP step with a dense A, beside PyTorch; holds A three times, about 3 GB
+    lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
 
 PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
 each with OMP_WAIT_POLICY active and passive; the best one counts. Both sides start from the same weights, and
@@ -19,6 +20,7 @@ stands below it. Targets are for information. Use an otherwise idle machine.
 The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -38,10 +40,10 @@ def main() -> None:
     unknown = [name for name in names if name not in sections.SECTIONS]
     if unknown or not names:
         raise InputError(f"--sections={','.join(names)}: choose from {', '.join(sections.SECTIONS)}")
-    sections.require_torch(names)
+    sections.require_rivals(names)
     counts = sections.QUICK if quick else sections.Counts()
     if flags.FLAGS.rounds:
-        counts = counts._replace(rounds=flags.FLAGS.rounds)
+        counts = counts._replace(rounds=flags.FLAGS.rounds, lasso_rounds=flags.FLAGS.rounds)
     workdir = Path(flags.FLAGS.workdir or ("runs/benchmark-quick" if quick else "runs/benchmark"))
     jax.config.update("jax_platforms", "cpu")
     run = {"counts": counts._asdict(), **describe_machine(), **environment()}
@@ -59,32 +61,30 @@ def main() -> None:
             raise InputError(f"section {name}: {error}") from error
         write_json(workdir / f"{name}.json", {"results": results[name], **run})
         print(f"\n{report.table(name, results[name])}\n", flush=True)
-    compared = {name: result for name, result in results.items() if name in sections.WITH_TORCH}
+    compared = {name: result for name, result in results.items() if name in sections.RIVALS}
     if compared:
         report.save_ratios(workdir / "ratios.png", compared, f"{run['cpu']}, {run['cores']} cores")
     print(f"written to {workdir}")
 
 
 def describe_machine() -> dict:
-    """CPU model, cores and load, and the version of PyTorch if there is one."""
+    """CPU model, cores and load, and the versions of the other sides' packages."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         cpu = platform.processor() or platform.machine()
-    try:
-        torch = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        torch = None
-    return {"cpu": cpu, "cores": sections.cores(), "load_average": round(os.getloadavg()[0], 2), "torch": torch}
+    rivals = {}
+    for package in ("torch", "scikit-learn"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            rivals[package] = importlib.metadata.version(package)
+    return {"cpu": cpu, "cores": sections.cores(), "load_average": round(os.getloadavg()[0], 2), "rivals": rivals}
 
 
 def print_header(run: dict) -> None:
     versions = {name: run["versions"][name] for name in ("python", "jax", "jaxlib", "flax", "optax", "numpy")}
     print(f"machine:  {run['cpu']}, {run['cores']} cores; {platform.system()}")
-    print(
-        "versions: " + ", ".join(f"{name} {version}" for name, version in (versions | {"torch": run["torch"]}).items())
-    )
+    print("versions: " + ", ".join(f"{name} {version}" for name, version in (versions | run["rivals"]).items()))
     print(f"PyTorch:  eager, {run['cores']} threads; torch.compile is not measured")
     if run["load_average"] > 0.5:
         print(f"warning:  load average {run['load_average']}: other work is running here, expect noise")
@@ -93,8 +93,10 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which sections to run; fits and memory need no PyTorch.")
-    flags.DEFINE_integer("rounds", None, "Turns of each side; default 12, with --quick 2.", lower_bound=1)
+    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which sections to run; fits and memory need JAX alone.")
+    flags.DEFINE_integer(
+        "rounds", None, "Turns of each side; default 12 (lasso: 4), with --quick 2 (1).", lower_bound=1
+    )
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(
         "workdir", None, "Folder of the results; default runs/benchmark (--quick: runs/benchmark-quick)."

@@ -33,6 +33,26 @@ CASES = {
 }
 
 
+class LassoCase(NamedTuple):
+    """A photograph to be recovered by Lasso-DCT at the paper's alpha.
+
+    Attributes:
+        image_shape: (h, w, 1).
+        num_measurements: m of the dense A.
+        target: scikit-learn / JAX that should be reached at least.
+    """
+
+    image_shape: tuple[int, int, int]
+    num_measurements: int
+    target: float
+
+
+LASSO_CASES = {
+    "small": LassoCase((32, 32, 1), 100, 1.0),
+    "photograph": LassoCase((256, 256, 1), 2000, 1.0),
+}
+
+
 def images(count: int, image_shape: tuple[int, int, int]) -> np.ndarray:
     """Random pixels in [-1, 1], [count, h, w, c]: speed does not depend on what they show."""
     return np.random.default_rng(0).uniform(-1, 1, (count, *image_shape)).astype(np.float32)

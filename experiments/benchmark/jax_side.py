@@ -13,7 +13,7 @@ import optax
 
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
-from csdip_jax.methods import CsDip
+from csdip_jax.methods import CsDip, LassoDct
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
 
@@ -45,6 +45,23 @@ def fit_step(method, data, state):
 def advance(one_step, method, data, carry, steps):
     """`steps` steps as the library takes them: a loop on the device whose length is no part of the program."""
     return jax.lax.fori_loop(0, steps, lambda _, carry: one_step(method, data, carry), carry)
+
+
+@jax.jit
+def run_lasso(method, problem, target):
+    """Steps until the objective is at most `target`, or the most steps are taken, and that objective."""
+
+    def above(carry):
+        state, objective = carry
+        return (objective > target) & (state.step < method.steps)
+
+    def step(carry):
+        state, info = method.step(problem, carry[0])
+        return state, info.objective
+
+    start = method.init(problem, jax.random.key(0))
+    state, objective = jax.lax.while_loop(above, step, (start, jnp.full_like(start.loss, jnp.inf)))
+    return state.step, objective
 
 
 class JaxSide(Side):
@@ -125,6 +142,29 @@ class JaxSide(Side):
 
         self.runs = {"batch": partial(repeated, batch), "singles": partial(repeated, singles)}
         return bool(jnp.array_equal(batch(), singles()))
+
+    def prepare_lasso(self, name: str, path: str) -> None:
+        """A photograph, measured by the dense A; the measurements go to `path`, an .npy file for scikit-learn."""
+        case = cases.LASSO_CASES[name]
+        # How fast Lasso is does depend on what the image shows.
+        image = cs.data.load("demo", image_shape=case.image_shape, num_images=1)[0]
+        operator = cs.operators.Dense(
+            jnp.asarray(cases.matrix(case.num_measurements, case.image_shape)), case.image_shape
+        )
+        self.lasso = LassoDct.preset("paper", case.image_shape), cs.Problem(operator, operator.forward(image))
+        np.save(Path(path), self.lasso[1].measurements)
+
+    def reach(self, objective: float) -> dict:
+        """Prepares runs of Lasso to an objective no higher than this, norm of A and all, and returns one's steps."""
+
+        def run(_):
+            nonlocal steps, reached
+            steps, reached = jax.block_until_ready(run_lasso(*self.lasso, objective))
+
+        steps, reached = None, None
+        self.runs = {"": run}
+        run(1)
+        return {"steps": int(steps), "objective": float(reached)}
 
     def peak_memory(self, name: str, num_measurements: int, steps: int) -> dict:
         """A whole reconstruction from a dense A: bytes of A, and of this process at first and at its peaks so far."""

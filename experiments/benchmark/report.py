@@ -15,13 +15,15 @@ TITLES = {
     "step": "step: value, gradient and RMSProp update of the network alone, ms per step (medians)",
     "fit": "fit: a whole CS-DIP step, dense A and total variation included, ms per step (medians)",
     "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
+    "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
     "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
 }
 
 
 def table(section: str, results: Mapping) -> str:
     """The results of one section as text."""
-    rows = {"step": _torch_rows, "fit": _torch_rows, "fits": _fits_rows, "memory": _memory_rows}[section](results)
+    makers = {"step": _torch_rows, "fit": _torch_rows, "fits": _fits_rows, "memory": _memory_rows, "lasso": _lasso_rows}
+    rows = makers[section](results)
     return TITLES[section] + "\n" + _aligned(rows)
 
 
@@ -41,6 +43,19 @@ def _fits_rows(results: Mapping) -> list[Sequence[str]]:
         times = [f"{result['medians'][side]:.2f}" for side in ("batch", "singles")]
         rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, "<=")))
     return rows
+
+
+def _lasso_rows(results: Mapping) -> list[Sequence[str]]:
+    columns = [
+        ("", "JAX, steps", "scikit-learn, passes", "objective", "its gap", "JAX, s", "scikit-learn, s")
+        + ("scikit-learn / JAX", "its range", "target")
+    ]
+    for name, result in results.items():
+        numbers = [str(result["steps"]), str(result["epochs"]), f"{result['objective']:.5g}", f"{result['gap']:.1e}"]
+        numbers += [f"{result['medians'][side]:.2f}" for side in ("jax", "scikit-learn")]
+        label = f"{name}, m = {result['num_measurements']}"
+        columns.append((label, *numbers, *_ratio(result), _target(result, ">=")))
+    return list(zip(*columns, strict=True))
 
 
 def _memory_rows(results: Mapping) -> list[Sequence[str]]:
@@ -73,7 +88,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def save_ratios(path: Path, results: Mapping[str, Mapping], caption: str) -> None:
-    """Bars of PyTorch's time over JAX's; `results`: section -> network -> result of `rounds.compare`."""
+    """Bars of the other side's time over JAX's; `results`: section -> network -> result of `rounds.compare`."""
     bars = [(section, name, result) for section, networks in results.items() for name, result in networks.items()]
     figure, axis = plt.subplots(figsize=(1.5 + 0.9 * len(bars), 3.6))
     for i, (_, _, result) in enumerate(bars):
@@ -84,7 +99,7 @@ def save_ratios(path: Path, results: Mapping[str, Mapping], caption: str) -> Non
             axis.hlines(result["target"], i - 0.4, i + 0.4, color="tab:red", label=label)
     axis.axhline(1, color="black", lw=0.8)
     axis.set_xticks(range(len(bars)), [f"{section}\n{name}" for section, name, _ in bars], fontsize=8)
-    axis.set_ylabel("best PyTorch / JAX")
+    axis.set_ylabel("PyTorch (lasso: scikit-learn) / JAX")
     axis.set_title(caption, fontsize=8)
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8)

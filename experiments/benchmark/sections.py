@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import jax
 
+from csdip_jax.methods import LassoDct
 from csdip_jax.types import InputError
-from experiments.benchmark.cases import CASES
+from experiments.benchmark.cases import CASES, LASSO_CASES
 from experiments.benchmark.rounds import alternate, compare, require_agreement
 from experiments.benchmark.worker import Worker
 
@@ -31,6 +32,8 @@ class Counts(NamedTuple):
         share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
+        lasso: names of the problems in section `lasso`.
+        lasso_rounds: its turns of each side, which are long.
     """
 
     rounds: int = 12
@@ -38,19 +41,22 @@ class Counts(NamedTuple):
     share: float = 1.0
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
+    lasso: tuple[str, ...] = ("photograph",)
+    lasso_rounds: int = 4
 
 
-QUICK = Counts(rounds=2, warm_up=1, share=0.04, matrix_rows=(200,), memory_steps=3)
+QUICK = Counts(rounds=2, warm_up=1, share=0.04, matrix_rows=(200,), memory_steps=3, lasso=("small",), lasso_rounds=1)
 
 
-def require_torch(sections: Sequence[str]) -> None:
+def require_rivals(sections: Sequence[str]) -> None:
     """Refuses the sections that cannot run."""
-    without = [name for name in SECTIONS if name not in WITH_TORCH]
-    if set(sections) & set(WITH_TORCH) and importlib.util.find_spec("torch") is None:
-        raise InputError(
-            "PyTorch, to compare with, is not installed: run `python -m pip install -e '.[bench]'`, "
-            f"or measure JAX alone with --sections={','.join(without)}"
-        )
+    alone = [name for name in SECTIONS if name not in RIVALS]
+    for package, rival in dict(RIVALS[name] for name in sections if name in RIVALS).items():
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"{rival}, to compare with, is not installed: run `python -m pip install -e '.[bench]'`, "
+                f"or measure JAX alone with --sections={','.join(alone)}"
+            )
 
 
 def cores() -> int:
@@ -133,8 +139,42 @@ def memory(counts: Counts, name: str = "xray") -> dict:
     return results
 
 
-SECTIONS = {"step": step, "fits": fits, "memory": memory, "fit": fit}
-WITH_TORCH = ("step", "fit")
+def lasso(counts: Counts) -> dict:
+    """Per problem: seconds of scikit-learn's Lasso at its defaults, and of ours to the same objective."""
+    results = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _jax_worker() as ours,
+        Worker("scikit-learn", ["-m", "experiments.benchmark.sklearn_side"], {}) as theirs,
+    ):
+        for name in counts.lasso:
+            case = LASSO_CASES[name]
+            print(f"lasso: {name}, m = {case.num_measurements}, {counts.lasso_rounds} rounds", flush=True)
+            setup = {"name": name, "path": f"{folder}/measurements.npy"}
+            ours.ask("prepare_lasso", **setup)
+            reference = theirs.ask("prepare_lasso", **setup, alpha=LassoDct.alpha)
+            answer = ours.ask("reach", objective=reference["objective"])
+            if answer["objective"] > reference["objective"]:
+                raise InputError(f"lasso, {name}: JAX stayed above scikit-learn's objective, {reference['objective']}")
+            workers = {"jax": ours, "scikit-learn": theirs}
+            turns = {
+                side: partial(worker.ask, "turn", variant="", warm_up=0, steps=1) for side, worker in workers.items()
+            }
+            times = alternate(turns, counts.lasso_rounds, f"lasso {name}")
+            results[name] = {
+                "num_measurements": case.num_measurements,
+                "seconds": times,
+                "steps": answer["steps"],
+                **reference,
+                **compare(times, "jax"),
+                "target": case.target,
+            }
+    return results
+
+
+SECTIONS = {"step": step, "fits": fits, "memory": memory, "fit": fit, "lasso": lasso}
+RIVALS = {"step": ("torch", "PyTorch"), "fit": ("torch", "PyTorch"), "lasso": ("sklearn", "scikit-learn")}
+"""Section -> package of the other side, and its name."""
 
 
 @contextlib.contextmanager
