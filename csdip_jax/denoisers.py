@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.priors import image_gradient, image_gradient_adjoint
 from csdip_jax.prox import soft_threshold
 from csdip_jax.transforms import default_levels, inverse_wavelet
 from csdip_jax.transforms import wavelet as wavelet_transform
@@ -59,11 +60,11 @@ def tv_prox(image: Array, weight: Array, iterations: int = 50) -> Array:
     step = 1 / (8 * jnp.maximum(weight, 1e-12))  # ||grad||^2 <= 8; a weight of 0 is refused nowhere
 
     def primal(field):
-        return image - weight * _gradient_adjoint(field)
+        return image - weight * image_gradient_adjoint(field)
 
     def iterate(_, carry):
         field, ahead, t = carry
-        moved = ahead + step * _gradient(primal(ahead))
+        moved = ahead + step * image_gradient(primal(ahead))
         new = moved / jnp.maximum(1, jnp.sqrt(jnp.sum(jnp.square(moved), axis=(0, -1), keepdims=True)))
         t_new = (1 + jnp.sqrt(1 + 4 * t**2)) / 2
         return new, new + (t - 1) / t_new * (new - field), t_new
@@ -71,19 +72,6 @@ def tv_prox(image: Array, weight: Array, iterations: int = 50) -> Array:
     start = jnp.zeros((2, *image.shape), image.dtype)
     field, _, _ = jax.lax.fori_loop(0, iterations, iterate, (start, start, jnp.ones((), image.dtype)))
     return primal(field)
-
-
-def _gradient(image: Array) -> Array:
-    """[2, h, w, c]: forward differences along rows' and columns' index, 0 at the last."""
-    last = image[-1:], image[:, -1:]
-    return jnp.stack([jnp.diff(image, axis=0, append=last[0]), jnp.diff(image, axis=1, append=last[1])])
-
-
-def _gradient_adjoint(field: Array) -> Array:
-    down, right = field[0, :-1], field[1, :, :-1]
-    return -jnp.diff(jnp.pad(down, ((1, 1), (0, 0), (0, 0))), axis=0) - jnp.diff(
-        jnp.pad(right, ((0, 0), (1, 1), (0, 0))), axis=1
-    )
 
 
 # --- wavelets

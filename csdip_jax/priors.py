@@ -31,6 +31,12 @@ def image_gradient(image: Array) -> Array:
     return jnp.stack([vertical, horizontal])
 
 
+def image_gradient_adjoint(differences: Array) -> Array:
+    """The transpose of `image_gradient`, [h, w, c]: the negative divergence."""
+    image = jax.ShapeDtypeStruct(differences.shape[1:], differences.dtype)
+    return jax.linear_transpose(image_gradient, image)(differences)[0]
+
+
 def difference_norms(differences: Array, isotropic: bool, coupled: bool) -> Array:
     """The norms that total variation sums, of what `image_gradient` gives, with axes of length 1 kept."""
     axes = (0,) * isotropic + (3,) * coupled

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from csdip_jax import denoisers
 from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Info, Method, require, require_number
-from csdip_jax.operators import Dense, Operator
+from csdip_jax.operators import Dense, Operator, squared_norm
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
@@ -84,7 +84,7 @@ class Damp(Method):
     strength: float = 1.0
     damping: float = 0.0
     probe: float = 0.1
-    remedy = "it needs more measurements, about 4 % of the pixels for BM3D, or other than Fourier ones"
+    remedy = "D-AMP needs more measurements (about 4 % of the pixels for BM3D), and random ones, not Fourier samples"
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -108,8 +108,8 @@ class Damp(Method):
             image=jnp.zeros(self.image_shape, dtype),
             residual=measurements / scale,
             step=jnp.zeros((), jnp.int32),
-            loss=_energy(measurements),
-            start=_energy(measurements),
+            loss=squared_norm(measurements),
+            start=squared_norm(measurements),
             change=jnp.full((), jnp.inf, dtype),
         )
 
@@ -132,11 +132,11 @@ class Damp(Method):
         new = state._replace(
             image=image,
             residual=self._damped(residual, state.residual),
-            loss=_energy(mismatch),
-            change=_energy(image - state.image) / jnp.maximum(_energy(image), jnp.finfo(image.dtype).tiny),
+            loss=squared_norm(mismatch),
+            change=squared_norm(image - state.image) / jnp.maximum(squared_norm(image), jnp.finfo(image.dtype).tiny),
         )
         # An iteration that blows up is left where it was last finite.
-        finite = jnp.isfinite(new.loss) & jnp.isfinite(_energy(new.residual))
+        finite = jnp.isfinite(new.loss) & jnp.isfinite(squared_norm(new.residual))
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
         return kept._replace(step=state.step + 1), Info(state.loss, state.loss)
 
@@ -163,7 +163,7 @@ def effective_image(problem: Problem, state: State) -> Array:
 
 def effective_noise(state: State) -> Array:
     """sigma_t = ||z_t|| / sqrt(m)."""
-    return jnp.sqrt(_energy(state.residual) / state.count)
+    return jnp.sqrt(squared_norm(state.residual) / state.count)
 
 
 def estimate_divergence(denoise, noisy: Array, denoised: Array, epsilon: Array, key: Array) -> Array:
@@ -189,14 +189,14 @@ def column_norm(operator: Operator, key: Array, dtype) -> Array:
     Exact too where A A^H is diagonal, as for `radial_fourier`.
     """
     if isinstance(operator, Dense):
-        energy = _energy(operator.matrix)
+        energy = squared_norm(operator.matrix)
     else:
         shape, real = operator.measurements_like.shape, jnp.finfo(dtype).dtype
 
         def probe(key):
             signs = jax.random.rademacher(key, (2, *shape), real)
             u = jax.lax.complex(*signs) if jnp.issubdtype(dtype, jnp.complexfloating) else signs[0]
-            return _energy(operator.adjoint(u))
+            return squared_norm(operator.adjoint(u))
 
         energy = jnp.mean(jax.lax.map(probe, jax.random.split(key, SCALE_PROBES)))
     return jnp.sqrt(energy / math.prod(operator.image_shape))
@@ -211,10 +211,6 @@ def count_real(operator: Operator, key: Array, dtype) -> Array:
     parts = jnp.abs(jnp.stack([example.real, example.imag]))
     rounding = 100 * jnp.finfo(dtype).eps * jnp.max(parts)
     return jnp.sum(parts > rounding).astype(dtype)
-
-
-def _energy(x: Array) -> Array:
-    return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))
 
 
 def state_evolution(method: Damp, image: Array, num_measurements: int, noise_variance: float, key: Array) -> Array:
@@ -241,9 +237,9 @@ def state_evolution(method: Damp, image: Array, num_measurements: int, noise_var
     def evolve(sigma, key):
         noise = jax.random.normal(key, image.shape, image.dtype)
         error = method.denoise(image + sigma * noise, sigma) - image
-        return jnp.sqrt((noise_variance + _energy(error)) / num_measurements), sigma
+        return jnp.sqrt((noise_variance + squared_norm(error)) / num_measurements), sigma
 
-    start = jnp.sqrt((noise_variance + _energy(image)) / num_measurements)
+    start = jnp.sqrt((noise_variance + squared_norm(image)) / num_measurements)
     _, sigmas = jax.lax.scan(evolve, start, jax.random.split(key, method.steps))
     return sigmas
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from csdip_jax import transforms
 from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.operators import squared_norm
 from csdip_jax.prox import project_box, soft_threshold
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
@@ -141,7 +142,7 @@ class Lasso(Method):
         # 1 of its largest sensible value, at which all coefficients are zero; three times more or less costs a third.
         weight, largest = self.alpha * y.size, jnp.abs(correlations).max()
         sparsity = jnp.cbrt(jnp.minimum(weight / largest, 1))
-        scale = jnp.where(largest > 0, 6 * sparsity * jnp.sqrt(_energy(y) / zeros.size) / weight, 1)
+        scale = jnp.where(largest > 0, 6 * sparsity * jnp.sqrt(squared_norm(y) / zeros.size) / weight, 1)
 
         def origin(dual, correlations):  # an array each: a state is donated, and one buffer cannot be given away twice
             return Point(jnp.copy(zeros), jnp.copy(y), jnp.copy(dual), jnp.copy(correlations))
@@ -163,7 +164,7 @@ class Lasso(Method):
     def step(self, problem: Problem, state: State) -> tuple[State, Info]:
         advance = self._primal_dual if self.solver == "primal_dual" else self._proximal_gradient
         iterate, start, momentum = advance(problem, state)
-        weight, loss = self.alpha * problem.measurements.size, _energy(iterate.residual)
+        weight, loss = self.alpha * problem.measurements.size, squared_norm(iterate.residual)
         objective = loss / 2 + weight * jnp.abs(iterate.coefficients).sum()
         state = state._replace(
             step=state.step + 1,
@@ -270,19 +271,15 @@ def duality_gap(point: Point, weight: Array | float) -> Array:
     shrink = weight / jnp.maximum(largest, weight)
     coefficients, correlations = point.coefficients, shrink * point.correlations
     slack = weight * jnp.abs(coefficients) - coefficients * correlations
-    return _energy(point.residual - shrink * point.dual) / 2 + slack.sum()
+    return squared_norm(point.residual - shrink * point.dual) / 2 + slack.sum()
 
 
 def _rescaled(state: State) -> Array:
     """The scale, raised where ||c|| / ||theta|| shows it to be too small; rarely, since each change costs steps."""
     power_of_two = (state.step >= 8) & ((state.step & (state.step - 1)) == 0)
-    coefficients, dual = _energy(state.iterate.coefficients), _energy(state.iterate.dual)
+    coefficients, dual = squared_norm(state.iterate.coefficients), squared_norm(state.iterate.dual)
     ratio = jnp.sqrt(coefficients / jnp.maximum(dual, jnp.finfo(dual.dtype).tiny))
     return jnp.where(power_of_two, jnp.maximum(state.scale, BALANCE * ratio), state.scale)
-
-
-def _energy(x: Array) -> Array:
-    return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))
 
 
 def _extrapolate(a: Point, b: Point, factor: Array | float) -> Point:

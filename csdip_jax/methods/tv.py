@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.methods.base import Info, Method, require, require_number
-from csdip_jax.priors import difference_norms, image_gradient, total_variation
+from csdip_jax.operators import squared_norm
+from csdip_jax.priors import difference_norms, image_gradient, image_gradient_adjoint, total_variation
 from csdip_jax.prox import project_box
 from csdip_jax.transforms import dct, inverse_dct
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
@@ -103,7 +104,7 @@ class Tv(Method):
         operator, y = problem
         back = operator.adjoint(y)
         energy = jnp.sum(jnp.square(back))
-        curvature = _energy(operator.forward(back)) / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
+        curvature = squared_norm(operator.forward(back)) / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
         return State(
             image=jnp.zeros_like(back),
             split=_copies(jnp.zeros_like(back)),
@@ -143,7 +144,7 @@ class Tv(Method):
         dual = jax.tree.map(lambda d, a, z: d + beta * (a - z), dual, relaxed, split)
         primal_residual, dual_residual = _residuals(copies, split, dual)
         balanced = _balanced(beta, primal_residual, dual_residual)
-        loss = _energy(misfit)
+        loss = squared_norm(misfit)
         return State(
             image=image,
             split=split,
@@ -168,9 +169,7 @@ def _copies(image: Array) -> Split:
 
 def _gather(split: Split) -> Array:
     """K^T z."""
-    image = jax.ShapeDtypeStruct(split.data.shape, split.data.dtype)
-    (divergence,) = jax.linear_transpose(image_gradient, image)(split.gradient)
-    return divergence + split.data + split.box
+    return image_gradient_adjoint(split.gradient) + split.data + split.box
 
 
 def _nearest_image(split: Split) -> Array:
@@ -209,7 +208,3 @@ def _balanced(penalty: Array, primal_residual: Array, dual_residual: Array) -> A
 def _ratio(a: Array, b: Array) -> Array:
     """a / b, 0 where both are 0."""
     return jnp.where(a == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
-
-
-def _energy(values: Array) -> Array:
-    return jnp.sum(jnp.square(values.real) + jnp.square(values.imag))

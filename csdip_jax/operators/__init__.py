@@ -8,7 +8,7 @@ Any differentiable function serves as an operator too: `Linear` (adjoint by tran
 the plain callable itself.
 """
 
-from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss
+from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
 from csdip_jax.operators.dense import Dense, gaussian, require_compressed
 from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
@@ -33,4 +33,5 @@ __all__ = [
     "radial_fourier",
     "radial_mask",
     "require_compressed",
+    "squared_norm",
 ]

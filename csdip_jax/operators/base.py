@@ -68,6 +68,10 @@ class LinearOperator(Operator):
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
-    """||y - A x||^2, the squared modulus summed where y is complex."""
-    residual = operator.forward(image) - measurements
-    return jnp.sum(jnp.square(residual.real) + jnp.square(residual.imag))
+    """||y - A x||^2."""
+    return squared_norm(operator.forward(image) - measurements)
+
+
+def squared_norm(x: Array) -> Array:
+    """||x||^2 of an array of any shape, real or complex."""
+    return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))

@@ -7,7 +7,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import denoisers
-from csdip_jax.methods import DampTv, DampWavelet
+from csdip_jax.methods import Bm3dAmp, DampTv, DampWavelet, LassoDct
 from csdip_jax.methods.damp import effective_image, effective_noise, estimate_divergence, state_evolution
 
 SHAPE = (64, 64, 1)
@@ -73,6 +73,17 @@ def test_total_variation_denoiser_reaches_scikit_image():
     assert objective(denoisers.tv_prox(noisy, 0.2, iterations=300)) <= 1.001 * objective(jnp.asarray(reference))
 
 
+def test_bm3d_amp_is_far_ahead_of_lasso_and_says_where_it_fails():
+    """At a fifth of the pixels, and at a fiftieth."""
+    pytest.importorskip("bm3d", reason="needs the extra bm3d")
+    given = problem(819)
+    ahead, lasso = (cs.reconstruct(method(SHAPE), given, KEY) for method in (Bm3dAmp, LassoDct))
+    psnr = [cs.metrics.psnr(solution.image, photograph()) for solution in (ahead, lasso)]
+    assert ahead.converged and lasso.converged and psnr[0] > psnr[1] + 3
+    few = cs.reconstruct(Bm3dAmp(SHAPE), problem(82), KEY)
+    assert few.ok and not few.converged and np.isfinite(few.image).all()
+
+
 def test_bm3d_needs_its_wheel_and_images_it_can_take():
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     with pytest.raises(cs.InputError, match="1 or 3 channels"):
@@ -80,5 +91,6 @@ def test_bm3d_needs_its_wheel_and_images_it_can_take():
 
 
 def test_bad_settings():
-    with pytest.raises(cs.InputError, match="damping = 1.0"):
-        DampTv(SHAPE, damping=1.0)
+    for settings, message in [({"damping": 1.0}, "damping = 1.0"), ({"probe": -0.1}, "probe = -0.1")]:
+        with pytest.raises(cs.InputError, match=message):
+            DampTv(SHAPE, **settings)
