@@ -69,14 +69,15 @@ def test_channels_do_not_mix(pair):
 
 def test_default_levels_leave_one_approximation():
     image = np.ones((64, 64, 1), np.float32)
-    coefficients = np.array(transforms.wavelet(image, "db4"))
+    coefficients = np.array(jax.jit(transforms.wavelet)(image))
     np.testing.assert_allclose(coefficients[0, 0], 64, rtol=1e-5)
     coefficients[0, 0] = 0
     np.testing.assert_allclose(coefficients, 0, atol=1e-4)
-    for shape in [(28, 40, 3), (1, 9, 1), (1, 1, 1)]:
+    for shape in [(12, 20, 3), (1, 9, 1), (1, 1, 1)]:
         image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        one_more = transforms.wavelet(image, "haar", transforms.default_levels(shape) + 1)
-        np.testing.assert_array_equal(transforms.wavelet(image, "haar"), one_more)
+        wavelet = jax.jit(transforms.wavelet, static_argnames=("name", "levels"))
+        one_more = wavelet(image, "haar", transforms.default_levels(shape) + 1)
+        np.testing.assert_array_equal(wavelet(image, "haar"), one_more)
 
 
 def test_negative_levels_are_refused():

@@ -96,9 +96,9 @@ def test_same_image_same_answer_in_any_batch(name, straight):
     assert not np.array_equal(solution.image[0], solution.image[1])
 
 
-@pytest.mark.parametrize("fits_at_once", [2, 3, 6])
+@pytest.mark.parametrize("fits_at_once", [2, 4])
 def test_vmap_is_a_loop(name, fits_at_once):
-    """Vectorized over restarts, images and both, and with a block that is not full, to rounding."""
+    """To rounding; with 1 restart over two images (a block is not full) and all, with 2 over restarts and both."""
     method, batch = make(name, steps=6), stack(problem(0), problem(1), problem(2))
     one_by_one = cs.reconstruct(method, batch, jax.random.key(0))
     together = cs.reconstruct(method, batch, jax.random.key(0), fits_at_once=fits_at_once)
