@@ -9,7 +9,7 @@ demo: .venv/base.stamp  ## reconstruct two photographs, with a picture at the en
 	$(BIN)/python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo
 
 test: lint  ## ruff, then the whole suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -31,7 +31,9 @@ class Part(NamedTuple):
 
 def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
     if files is None and all(part.data is None for part in settings.parts(config).values()):
-        raise InputError("nothing to reconstruct: give --images, --measurements, or a --config that names its data")
+        print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
+        with config.unlocked():
+            config.data, config.num_images = "demo", config.num_images or 1
     if image_shape:
         with config.unlocked():
             config.image_shape = image_shape

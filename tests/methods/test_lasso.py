@@ -43,7 +43,7 @@ def objective(matrix, y, count, alpha, coefficients):
         (LassoDct, "gaussian", 28, 1e-5),
         (LassoDct, "gaussian", 28, 1e-3),
         (LassoWavelet, "fourier", 28, 1e-3),
-        (LassoDct, "gaussian", 128, 1e-3),
+        (LassoDct, "gaussian", 128, 1e-2),
     ],
 )
 def test_objective_of_scikit_learn(method, kind, side, alpha):
