@@ -20,8 +20,9 @@ from csdip_jax.types import Array, InputError
 
 Denoiser = Callable[[Array, Array], Array]
 
-TV_WEIGHT = 0.7
-"""Weight of TV per sigma. Best on photographs, digits and x-rays for sigma = 0.02, 0.1, 0.4 and 1.5: 0.4 to 1.2."""
+TV_WEIGHT = 0.85
+"""Weight of TV per sigma. Best on photographs, digits and x-rays for sigma = 0.02, 0.1, 0.4 and 1.5: 0.4 to 1.2.
+Inside D-AMP 0.7 is 0.4 dB better at m/n = 0.2, but does not converge at 0.06, where this is 2.4 dB ahead of it."""
 
 SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Of `wavelet`'s cycle spinning, in pixels."""
