@@ -15,7 +15,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: .venv/bench.stamp  ## speed beside PyTorch
+bench: .venv/bench.stamp  ## speed beside PyTorch and scikit-learn, memory
 	$(BIN)/python -m experiments.benchmark
 
 .venv/base.stamp: requirements.txt setup.cfg pyproject.toml

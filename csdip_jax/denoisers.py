@@ -58,7 +58,7 @@ def tv_prox(image: Array, weight: Array, iterations: int = 50) -> Array:
         Beck, Teboulle: Fast gradient-based algorithms for constrained total variation image denoising and deblurring
         problems, IEEE TIP 18(11), 2009, algorithm FGP.
     """
-    step = 1 / (8 * jnp.maximum(weight, 1e-12))  # ||grad||^2 <= 8; a weight of 0 is refused nowhere
+    step = 1 / (8 * jnp.maximum(weight, 1e-12))  # ||grad||^2 <= 8; a weight of 0 leaves the image
 
     def primal(field):
         return image - weight * image_gradient_adjoint(field)
@@ -161,7 +161,9 @@ def require_bm3d(image_shape: tuple[int, ...]) -> None:
     try:
         import bm3d  # noqa: F401 (an optional extra)
     except ImportError as error:
-        raise InputError("BM3D needs the package bm3d: pip install 'csdip_jax[bm3d]'") from error
+        raise InputError(
+            "BM3D needs the package bm3d, free for non-commercial use: pip install -e '.[bm3d]'"
+        ) from error
     if min(image_shape[:2]) < BM3D_SMALLEST_SIDE or image_shape[2] not in (1, 3):
         raise InputError(
             f"image_shape = {tuple(image_shape)}: BM3D takes sides of at least {BM3D_SMALLEST_SIDE} and 1 or 3 channels"

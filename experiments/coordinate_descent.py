@@ -7,6 +7,7 @@ it has favoured them; with the columns in another order the same rule returns ot
 `dev` or `bench`). The workdir gets config.json and results.jsonl, a row per image.
 """
 
+import importlib.util
 import warnings
 
 import jax
@@ -26,7 +27,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see 
 
 ARMS = {
     "minimum": "lasso_dct, to its duality gap",
-    "low_first": "scikit-learn's default stop, low frequencies first (as the paper's code)",
+    "low_first": "scikit-learn's default stop, low frequencies first (the DCT's own order)",
     "shuffled": "scikit-learn's default stop, columns in random order",
 }
 
@@ -42,8 +43,12 @@ def main() -> None:
     )
     shape = images.shape[1:]
     method, measurement = settings.make_method("lasso_dct", config, shape), settings.measurement(config, shape)
-    if measurement.kind != "gaussian":
-        raise InputError(f"operator = {config.operator!r}: scikit-learn needs a matrix, choose gaussian")
+    if settings.method_names(config) != ["lasso_dct"] or measurement.kind != "gaussian":
+        raise InputError(
+            f"methods = {config.methods!r}, operator = {config.operator!r}: this is about lasso_dct and gaussian"
+        )
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError("scikit-learn, to compare with, is not installed: pip install -e '.[bench]'")
     path = _WORKDIR.value or f"runs/coordinate_descent-m{measurement.count}"
     workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"))
     keys, done = settings.keys(config.seed), {row["image"]: row for row in workdir.rows}
@@ -76,10 +81,8 @@ def _shuffled(seed: int, size: int) -> np.ndarray:
 
 
 def _scikit_learn(matrix: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-    try:
-        from sklearn.linear_model import Lasso
-    except ImportError as error:
-        raise InputError("scikit-learn, to compare with, is not installed: pip install -e '.[bench]'") from error
+    from sklearn.linear_model import Lasso  # of an extra; slow to import
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has not converged is the subject here
         return Lasso(alpha, fit_intercept=False).fit(matrix, y).coef_

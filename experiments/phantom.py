@@ -32,11 +32,17 @@ def main() -> None:
     shape = tuple(config.image_shape)
     if len(shape) != 3 or shape[2] != 1:
         raise InputError(f"image_shape = {shape}: the phantom is grey, give (h, w, 1)")
+    measurement = settings.measurement(config, shape)
+    if settings.method_names(config) != ["tv"] or measurement.kind != "radial_fourier":
+        raise InputError(
+            f"methods = {config.methods!r}, operator = {config.operator!r}: this is about tv and radial_fourier, "
+            "experiments.reconstruct compares others"
+        )
     method, keys = settings.make_method("tv", config, shape), settings.keys(config.seed)
-    workdir = Workdir(_WORKDIR.value, {"config": config.to_dict()})
     phantom = sampled_phantom(*shape[:2])
-    operator = cs.operators.radial_fourier(config.num_lines, shape)
-    problem = cs.Problem(operator, cs.operators.measure(keys.noise, operator, phantom, config.noise_variance))
+    operator = measurement.operator(keys.operator, 0, shape)
+    problem = cs.Problem(operator, measurement.measure(keys.noise, operator, phantom))
+    workdir = Workdir(_WORKDIR.value, {"config": config.to_dict()})
     solution = cs.reconstruct(method, problem, keys.fit, progress="phantom")
 
     images = {"zero-filled": np.asarray(operator.adjoint(problem.measurements)), "tv": np.asarray(solution.image)}

@@ -174,8 +174,11 @@ class Measurement(NamedTuple):
         return operators.gaussian(jax.random.fold_in(key, 0 if self.reference else image), self.count, image_shape)
 
     def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
-        s, m = self.noise_variance, operator.measurements_like.size
-        return operators.measure(key, operator, image, s**2 / m if self.reference else s)
+        return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
+
+    def paper_variance(self, num_measurements: int) -> float:
+        """The paper's s that this noise amounts to: one measurement's variance is it divided by their number m."""
+        return self.noise_variance**2 / num_measurements if self.reference else self.noise_variance
 
     @property
     def description(self) -> str:

@@ -61,7 +61,8 @@ def main() -> None:
         y = measurement.measure(jax.random.fold_in(keys.noise, id_), operator, image)
         row = {"image": name, "method": method_name, "num_measurements": measurement.count}
         row |= measured(method, cs.Problem(operator, y), image, keys.fit)
-        theory = jax.jit(state_evolution)(method, image, measurement.count, measurement.noise_variance, keys.fit)
+        variance = measurement.paper_variance(measurement.count)
+        theory = jax.jit(state_evolution)(method, image, measurement.count, variance, keys.fit)
         row["predicted"] = theory.tolist()
         workdir.append(row)
         rows[name, method_name] = row

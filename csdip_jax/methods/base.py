@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
+import numpy as np
 
 from csdip_jax.types import Array, InputError, Problem
 
@@ -19,7 +20,7 @@ class Info(NamedTuple):
     """What people look at, per step.
 
     Attributes:
-        measurement_loss: ||y - A x||^2 at the iterate this step started from.
+        measurement_loss: ||y - A x||^2 at an iterate of this step: the one it started from, or a later one if at hand.
         objective: what is minimised, there.
     """
 
@@ -106,7 +107,15 @@ def require(condition: bool, name: str, value: Any, allowed: str) -> None:
 
 
 def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = False) -> None:
-    """Raises InputError for a number below `lowest` (or at it, if strictly), infinite or NaN; arrays pass."""
-    if isinstance(value, (int, float)):  # an array may be swept or traced
-        fine = lowest < value < float("inf") or (value == lowest and not strictly)
+    """Raises InputError for a number below `lowest` (or at it, if strictly), infinite or NaN, and for text.
+
+    Arrays pass: they may be swept, which `reconstruct` checks, or traced.
+    """
+    if isinstance(value, (int, float, np.generic, str)):
+        fine = not isinstance(value, str) and (lowest < value < float("inf") or (value == lowest and not strictly))
         require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
+
+
+def require_count(name: str, value: Any) -> None:
+    """Raises InputError unless the setting is a whole number of at least 1."""
+    require(isinstance(value, int) and value >= 1, name, value, "a whole number of at least 1")

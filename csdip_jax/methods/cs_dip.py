@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from csdip_jax.generators import DCGAN, INITIALIZERS, Layers, dcgan_layers, draw_params
-from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import measurement_loss
 from csdip_jax.priors import total_variation
 from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
@@ -98,12 +98,12 @@ class CsDip(Method):
         require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
         for name in ("learning_rate", "tv_weight", "collapse_residual"):
             require_number(name, getattr(self, name))
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
-        require(self.exit_window >= 1, "exit_window", self.exit_window, "at least 1")
+        require_count("steps", self.steps)
+        require_count("exit_window", self.exit_window)
         require(self.exit_by in ("measurement", "total"), "exit_by", self.exit_by, "measurement or total")
         require(self.restart_by in ("best", "last"), "restart_by", self.restart_by, "best or last")
-        require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
-        require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "at least 1")
+        require_count("restarts", self.restarts)
+        require_count("latent_dim", self.latent_dim)
         require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
 
     @classmethod

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from csdip_jax.generators import decode, decoder_sizes
-from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.methods.base import Info, Method, require_count, require_number
 from csdip_jax.operators import measurement_loss
 from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
 
@@ -64,8 +64,8 @@ class Csgm(Method):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         for name in ("learning_rate", "l2_weight"):
             require_number(name, getattr(self, name))
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
-        require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
+        require_count("steps", self.steps)
+        require_count("restarts", self.restarts)
 
     def init(self, problem: Problem, key: Array) -> State:
         """As `Method.init` says.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from csdip_jax import denoisers
 from csdip_jax.denoisers import Denoiser
-from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import Dense, Operator, squared_norm
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
@@ -27,6 +27,8 @@ SETTLED, EXPLAINED = 1e-2, 1e-2
 Measured with BM3D on a 128 x 128 photograph, the two at m/n = 0.2, 0.05, 0.04, 0.03, 0.02: change 0.0002, 0.0025,
 0.0041, 0.0084, 0.029; residual 0.0002, 0.0024, 0.0046, 0.02, 0.16. So the flag rises between 4 and 3 %, as published.
 """
+DIVERGED = 100.0
+"""The iteration is given up where its loss is so many times that of x = 0, ||y||^2."""
 
 
 class State(NamedTuple):
@@ -40,6 +42,7 @@ class State(NamedTuple):
     loss: ||y - A x_t||^2.
     start: ||y||^2, the loss of x_0 = 0.
     change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
+    diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
     """
 
     seed: Array
@@ -51,6 +54,7 @@ class State(NamedTuple):
     loss: Array
     start: Array
     change: Array
+    diverged: Array
 
 
 @pytree_dataclass
@@ -67,7 +71,7 @@ class Damp(Method):
 
     Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
-    it is.
+    it is. An iteration that diverges is given up (`DIVERGED`).
 
     Attributes:
         image_shape: (h, w, c).
@@ -89,7 +93,7 @@ class Damp(Method):
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         require(callable(self.denoiser), "denoiser", self.denoiser, "a function (image, sigma) -> image")
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require_count("steps", self.steps)
         require_number("strength", self.strength, strictly=True)
         require_number("damping", self.damping)
         require_number("probe", self.probe)
@@ -111,6 +115,7 @@ class Damp(Method):
             loss=squared_norm(measurements),
             start=squared_norm(measurements),
             change=jnp.full((), jnp.inf, dtype),
+            diverged=jnp.zeros((), bool),
         )
 
     def step(self, problem: Problem, state: State) -> tuple[State, Info]:
@@ -135,10 +140,9 @@ class Damp(Method):
             loss=squared_norm(mismatch),
             change=squared_norm(image - state.image) / jnp.maximum(squared_norm(image), jnp.finfo(image.dtype).tiny),
         )
-        # An iteration that blows up is left where it was last finite.
-        finite = jnp.isfinite(new.loss) & jnp.isfinite(squared_norm(new.residual))
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
-        return kept._replace(step=state.step + 1), Info(state.loss, state.loss)
+        sane = (new.loss <= DIVERGED * state.start) & jnp.isfinite(squared_norm(new.residual))
+        kept = jax.tree.map(lambda new, old: jnp.where(sane, new, old), new, state)
+        return kept._replace(step=state.step + 1, diverged=~sane), Info(state.loss, state.loss)
 
     def denoise(self, image: Array, sigma: Array) -> Array:
         """D, told `strength` times the noise."""
@@ -154,6 +158,12 @@ class Damp(Method):
     def converged(self, state: State) -> Array:
         settled = (state.change <= SETTLED) & (state.loss <= EXPLAINED * state.start)
         return (state.step >= self.steps) & settled
+
+    def done(self, state: State) -> Array:
+        return (state.step >= self.steps) | state.diverged
+
+    def failed(self, problem: Problem, state: State) -> Array:
+        return state.diverged
 
 
 def effective_image(problem: Problem, state: State) -> Array:

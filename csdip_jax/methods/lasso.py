@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax import transforms
-from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import squared_norm
 from csdip_jax.prox import project_box, soft_threshold
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
@@ -76,8 +76,8 @@ class Lasso(Method):
             the tolerance even where the residual is lost in the rounding of y - B c.
         "fista": accelerated proximal gradient, its momentum dropped when it points uphill.
         "ista": proximal gradient, as it stands.
-    For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays near 1e-3, though the
-    objective is then much closer to its minimum than that (docs/method.md).
+    For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays above 1e-4, though
+    the objective is then much closer to its minimum than that (docs/baselines.md).
 
     Converged means: the duality gap is at most `tolerance` times the objective, so that the objective is within that
     of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn
@@ -110,7 +110,7 @@ class Lasso(Method):
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         require(self.solver in SOLVERS, "solver", self.solver, " or ".join(SOLVERS))
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require_count("steps", self.steps)
         require_number("alpha", self.alpha, strictly=True)
         require_number("tolerance", self.tolerance, strictly=True)
 

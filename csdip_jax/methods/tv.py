@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.methods.base import Info, Method, require, require_number
+from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import squared_norm
 from csdip_jax.priors import difference_norms, image_gradient, image_gradient_adjoint, total_variation
 from csdip_jax.prox import project_box
@@ -96,7 +96,7 @@ class Tv(Method):
         require_number("mu", self.mu, strictly=True)
         require_number("beta", self.beta, strictly=True)
         require_number("tolerance", self.tolerance)
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require_count("steps", self.steps)
         if isinstance(self.lower, (int, float)) and isinstance(self.upper, (int, float)):
             require(self.lower < self.upper, "lower, upper", (self.lower, self.upper), "numbers with lower < upper")
 

@@ -1,4 +1,4 @@
-"""The scikit-learn worker: Lasso by coordinate descent on the explicit matrix A Psi, in float32, at its defaults."""
+"""The scikit-learn worker: Lasso by coordinate descent on the explicit A Psi, in float32, to its default tolerance."""
 
 import warnings
 from pathlib import Path

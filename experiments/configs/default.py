@@ -42,6 +42,7 @@ def _settings(method: type) -> config_dict.ConfigDict:
     """One empty field per setting of the method that is a number or a name."""
     settings = config_dict.ConfigDict()
     for field in dataclasses.fields(method):
-        if isinstance(field.default, (int, float, str)):
-            settings[field.name] = config_dict.placeholder(type(field.default))
+        kind = int if field.type == int | None else type(field.default)
+        if kind in (bool, int, float, str):
+            settings[field.name] = config_dict.placeholder(kind)
     return settings

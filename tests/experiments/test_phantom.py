@@ -4,8 +4,18 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import REPOSITORY
-from tests.experiments.test_reconstruct import environment
+from tests.experiments.test_reconstruct import environment, refused
+
+
+@pytest.mark.parametrize("option", ["--config.methods=lasso_dct", "--config.operator=gaussian", "--config.num_lines=0"])
+def test_bad_input_is_one_line_and_leaves_nothing(option, tmp_path):
+    command = [sys.executable, "-m", "experiments.phantom", option, f"--workdir={tmp_path / 'run'}"]
+    result = subprocess.run(command, cwd=REPOSITORY, env=environment(tmp_path), capture_output=True, text=True)
+    refused(result)
+    assert not (tmp_path / "run").exists()
 
 
 def test_recovers_a_phantom_from_a_tenth_of_its_pixels(tmp_path):

@@ -84,6 +84,14 @@ def test_bm3d_amp_is_far_ahead_of_lasso_and_says_where_it_fails():
     assert few.ok and not few.converged and np.isfinite(few.image).all()
 
 
+def test_a_diverging_iteration_is_given_up_and_its_image_is_finite():
+    """On few Fourier samples; on many the same method converges."""
+    few, many = (cs.operators.radial_fourier(lines, SHAPE) for lines in (10, 60))
+    failed, found = (cs.reconstruct(DampTv(SHAPE), cs.Problem(a, a.forward(photograph())), KEY) for a in (few, many))
+    assert not failed.ok and not failed.converged and failed.steps < 10 and np.isfinite(failed.image).all()
+    assert found.ok and found.converged and cs.metrics.psnr(found.image, photograph()) > 35
+
+
 def test_bm3d_needs_its_wheel_and_images_it_can_take():
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     with pytest.raises(cs.InputError, match="1 or 3 channels"):

@@ -105,6 +105,9 @@ def test_one_compile_for_a_path_of_weights():
 def test_bad_settings():
     for settings, message in [
         ({"alpha": 0.0}, "alpha = 0.0"),
+        ({"alpha": np.float32(-1)}, r"alpha = np.float32\(-1.0\)"),
+        ({"alpha": "much"}, "alpha = 'much'"),
+        ({"steps": 2.5}, "steps = 2.5: it must be a whole number"),
         ({"solver": "newton"}, "primal_dual or fista or ista"),
         ({"steps": 0}, "steps = 0"),
     ]:
