@@ -34,13 +34,7 @@ ARMS = {
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = cs.data.load_named(
-        config.data,
-        _DATA_DIR.value,
-        image_shape=config.image_shape,
-        num_images=config.num_images,
-        first=config.first_image,
-    )
+    names, images = settings.load_images(config, _DATA_DIR.value)
     shape = images.shape[1:]
     method, measurement = settings.make_method("lasso_dct", config, shape), settings.measurement(config, shape)
     if settings.method_names(config) != ["lasso_dct"] or measurement.kind != "gaussian":
@@ -56,10 +50,9 @@ def main() -> None:
         if name in done:
             continue
         id_ = settings.image_id(name)
-        operator = measurement.operator(keys.operator, id_, shape)
-        problem = cs.Problem(operator, measurement.measure(jax.random.fold_in(keys.noise, id_), operator, image))
+        problem = measurement.problem(keys, name, image)
         solution = cs.reconstruct(method, problem, keys.fit, image_ids=[id_])
-        matrix = np.asarray(jax.vmap(method.analysis)(operator.matrix.reshape(-1, *shape)), float)
+        matrix = np.asarray(jax.vmap(method.analysis)(problem.operator.matrix.reshape(-1, *shape)), float)
         matrix, y = matrix.reshape(len(matrix), -1), np.asarray(problem.measurements, float)
         row = {"image": name, "minimum": float(cs.metrics.mse(solution.image, image))}
         for arm, order in (("low_first", np.arange(image.size)), ("shuffled", _shuffled(id_, image.size))):

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from csdip_jax import operators
+from csdip_jax import data, operators
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.results import content_digest
-from csdip_jax.types import Array, InputError
+from csdip_jax.types import Array, InputError, Problem
 from experiments import vae_weights
 
 DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
@@ -39,6 +39,23 @@ def keys(seed: int) -> Keys:
 def image_id(name: str) -> int:
     """A stable integer for an image's name, so that its keys do not depend on which other images are there."""
     return zlib.crc32(name.encode())
+
+
+def load_images(
+    config: config_dict.ConfigDict,
+    data_dir: str | None,
+    files: str | None = None,
+    pixel_range: tuple[float, float] | None = None,
+) -> tuple[list[str], np.ndarray]:
+    """Names and images [b, h, w, c] of the configuration, or of the user's files."""
+    return data.load_named(
+        files or config.data,
+        data_dir,
+        image_shape=config.image_shape,
+        num_images=config.num_images,
+        first=config.first_image,
+        pixel_range=pixel_range,
+    )
 
 
 def parts(config: config_dict.ConfigDict) -> dict[str, config_dict.ConfigDict]:
@@ -179,6 +196,12 @@ class Measurement(NamedTuple):
     def paper_variance(self, num_measurements: int) -> float:
         """The paper's s that this noise amounts to: one measurement's variance is it divided by their number m."""
         return self.noise_variance**2 / num_measurements if self.reference else self.noise_variance
+
+    def problem(self, keys: Keys, name: str, image: Array) -> Problem:
+        """The image of this name measured, by keys that depend on its name alone."""
+        id_ = image_id(name)
+        operator = self.operator(keys.operator, id_, image.shape)
+        return Problem(operator, self.measure(jax.random.fold_in(keys.noise, id_), operator, image))
 
     @property
     def description(self) -> str:

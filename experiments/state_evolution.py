@@ -34,13 +34,7 @@ _IMAGES = flags.DEFINE_string("images", None, "Your own images: a file, a folder
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = cs.data.load_named(
-        _IMAGES.value or config.data,
-        _DATA_DIR.value,
-        image_shape=config.image_shape,
-        num_images=config.num_images,
-        first=config.first_image,
-    )
+    names, images = settings.load_images(config, _DATA_DIR.value, _IMAGES.value)
     shape = images.shape[1:]
     measurement = settings.measurement(config, shape)
     if measurement.kind != "gaussian":
@@ -56,11 +50,9 @@ def main() -> None:
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
     for name, method_name in tqdm([key for key in wanted if key not in rows], desc="images x methods"):
-        image, id_, method = images[names.index(name)], settings.image_id(name), methods[method_name]
-        operator = measurement.operator(keys.operator, id_, shape)
-        y = measurement.measure(jax.random.fold_in(keys.noise, id_), operator, image)
+        image, method = images[names.index(name)], methods[method_name]
         row = {"image": name, "method": method_name, "num_measurements": measurement.count}
-        row |= measured(method, cs.Problem(operator, y), image, keys.fit)
+        row |= measured(method, measurement.problem(keys, name, image), image, keys.fit)
         variance = measurement.paper_variance(measurement.count)
         theory = jax.jit(state_evolution)(method, image, measurement.count, variance, keys.fit)
         row["predicted"] = theory.tolist()

@@ -160,7 +160,7 @@ class Damp(Method):
         return (state.step >= self.steps) & settled
 
     def done(self, state: State) -> Array:
-        return (state.step >= self.steps) | state.diverged
+        return super().done(state) | state.diverged
 
     def failed(self, problem: Problem, state: State) -> Array:
         return state.diverged

@@ -103,7 +103,7 @@ class Tv(Method):
     def init(self, problem: Problem, key: Array) -> State:
         operator, y = problem
         back = operator.adjoint(y)
-        energy = jnp.sum(jnp.square(back))
+        energy = squared_norm(back)
         curvature = squared_norm(operator.forward(back)) / jnp.maximum(energy, jnp.finfo(energy.dtype).tiny)
         return State(
             image=jnp.zeros_like(back),

@@ -158,12 +158,10 @@ class JaxSide(Side):
         """Prepares runs of Lasso to an objective no higher than this, norm of A and all, and returns one's steps."""
 
         def run(_):
-            nonlocal steps, reached
-            steps, reached = jax.block_until_ready(run_lasso(*self.lasso, objective))
+            return jax.block_until_ready(run_lasso(*self.lasso, objective))
 
-        steps, reached = None, None
         self.runs = {"": run}
-        run(1)
+        steps, reached = run(1)
         return {"steps": int(steps), "objective": float(reached)}
 
     def peak_memory(self, name: str, num_measurements: int, steps: int) -> dict:

@@ -1,15 +1,9 @@
 """The benchmark's tables and its picture."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-from csdip_jax.results import write_atomically  # noqa: E402
+from experiments.pictures import plt, save_figure
 
 TITLES = {
     "step": "step: value, gradient and RMSProp update of the network alone, ms per step (medians)",
@@ -103,8 +97,5 @@ def save_ratios(path: Path, results: Mapping[str, Mapping], caption: str) -> Non
     axis.set_title(caption, fontsize=8)
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8)
-    buffer = io.BytesIO()
     figure.tight_layout()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(path, figure)

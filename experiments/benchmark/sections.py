@@ -140,7 +140,7 @@ def memory(counts: Counts, name: str = "xray") -> dict:
 
 
 def lasso(counts: Counts) -> dict:
-    """Per problem: seconds of scikit-learn's Lasso at its defaults, and of ours to the same objective."""
+    """Per problem: seconds of scikit-learn's Lasso to its default tolerance, and of ours to the same objective."""
     results = {}
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -5,6 +5,7 @@ line as --config.<field>=<value>.
 """
 
 import dataclasses
+import importlib.util
 
 from ml_collections import config_dict
 
@@ -36,6 +37,11 @@ def get_config() -> config_dict.ConfigDict:
     for name, method in METHODS.items():
         config[name] = _settings(method)
     return config
+
+
+def installed(*methods: str) -> str:
+    """The methods for the field `methods`, BM3D-AMP only where its extra is installed."""
+    return ",".join(name for name in methods if name != "bm3d_amp" or importlib.util.find_spec("bm3d"))
 
 
 def _settings(method: type) -> config_dict.ConfigDict:

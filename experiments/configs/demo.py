@@ -7,8 +7,6 @@ is `python -m experiments.reconstruct --config=experiments/configs/demo.py --wor
 command line holds for both parts.
 """
 
-import importlib.util
-
 from ml_collections import config_dict
 
 from experiments.configs import default
@@ -18,8 +16,7 @@ def get_config():
     config = default.get_config()
     config.num_images = 1
     config.data = "demo"
-    bm3d = ["bm3d_amp"] if importlib.util.find_spec("bm3d") else []
-    config.methods = ",".join(["csdip", *bm3d, "tv", "lasso_dct"])  # the paper's Figure 2 has this order
+    config.methods = default.installed("csdip", "bm3d_amp", "tv", "lasso_dct")  # the paper's Figure 2 has this order
     config.parts = config_dict.ConfigDict(
         {
             "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 3000},

@@ -3,8 +3,6 @@
 python -m experiments.state_evolution --workdir=runs/state_evolution
 """
 
-import importlib.util
-
 from experiments.configs import default
 
 
@@ -15,6 +13,5 @@ def get_config():
     config.image_shape = (128, 128, 1)
     config.operator = "gaussian"
     config.num_measurements = 3277
-    bm3d = ["bm3d_amp"] if importlib.util.find_spec("bm3d") else []
-    config.methods = ",".join([*bm3d, "damp_tv", "damp_wavelet"])
+    config.methods = default.installed("bm3d_amp", "damp_tv", "damp_wavelet")
     return config

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from ml_collections.config_dict import ConfigDict
 
@@ -64,14 +63,7 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
 
 def _plan(name: str, config, data_dir, sweep_flags, files, pixel_range) -> Part:
     """Reads the images and builds everything that can be refused, before anything is written."""
-    names, images = cs.data.load_named(
-        files or config.data,
-        data_dir,
-        image_shape=config.image_shape,
-        num_images=config.num_images,
-        first=config.first_image,
-        pixel_range=pixel_range,
-    )
+    names, images = settings.load_images(config, data_dir, files, pixel_range)
     shape = images.shape[1:]
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
     return Part(name, config, names, images, settings.measurement(config, shape), sweeps)
@@ -86,14 +78,13 @@ def _run_part(workdir: Workdir, part: Part) -> None:
         if not todo:
             continue
         id_ = settings.image_id(name)
-        operator = part.measurement.operator(keys.operator, id_, image.shape)
-        y = part.measurement.measure(jax.random.fold_in(keys.noise, id_), operator, image)
+        operator, y = problem = part.measurement.problem(keys, name, image)
         known = {"measurements": np.asarray(y)}
         if isinstance(operator, cs.operators.LinearOperator):
             known["adjoint"] = np.asarray(operator.adjoint(y))
         for sweep in todo:
             prefix = fits.stem(part.name, name)
-            for fit in fits.solve(workdir, prefix, sweep, cs.Problem(operator, y), keys.fit, id_):
+            for fit in fits.solve(workdir, prefix, sweep, problem, keys.fit, id_):
                 if (name, fit.label) in done:
                     continue
                 fits.save(workdir, fit, fit.solution.image, known)

@@ -142,19 +142,19 @@ def test_methods_and_sweeps_in_one_table(scans, tmp_path):
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     weights = tmp_path / "vae.msgpack"
     vae_weights.save(weights, {"params": {"decoder": random_decoder(5, 30, 480)["params"]}}, {})
-    options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", f"--config.vae={weights}"]
+    options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", STEPS, f"--config.vae={weights}"]
     options += ["--config.num_measurements=150", "--sweep=tv.mu=16,64", "--config.csgm.steps=20"]
-    first = run(tmp_path, *options, "--config.methods=lasso_dct,tv,csgm")
+    first = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm")
     assert first.returncode == 0, first.stderr
-    labels = ["lasso_dct", "tv mu=16", "tv mu=64", "csgm"]
+    labels = ["csdip", "lasso_dct", "tv mu=16", "tv mu=64", "csgm"]
     rows = rows_of(tmp_path / "run")
     assert [row["label"] for row in rows] == labels
-    assert [row["swept"] for row in rows] == [{}, {"mu": 16.0}, {"mu": 64.0}, {}]
+    assert [row["swept"] for row in rows] == [{}, {}, {"mu": 16.0}, {"mu": 64.0}, {}]
     assert (image_of(tmp_path / "run", "scan_0-tv-mu=16") != image_of(tmp_path / "run", "scan_0-tv-mu=64")).any()
 
-    more = run(tmp_path, *options, "--config.methods=lasso_dct,tv,csgm,bm3d_amp")
+    more = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm,bm3d_amp")
     assert more.returncode == 0, more.stderr
-    assert rows_of(tmp_path / "run")[:4] == rows and rows_of(tmp_path / "run")[4]["label"] == "bm3d_amp"
+    assert rows_of(tmp_path / "run")[:5] == rows and rows_of(tmp_path / "run")[5]["label"] == "bm3d_amp"
     assert all(label in more.stdout for label in labels)
 
     again = run(tmp_path, *options, "--config.methods=tv", "--sweep=tv.mu=1,2")

@@ -42,7 +42,7 @@ def objective(matrix, y, count, alpha, coefficients):
     [
         (LassoDct, "gaussian", 28, 1e-5),
         (LassoDct, "gaussian", 28, 1e-3),
-        (LassoWavelet, "fourier", 28, 1e-3),
+        (LassoWavelet, "fourier", 28, 1e-4),
         (LassoDct, "gaussian", 128, 1e-2),
     ],
 )
