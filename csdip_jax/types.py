@@ -49,6 +49,7 @@ class Solution(NamedTuple):
         converged: whether the method's own stopping rule was met, rather than its limit of steps; methods that take a
             fixed number of steps converge by taking them. A method says in its docstring what it means by it.
         trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped.
+        params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
     """
 
     image: Array
@@ -59,3 +60,4 @@ class Solution(NamedTuple):
     ok: Array
     converged: Array
     trace: Array
+    params: Any = None

@@ -152,7 +152,7 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
 def outcomes(scores, ok):
     scores, ok = np.array(scores, float), np.array(ok)
     filler = np.arange(scores.size).reshape(scores.shape)
-    return Outcome(filler, filler, filler, np.ones_like(filler), ok, ok, filler, scores)
+    return Outcome(filler, filler, filler, np.ones_like(filler), ok, ok, filler, scores, None)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,9 @@ class Method:
         fields = dataclasses.fields(cls)
         return [field.name for field in fields if isinstance(field.default, float) and not field.metadata.get("static")]
 
+    def require_data(self) -> None:
+        """Raises InputError for data that cannot be used; called outside of jit, for it looks at the numbers."""
+
     def init(self, problem: Problem, key: Array) -> Any:
         """The state to start from; all randomness comes from `key`."""
         raise NotImplementedError
@@ -94,6 +97,10 @@ class Method:
     def failed(self, problem: Problem, state: Any) -> Array:
         """Whether this attempt should be given up and drawn anew, judged from the measurements alone."""
         return ~jnp.isfinite(state.loss) & (state.step > 0)
+
+    def params(self, state: Any) -> Any:
+        """The weights that the fit stands at, a pytree; None for a method that fits none."""
+        return None
 
     def score(self, state: Any) -> Array:
         """What decides between restarts, the lower the better; inf or NaN is never chosen."""

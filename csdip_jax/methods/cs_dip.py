@@ -1,21 +1,23 @@
 """CS-DIP: compressed sensing with a deep image prior (Van Veen et al., arXiv 1806.06438).
 
-    w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)),    G an untrained DCGAN, z and w random.
+    w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)) + lr_weight LR(w),    G an untrained DCGAN, z, w random.
 
-Returned is the best of the last iterates, judged from the measurements alone.
+LR, the learned regularization, is there if the method has a prior (`csdip_jax.priors.fit`). Returned is the best of the
+last iterates, judged from the measurements alone.
 """
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from csdip_jax import priors
 from csdip_jax.generators import DCGAN, INITIALIZERS, Layers, dcgan_layers, draw_params
 from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import measurement_loss
-from csdip_jax.priors import total_variation
 from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
 
 
@@ -41,8 +43,8 @@ class State(NamedTuple):
     best_loss: Array
 
 
-_REFERENCE = {(28, 28, 1): (128, 0.01), (256, 256, 1): (64, 0.05), (128, 128, 3): (32, 0.02)}
-"""image_shape -> (latent_dim, tv_weight) of the reference code's MNIST, x-ray and retinopathy runs."""
+_REFERENCE = {(28, 28, 1): (128, 0.01, 0.0), (256, 256, 1): (64, 0.05, 100.0), (128, 128, 3): (32, 0.02, 1000.0)}
+"""image_shape -> (latent_dim, tv_weight, lr_weight) of the reference code's MNIST, x-ray and retinopathy runs."""
 
 
 @pytree_dataclass
@@ -62,6 +64,9 @@ class CsDip(Method):
         learning_rate, decay, momentum, epsilon: of RMSProp as PyTorch defines it (epsilon outside the square root, no
             bias correction; optax's own defaults differ).
         tv_weight: >= 0, weight of the anisotropic total variation (a sum, not a mean).
+        prior: over the weights; None for no learned regularization. A stack of priors is a sweep, as of numbers.
+        lr_weight: >= 0, weight of the learned regularization. The paper's 100 is for the reading `layer_means`.
+        warm_start: whether the first weights are moved to the prior's means.
         collapse_residual: > 0; a fit is given up as collapsed when at a tenth of its steps, or at its end, its relative
             residual ||y - A x||^2 / ||y||^2 is above this and its image flat or saturated (see `failed`).
     """
@@ -80,6 +85,9 @@ class CsDip(Method):
     momentum: float = 0.9
     epsilon: float = 1e-8
     tv_weight: float = 0.01
+    lr_weight: float = 100.0
+    warm_start: bool = static_field(False)
+    prior: priors.LayerGaussian | None = None
     collapse_residual: float = 0.05
     fills_the_cache = True
     needs_linear_operator = False
@@ -96,7 +104,7 @@ class CsDip(Method):
         covers = covers and self.layers[-1].features == self.image_shape[2]
         made = (*covered, self.layers[-1].features)
         require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
-        for name in ("learning_rate", "tv_weight", "collapse_residual"):
+        for name in ("learning_rate", "tv_weight", "lr_weight", "collapse_residual"):
             require_number(name, getattr(self, name))
         require_count("steps", self.steps)
         require_count("exit_window", self.exit_window)
@@ -104,6 +112,9 @@ class CsDip(Method):
         require(self.restart_by in ("best", "last"), "restart_by", self.restart_by, "best or last")
         require_count("restarts", self.restarts)
         require_count("latent_dim", self.latent_dim)
+        require(self.prior is not None or not self.warm_start, "warm_start", True, "off without a prior to start from")
+        if self.prior is not None:
+            priors.require_tensors(self.prior.tensors, self._params_like)
         require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
 
     @classmethod
@@ -122,16 +133,27 @@ class CsDip(Method):
             raise InputError(
                 f"no reference settings for image_shape = {method.image_shape}, only for {known}: use preset paper"
             )
-        latent_dim, tv_weight = _REFERENCE[method.image_shape]
+        latent_dim, tv_weight, lr_weight = _REFERENCE[method.image_shape]
         return dataclasses.replace(
-            method, latent_dim=latent_dim, tv_weight=tv_weight, exit_window=51, exit_by="total", restart_by="last"
+            method,
+            latent_dim=latent_dim,
+            tv_weight=tv_weight,
+            lr_weight=lr_weight,
+            exit_window=51,
+            exit_by="total",
+            restart_by="last",
         )
+
+    def require_data(self) -> None:
+        if self.prior is not None:
+            self.prior.validated()
 
     def init(self, problem: Problem, key: Array) -> State:
         key_latent, key_params = jax.random.split(key)
         dtype = jnp.finfo(problem.measurements.dtype).dtype
         latent = jax.random.normal(key_latent, (self.latent_dim,), dtype)
-        return self.start(latent, draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype))
+        params = draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype)
+        return self.start(latent, priors.move_to_mean(self.prior, params) if self.warm_start else params)
 
     def failed(self, problem: Problem, state: State) -> Array:
         """Diverged (a loss that is not finite), or collapsed.
@@ -151,6 +173,9 @@ class CsDip(Method):
 
     def image(self, state: State) -> Array:
         return state.best_image
+
+    def params(self, state: State) -> dict:
+        return state.params
 
     def score(self, state: State) -> Array:
         return state.loss if self.restart_by == "last" else state.best_loss
@@ -173,6 +198,11 @@ class CsDip(Method):
         )
 
     @property
+    def _params_like(self) -> dict:
+        """Shapes of the parameters."""
+        return jax.eval_shape(partial(draw_params, jax.random.key(0), self.layers, self.latent_dim))
+
+    @property
     def optimizer(self) -> optax.GradientTransformation:
         """RMSProp as PyTorch defines it."""
         return optax.rmsprop(
@@ -183,7 +213,10 @@ class CsDip(Method):
         """(objective, (measurement loss, image)) of the image that `params` generate."""
         image = DCGAN(self.layers, self.image_shape).apply(params, latent)
         loss = measurement_loss(*problem, image)
-        return loss + self.tv_weight * total_variation(image), (loss, image)
+        total = loss + self.tv_weight * priors.total_variation(image)
+        if self.prior is not None:
+            total += self.lr_weight * priors.penalty(self.prior, params)
+        return total, (loss, image)
 
     def step(self, problem: Problem, state: State) -> tuple[State, Info]:
         def objective(params):

@@ -52,4 +52,4 @@ def take_cases(cases: Case, rows: np.ndarray, operator_batched: bool) -> Case:
         return cases
     if operator_batched:
         operator = jax.tree.map(lambda x: x[rows], operator)
-    return Case(Problem(operator, measurements[rows]), {name: values[rows] for name, values in swept.items()})
+    return Case(Problem(operator, measurements[rows]), jax.tree.map(lambda x: x[rows], swept))

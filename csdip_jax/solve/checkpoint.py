@@ -6,33 +6,34 @@ import jax
 import numpy as np
 
 from csdip_jax.results import content_digest, write_arrays
-from csdip_jax.solve.fits import Fit, Outcome
+from csdip_jax.solve.fits import Fit
 from csdip_jax.types import InputError
 
 
-def fingerprint(method, cases, keys, blocks, max_redraws) -> str:
+def fingerprint(method, cases, keys, *options) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
-    settings = repr((jax.tree.structure((method, cases)), blocks, max_redraws))
+    settings = repr((jax.tree.structure((method, cases)), options))
     return content_digest(*jax.tree.leaves((method, cases)), jax.random.key_data(keys), text=settings)
 
 
-def save(path, fingerprint: str, outcomes: Outcome | None, finished: int, fits: Fit) -> None:
+def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit) -> None:
     if path is None:
         return
-    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(jax.device_get(fits)))}
-    if outcomes is not None:
-        arrays |= {f"outcomes_{name}": value for name, value in outcomes._asdict().items()}
+    fits = jax.tree.leaves(jax.device_get(fits))
+    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(fits)}
+    arrays |= {f"outcomes_{i}": leaf for i, leaf in enumerate(outcomes or [])}
     write_arrays(path, fingerprint=fingerprint, finished=finished, **arrays)
 
 
-def resume(path, fingerprint: str) -> tuple[Outcome | None, int, list | None]:
-    """(outcomes, finished blocks, leaves of the fits under way) of a checkpoint; nothing where there is none."""
+def resume(path, fingerprint: str) -> tuple[list | None, int, list | None]:
+    """(leaves of the outcomes, finished blocks, leaves of the fits under way); None where the checkpoint has none."""
     if path is None or not Path(path).exists():
         return None, 0, None
     with np.load(path) as saved:
         if str(saved["fingerprint"]) != fingerprint:
             raise InputError(f"checkpoint {path} belongs to another run: remove it or choose another path")
-        leaves = [saved[f"fits_{i}"] for i in range(sum(name.startswith("fits_") for name in saved.files))]
-        names = [name for name in Outcome._fields if f"outcomes_{name}" in saved.files]
-        outcomes = Outcome(**{name: saved[f"outcomes_{name}"] for name in names}) if names else None
-        return outcomes, int(saved["finished"]), leaves
+
+        def leaves(tree):
+            return [saved[f"{tree}_{i}"] for i in range(sum(name.startswith(f"{tree}_") for name in saved.files))]
+
+        return leaves("outcomes") or None, int(saved["finished"]), leaves("fits")

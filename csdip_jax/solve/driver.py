@@ -20,7 +20,7 @@ from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import cut_into_blocks, default_fits_at_once, take_cases
 from csdip_jax.solve.fits import Fit, Layout, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.inputs import checked_batch, checked_cases, split_swept
+from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.types import Array, InputError, Problem, Solution
 
 CHUNK_SECONDS = 2.0
@@ -37,6 +37,7 @@ def reconstruct(
     max_redraws: int = 3,
     progress: str | None = None,
     checkpoint: Path | str | None = None,
+    keep_params: bool = False,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
@@ -44,9 +45,9 @@ def reconstruct(
     that the method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
 
     Args:
-        method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s]: a sweep, one case
-            per entry, in one vectorized program. A single problem is then solved under each of the s settings; a batch
-            of problems has to have s of them, each with its setting.
+        method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s], and its
+            prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
+            under each of the s settings; a batch of problems has to have s of them, each with its setting.
         problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
             each image has an operator of its own.
         key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an
@@ -58,6 +59,8 @@ def reconstruct(
         progress: label of a progress bar with the loss and the time left; None for no bar.
         checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
             Remove it when the solution is safe.
+        keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
+            the fits run, the weights of every restart are kept on the host.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
@@ -69,6 +72,7 @@ def reconstruct(
     """
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
+    method.require_data()
     problem, batched = checked_batch(problem, method)
     images = problem.measurements.shape[0]
     ids = list(range(images)) if image_ids is None else list(image_ids)
@@ -77,7 +81,7 @@ def reconstruct(
     method, swept = split_swept(method, problem.measurements.dtype)
     cases_per_image = 1
     if swept and not batched:
-        cases_per_image = len(next(iter(swept.values())))
+        cases_per_image = num_cases(swept)
         ids = ids * cases_per_image
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, cases_per_image, axis=0))
     cases = checked_cases(problem, swept)
@@ -86,7 +90,9 @@ def reconstruct(
     if fits_at_once is None:
         fits_at_once = default_fits_at_once(method, cases, keys, operator_batched, cases_per_image)
     blocks = cut_into_blocks(len(ids), method.restarts, fits_at_once)
-    fingerprint = "" if checkpoint is None else checkpoints.fingerprint(method, cases, keys, blocks, max_redraws)
+    fingerprint = (
+        "" if checkpoint is None else checkpoints.fingerprint(method, cases, keys, blocks, max_redraws, keep_params)
+    )
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
     with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:
@@ -99,11 +105,11 @@ def reconstruct(
             for fits in chunks:
                 checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                 _show(bar, fits, method.steps * number * rows.size * columns.size)
-            block_outcome = jax.device_get(finish(*arguments[:2], fits, layout=layout))
-            outcomes = store_block(outcomes, block_outcome, rows, columns, keys.shape)
+            block = jax.device_get(finish(*arguments[:2], fits, layout=layout, keep_params=keep_params))
+            outcomes = store_block(outcomes, jax.tree.leaves(block), rows, columns, keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(outcomes)
+    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(block), outcomes))
     return solution if batched or swept else jax.tree.map(lambda x: x[0], solution)
 
 
@@ -139,10 +145,10 @@ def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
     bar.update(steps_before + int(steps.sum()) - bar.n)
 
 
-def store_block(outcomes: Outcome | None, block: Outcome, rows, columns, shape: tuple[int, int]) -> Outcome:
-    """The outcomes of all fits, [cases, restarts, ...], with those of one more block."""
+def store_block(outcomes: list | None, block: list, rows, columns, shape: tuple[int, int]) -> list:
+    """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
     if outcomes is None:
-        outcomes = jax.tree.map(lambda x: np.zeros(shape + x.shape[2:], x.dtype), block)
+        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in block]
     for everything, part in zip(outcomes, block, strict=True):
         everything[rows[:, None], columns] = part
     return outcomes
@@ -162,4 +168,5 @@ def choose_restarts(outcomes: Outcome) -> Solution:
         ok=best.ok,
         converged=best.converged,
         trace=best.trace,
+        params=best.params,
     )

@@ -22,11 +22,11 @@ class Case(NamedTuple):
 
     Attributes:
         problem: operator and measurements (in a batch the operator may be shared).
-        swept: the method's fields that differ from case to case, name -> value.
+        swept: the method's fields that differ from case to case, name -> value (an array, or a pytree of them).
     """
 
     problem: Problem
-    swept: dict[str, Array]
+    swept: dict[str, Any]
 
 
 class Fit(NamedTuple):
@@ -60,6 +60,7 @@ class Outcome(NamedTuple):
     converged: Array
     trace: Array
     score: Array
+    params: Any
 
 
 class Layout(NamedTuple):
@@ -91,7 +92,7 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
         (operator, measurements), swept = cases
         if layout.operator_batched:
             operator = jax.tree.map(lambda x: x[0], operator)
-        case = Case(Problem(operator, measurements[0]), {name: values[0] for name, values in swept.items()})
+        case = Case(Problem(operator, measurements[0]), jax.tree.map(lambda x: x[0], swept))
         outputs = one_case(case, *jax.tree.map(lambda x: x[0, 0], fits))
         return jax.tree.map(lambda x: x[None, None], outputs)
 
@@ -159,8 +160,8 @@ def redraw(method, cases, keys, fits, max_redraws, *, layout):
     return _over_fits(method, one_fit, layout)(cases, keys, fits)
 
 
-@partial(jax.jit, static_argnames="layout")
-def finish(method, cases, fits, *, layout):
+@partial(jax.jit, static_argnames=("layout", "keep_params"))
+def finish(method, cases, fits, *, layout, keep_params):
     def one_fit(method, problem, fit):
         image = method.image(fit.state)
         return Outcome(
@@ -172,6 +173,7 @@ def finish(method, cases, fits, *, layout):
             converged=method.converged(fit.state) & ~fit.failed,
             trace=fit.trace,
             score=method.score(fit.state),
+            params=method.params(fit.state) if keep_params else None,
         )
 
     return _over_fits(method, one_fit, layout)(cases, fits)

@@ -1,6 +1,7 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, as_operator
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax.types import InputError, Problem
 
 
 def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
@@ -43,8 +44,11 @@ def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
     return Problem(operator, measurements if batched else measurements[None]), batched
 
 
-def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Array]]:
-    """The method with the first of its swept values, and those fields: name -> values [s], of the data's real type."""
+def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Any]]:
+    """The method with the first of its swept values, and those fields: name -> values along a leading axis.
+
+    Numbers become arrays of the data's real type; what else can be stacked says so by its `batch_size`.
+    """
     swept = {}
     for name in method.sweepable():
         value = getattr(method, name)
@@ -55,21 +59,32 @@ def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Array]]:
             raise InputError(f"{name} has shape {values.shape}: a sweep needs a one-dimensional array of values")
         for value in values:
             dataclasses.replace(method, **{name: float(value)})  # the method refuses what is out of range
-    return dataclasses.replace(method, **{name: float(values[0]) for name, values in swept.items()}), swept
+    first = {name: float(values[0]) for name, values in swept.items()}
+    for field in dataclasses.fields(method):
+        value = getattr(method, field.name)
+        if getattr(value, "batch_size", None) is not None:
+            swept[field.name] = jax.tree.map(jnp.asarray, value)
+            first[field.name] = jax.tree.map(lambda x: x[0], value)
+    return dataclasses.replace(method, **first), swept
 
 
-def checked_cases(problem: Problem, swept: dict[str, Array]) -> Case:
+def num_cases(swept: dict[str, Any]) -> int:
+    """How many settings a sweep has."""
+    return jax.tree.leaves(swept)[0].shape[0]
+
+
+def checked_cases(problem: Problem, swept: dict[str, Any]) -> Case:
     """The cases of a batch of problems and as many settings."""
     for name, values in swept.items():
-        if len(values) != len(problem.measurements):
+        if num_cases(values) != len(problem.measurements):
             raise InputError(
-                f"{len(values)} values of {name} for {len(problem.measurements)} cases: give one value per image, and "
-                "as many of each swept setting"
+                f"{num_cases(values)} values of {name} for {len(problem.measurements)} cases: give one value per "
+                "image, and as many of each swept setting"
             )
     return Case(problem, swept)
 
 
-def _require_finite(array: Array, name: str) -> None:
+def _require_finite(array: jax.Array, name: str) -> None:
     if jnp.issubdtype(array.dtype, jnp.inexact):
         bad = int(_count_non_finite(array))
         if bad:

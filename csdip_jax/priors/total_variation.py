@@ -1,4 +1,4 @@
-"""Regularizers: functions of an image or of the weights that are small where these are likely."""
+"""Total variation of an image, and the differences it is made of."""
 
 import jax
 import jax.numpy as jnp

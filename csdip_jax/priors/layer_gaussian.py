@@ -1,0 +1,218 @@
+"""Learned regularization: a Gaussian prior over a network's weights, one mean and one variance per layer.
+
+    LR(w) = (w - mu)^T Sigma^-1 (w - mu) = -2 log p(w) + constant            (paper, section 4.2)
+
+A *layer* is a parameter tensor, a leaf of the pytree: the kernels, and the scales and shifts of BatchNorm where they
+count. mu and Sigma come from weights fitted to the measurements of other images (Algorithm 1); no image is looked at.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+
+READINGS = {"weights": ("kernel",), "layer_means": ("kernel", "scale", "shift")}
+"""What is taken to be Gaussian -> the kinds of tensors that count as layers unless said otherwise.
+
+`weights`, the paper's text: every weight of layer l ~ N(mu_l, Sigma_ll), independently. Paper and theory know no
+BatchNorm, so the kernels. `layer_means`, the reference code: the vector of the tensors' means ~ N(mu, Sigma), BatchNorm
+included, 19 tensors in the x-ray network.
+"""
+
+
+@pytree_dataclass
+class LayerGaussian:
+    """N(mu, Sigma) over the layers of a network.
+
+    All but the names are data: a prior can be replaced, swept (a leading axis on both arrays) and differentiated
+    without another compile.
+
+    Attributes:
+        mean: mu, [L].
+        covariance: Sigma, [L, L], positive definite. `weights` reads its diagonal only.
+        reading: a name of `READINGS`.
+        tensors: names of the L tensors, as `tensor_names` gives them.
+    """
+
+    mean: Array
+    covariance: Array
+    reading: str = static_field()
+    tensors: tuple[str, ...] = static_field()
+
+    def __post_init__(self):
+        if self.reading not in READINGS:
+            raise InputError(f"reading = {self.reading!r}: it must be {' or '.join(READINGS)}")
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many priors are stacked along a leading axis; None for a single one."""
+        return self.mean.shape[0] if jnp.ndim(self.mean) == 2 else None
+
+    def validated(self) -> Self:
+        """Itself; outside of jit, since its numbers are looked at.
+
+        Raises:
+            InputError: shapes that do not fit, numbers that are not finite, or Sigma not positive definite.
+        """
+        mean, covariance, layers = np.asarray(self.mean), np.asarray(self.covariance), len(self.tensors)
+        if mean.shape[-1:] != (layers,) or covariance.shape != (*mean.shape, layers):
+            raise InputError(
+                f"mean of shape {mean.shape} and covariance of shape {covariance.shape} for {layers} layers: "
+                f"they must be ({layers},) and ({layers}, {layers})"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+            raise InputError("mean or covariance of the prior are NaN or infinite")
+        smallest = float(np.linalg.eigvalsh(covariance).min())
+        if not smallest > 0:
+            raise InputError(
+                f"covariance is not positive definite, smallest eigenvalue {smallest:.3g}: learn it from more samples"
+            )
+        return self
+
+
+def tensor_names(params: Any, kinds: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Names of the parameter tensors, "params/layer_0/kernel" and so on, in the order of the pytree.
+
+    Args:
+        params: parameters, or their shapes.
+        kinds: the last parts of the names that count, for instance ("kernel",); None for all.
+    """
+    return tuple(name for name, _ in _named(params) if kinds is None or name.rpartition("/")[2] in kinds)
+
+
+def _named(params: Any) -> Iterator[tuple[str, Any]]:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
+
+
+def require_tensors(tensors: Sequence[str], params: Any) -> None:
+    """Raises InputError unless the parameters, or their shapes, have tensors of these names."""
+    names = tensor_names(params)
+    missing = [name for name in tensors if name not in names]
+    if missing:
+        raise InputError(f"the prior is of another network: there is no {missing[0]}, only {', '.join(names)}")
+
+
+def _layers(params: Any, tensors: Sequence[str]) -> list[Array]:
+    require_tensors(tensors, params)
+    named = dict(_named(params))
+    return [named[name] for name in tensors]
+
+
+def penalty(prior: LayerGaussian, params: Any) -> Array:
+    """LR(w) = (w - mu)^T Sigma^-1 (w - mu); with mu = 0, Sigma = I and `weights` it is weight decay, sum w^2.
+
+    Args:
+        prior: over tensors that `params` has.
+        params: the weights of one network.
+
+    Returns:
+        Scalar: for `weights` a sum over all weights that count, for `layer_means` over the layers alone, smaller by
+        orders of magnitude. One lr_weight cannot serve both.
+    """
+    layers = _layers(params, prior.tensors)
+    mean, covariance = prior.mean.astype(layers[0].dtype), prior.covariance.astype(layers[0].dtype)
+    if prior.reading == "weights":
+        squares = jnp.stack([jnp.sum(jnp.square(layer - mu)) for layer, mu in zip(layers, mean, strict=True)])
+        return jnp.sum(squares / jnp.diagonal(covariance))
+    departure = jnp.stack([layer.mean() for layer in layers]) - mean
+    return departure @ jnp.linalg.solve(covariance, departure)
+
+
+def log_prob(prior: LayerGaussian, params: Any) -> Array:
+    """log p(w) up to the constant that normalises it: -LR(w) / 2."""
+    return -0.5 * penalty(prior, params)
+
+
+def move_to_mean(prior: LayerGaussian, params: Any) -> Any:
+    """The weights, each layer that counts shifted as a whole so that its mean is the prior's: a warm start.
+
+    The spread within a layer stays: weights that are all equal to their mean would be a network whose channels are all
+    the same, and stay so.
+    """
+    means = dict(zip(prior.tensors, prior.mean, strict=True))
+
+    def moved(path, leaf):
+        mean = means.get(jax.tree_util.keystr(path, simple=True, separator="/"))
+        return leaf if mean is None else leaf - leaf.mean() + mean.astype(leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(moved, params)
+
+
+def fit(
+    stacked_params: Any,
+    key: Array | None = None,
+    *,
+    reading: str = "weights",
+    kinds: Sequence[str] | None = None,
+    samples: int | None = None,
+    rounds: int = 100,
+) -> LayerGaussian:
+    """The prior learned from the weights of Q fitted networks.
+
+    By default the moments that Algorithm 1 estimates, exactly: mu_l, the mean of layer l over all its weights and
+    networks; Sigma_ll, the variance of a layer's weights within a network, averaged over the networks; Sigma_kl = 0,
+    since the algorithm draws from each layer independently.
+
+    Args:
+        stacked_params: weights with a leading axis of length Q, as `reconstruct(..., keep_params=True)` gives for a
+            batch.
+        key: random key, for Algorithm 1 only.
+        reading: a name of `READINGS`.
+        kinds: which tensors count as layers; by default as `READINGS` says.
+        samples: S; if given, Algorithm 1 as printed: in each round a network q is drawn, from each layer of it S
+            weights with replacement, mu_t is their mean and Sigma_t = M M^T / S - mu_t mu_t^T (on average too small by
+            1 / S). S must exceed a few, and rounds x S the number of layers, for Sigma to be invertible.
+        rounds: T of Algorithm 1, whose mu_t and Sigma_t are averaged.
+
+    Raises:
+        InputError: unknown reading, no tensors of these kinds, weights that are not finite, samples without a key, or a
+            covariance that is not positive definite.
+
+    References:
+        Algorithm 1 of arXiv 1806.06438, which leaves S, T and what counts as a layer open.
+    """
+    if reading not in READINGS:
+        raise InputError(f"reading = {reading!r}: it must be {' or '.join(READINGS)}")
+    tensors = tensor_names(stacked_params, READINGS[reading] if kinds is None else kinds)
+    if not tensors:
+        raise InputError(f"kinds = {kinds}: no tensor is of these, there are {', '.join(tensor_names(stacked_params))}")
+    layers = [jnp.asarray(layer).reshape(layer.shape[0], -1) for layer in _layers(stacked_params, tensors)]
+    for name, layer in zip(tensors, layers, strict=True):
+        if not jnp.isfinite(layer).all():
+            raise InputError(f"{name}: weights are NaN or infinite; leave out the fits that failed")
+    if samples is None:
+        return LayerGaussian(*_exact_moments(layers), reading, tensors).validated()
+    if key is None:
+        raise InputError(f"samples = {samples}: Algorithm 1 draws at random, give it a key")
+    if samples < 2 or rounds < 1:
+        raise InputError(f"samples = {samples}, rounds = {rounds}: at least 2 samples and 1 round are needed")
+    return LayerGaussian(*_sampled_moments(layers, key, samples, rounds), reading, tensors).validated()
+
+
+@jax.jit
+def _exact_moments(layers):
+    mean = jnp.stack([layer.mean() for layer in layers])
+    return mean, jnp.diag(jnp.stack([layer.var(axis=1).mean() for layer in layers]))
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _sampled_moments(layers, key, samples, rounds):
+    def one_round(key):
+        key_network, key_weights = jax.random.split(key)
+        q = jax.random.randint(key_network, (), 0, layers[0].shape[0])
+        uniform = jax.random.uniform(key_weights, (len(layers), samples))
+        drawn = jnp.stack(
+            [layer[q, (u * layer.shape[1]).astype(jnp.int32)] for layer, u in zip(layers, uniform, strict=True)]
+        )
+        mean = drawn.mean(axis=1)
+        centred = drawn - mean[:, None]  # M M^T / S - mu mu^T without its cancellation
+        return mean, centred @ centred.T / samples
+
+    means, covariances = jax.lax.map(one_round, jax.random.split(key, rounds))
+    return means.mean(axis=0), covariances.mean(axis=0)
