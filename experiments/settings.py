@@ -13,11 +13,11 @@ import jax
 import numpy as np
 from ml_collections import config_dict
 
-from csdip_jax import data, operators
+from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.results import content_digest
 from csdip_jax.types import Array, InputError, Problem
-from experiments import vae_weights
+from experiments import learned_priors, vae_weights
 
 DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
 OPERATORS = ("gaussian", "radial_fourier")
@@ -87,11 +87,14 @@ def make_method(
     """The method's preset with the configuration's departures from it; `data_dir` may hold what was trained for it."""
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
-    changes = {field: value for field, value in config[name].items() if value is not None}
-    method = dataclasses.replace(METHODS[name].preset(config.preset, image_shape), **changes)
+    method, changes = METHODS[name].preset(config.preset, image_shape), {}
     if name == "csgm":
-        return dataclasses.replace(method, decoder=vae_weights.load_decoder(image_shape, data_dir, config.vae))
-    return method
+        changes["decoder"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
+    if name == "csdip" and config.prior is not None:
+        changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(method.params_like))
+        changes |= {} if lr_weight is None else {"lr_weight": lr_weight}
+    changes |= {field: value for field, value in config[name].items() if value is not None}
+    return dataclasses.replace(method, **changes)
 
 
 class Sweep(NamedTuple):
@@ -130,6 +133,10 @@ def sweeps(
         InputError: a flag that cannot be read, or of a method or field that is not there.
     """
     grids = {name: {} for name in method_names(config)}
+    if config.prior is not None and "csdip" not in grids:
+        raise InputError(
+            f"--config.prior={config.prior}: of --config.methods={config.methods} none uses it, only csdip"
+        )
     for flag in flags:
         method, field, values = _read_sweep(flag)
         if method not in grids:
@@ -164,9 +171,13 @@ def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
 
 
 def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
-    """Method -> a checksum of what was trained for it; methods without training are left out."""
-    trained = {sweep.name: jax.tree.leaves(getattr(sweep.method, "decoder", None)) for sweep in sweeps}
-    return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}
+    """Method -> a checksum of its numbers, where some of them were trained; other methods are left out."""
+    trained = [
+        sweep
+        for sweep in sweeps
+        if any(getattr(sweep.method, field, None) is not None for field in ("decoder", "prior"))
+    ]
+    return {sweep.name: content_digest(*jax.tree.leaves(sweep.method)) for sweep in trained}
 
 
 class Measurement(NamedTuple):

@@ -114,7 +114,7 @@ class CsDip(Method):
         require_count("latent_dim", self.latent_dim)
         require(self.prior is not None or not self.warm_start, "warm_start", True, "off without a prior to start from")
         if self.prior is not None:
-            priors.require_tensors(self.prior.tensors, self._params_like)
+            priors.require_tensors(self.prior.tensors, priors.tensor_names(self.params_like))
         require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
 
     @classmethod
@@ -198,7 +198,7 @@ class CsDip(Method):
         )
 
     @property
-    def _params_like(self) -> dict:
+    def params_like(self) -> dict:
         """Shapes of the parameters."""
         return jax.eval_shape(partial(draw_params, jax.random.key(0), self.layers, self.latent_dim))
 

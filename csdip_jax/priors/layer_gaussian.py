@@ -90,17 +90,16 @@ def _named(params: Any) -> Iterator[tuple[str, Any]]:
         yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
 
 
-def require_tensors(tensors: Sequence[str], params: Any) -> None:
-    """Raises InputError unless the parameters, or their shapes, have tensors of these names."""
-    names = tensor_names(params)
-    missing = [name for name in tensors if name not in names]
+def require_tensors(tensors: Sequence[str], available: Sequence[str]) -> None:
+    """Raises InputError unless the names of a prior's tensors are among those that a network has."""
+    missing = [name for name in tensors if name not in available]
     if missing:
-        raise InputError(f"the prior is of another network: there is no {missing[0]}, only {', '.join(names)}")
+        raise InputError(f"the prior is of another network: there is no {missing[0]}, only {', '.join(available)}")
 
 
 def _layers(params: Any, tensors: Sequence[str]) -> list[Array]:
-    require_tensors(tensors, params)
     named = dict(_named(params))
+    require_tensors(tensors, list(named))
     return [named[name] for name in tensors]
 
 

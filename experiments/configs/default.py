@@ -34,6 +34,7 @@ def get_config() -> config_dict.ConfigDict:
     config.vae = config_dict.placeholder(
         str
     )  # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist
+    config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without
     for name, method in METHODS.items():
         config[name] = _settings(method)
     return config

@@ -32,13 +32,13 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, **inputs) -> Workdir:
+def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, **inputs) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change."""
     inputs = {name: value for name, value in inputs.items() if value}
     described = {"config": config.to_dict(), "flags": inputs}
-    fixed = repr(sorted((name, value) for name, value in config.to_dict().items() if name not in FREE_SETTINGS))
+    fixed = repr(sorted((name, value) for name, value in config.to_dict().items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(inputs.items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=FREE_SETTINGS)
+    workdir = Workdir(path or Path("runs") / name, described, free=free)
     print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
     return workdir
 
@@ -48,12 +48,18 @@ def stem(*names: str) -> str:
     return "-".join(name.replace(" ", "-") for name in names if name)
 
 
-def solve(workdir: Workdir, prefix: str, sweep: settings.Sweep, problem: cs.Problem, key, image_id: int) -> list[Fit]:
-    """One image under every setting of a sweep, from its last chunk where there is a checkpoint."""
+def solve(
+    workdir: Workdir, prefix: str, sweep: settings.Sweep, problem: cs.Problem, key, image_id: int, **options
+) -> list[Fit]:
+    """One image under every setting of a sweep, from its last chunk where there is a checkpoint.
+
+    Options are those of `csdip_jax.reconstruct`.
+    """
     checkpoint = _checkpoint(workdir, prefix, sweep)
     resumed, began = checkpoint.exists(), time.perf_counter()
     name = stem(prefix, sweep.name)
-    solution = cs.reconstruct(sweep.method, problem, key, image_ids=[image_id], progress=name, checkpoint=checkpoint)
+    options |= {"image_ids": [image_id], "progress": name, "checkpoint": checkpoint}
+    solution = cs.reconstruct(sweep.method, problem, key, **options)
     # One program for all settings: each gets its share of the time, none where an earlier process did part of it.
     seconds = None if resumed else round((time.perf_counter() - began) / len(sweep.labels), 2)
     solution = jax.tree.map(np.asarray, solution)

@@ -1,0 +1,34 @@
+"""The paper's Table 1, reduced: how much a prior over the network's weights, learned from x-rays, lowers the MSE.
+
+python -m experiments.learned_regularization --data_dir=data
+"""
+
+from ml_collections import config_dict
+
+from experiments.configs import default
+
+
+def get_config():
+    config = default.get_config()
+    config.operator = "gaussian"
+
+    # The prior is learned from the measurements of these images, and lr_weight chosen on further ones of the first few.
+    config.training_data = "xray:lr_train"
+    config.num_training_images = 5
+    config.num_choosing = 2
+    config.held_out = 500  # measurements of each, with the same noise, that no fit sees
+    config.lr_weights = config_dict.ConfigDict({"weights": (1e-3, 1e-2), "layer_means": (100.0, 1000.0)})
+    config.samples = config_dict.placeholder(int)  # S of Algorithm 1; None: the moments it estimates, exactly
+    config.rounds = 100  # T of Algorithm 1
+
+    # It is evaluated on these.
+    config.data = "xray"
+    config.num_images = 4
+    config.arms = "weights,layer_means"  # and warm_start, weights+warm_start, layer_means+warm_start
+    config.training_counts = ()  # learn from the first 1, 2, ... images as well; (): from all only
+
+    # A cell of the table each: tuples, where other configurations have one number.
+    del config.num_measurements, config.noise_variance
+    config.num_measurements = (500, 2000)
+    config.noise_variance = (0.0, 100.0, 1000.0)
+    return config

@@ -1,0 +1,140 @@
+"""What is asked for: images, cells, arms, and the method they share; what can be refused is, before any fit."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import config_dict
+from ml_collections.config_dict import ConfigDict
+
+import csdip_jax as cs
+from csdip_jax import priors
+from csdip_jax.methods import CsDip
+from csdip_jax.methods.base import require, require_count, require_number
+from csdip_jax.results import Workdir, content_digest
+from csdip_jax.types import InputError
+from experiments import settings
+from experiments.reconstruct import fits
+
+WARM_START = "warm_start"
+ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
+FREE_SETTINGS = ("num_images", "first_image", "num_measurements", "noise_variance", "arms", "training_counts")
+
+
+class Arm(NamedTuple):
+    """One way to use a prior.
+
+    Attributes:
+        reading: which one; for a warm start alone `layer_means`, which knows the means of all tensors.
+        penalized: whether its penalty is in the objective.
+        warm: whether the fit starts from its means.
+        count: from how many training images it is learned.
+        label: its name in tables.
+    """
+
+    reading: str
+    penalized: bool
+    warm: bool
+    count: int
+    label: str
+
+
+class Cell(NamedTuple):
+    """One number of measurements and one noise variance."""
+
+    measurement: settings.Measurement
+
+    @property
+    def name(self) -> str:
+        return f"m{self.measurement.count}-noise{self.measurement.noise_variance:g}"
+
+
+class Plan(NamedTuple):
+    """The whole study.
+
+    Attributes:
+        config: it is from.
+        method: CS-DIP without a prior.
+        training, test: name -> image [h, w, c].
+        cells, arms: see there.
+    """
+
+    config: ConfigDict
+    method: CsDip
+    training: Mapping[str, np.ndarray]
+    test: Mapping[str, np.ndarray]
+    cells: Sequence[Cell]
+    arms: Sequence[Arm]
+
+
+def plan(config: ConfigDict, data_dir: str | None) -> Plan:
+    """The study that a configuration describes.
+
+    Raises:
+        InputError: images that cannot be read or stand on both sides, or settings out of range.
+    """
+    require(config.operator == "gaussian", "operator", config.operator, "gaussian: further measurements are held out")
+    require(config.methods == "csdip", "methods", config.methods, "csdip, whose regularization is learned")
+    require(config.prior is None, "prior", config.prior, "left out: it is learned here")
+    require(config.num_training_images >= 2, "num_training_images", config.num_training_images, "at least 2")
+    choosing = config.num_choosing
+    require(1 <= choosing <= config.num_training_images, "num_choosing", choosing, "1 to num_training_images")
+    require_count("held_out", config.held_out)
+    test = dict(zip(*settings.load_images(config, data_dir), strict=True))
+    shape = next(iter(test.values())).shape
+    training = dict(
+        zip(
+            *cs.data.load_named(
+                config.training_data, data_dir, image_shape=shape, num_images=config.num_training_images
+            ),
+            strict=True,
+        )
+    )
+    seen = {content_digest(image): name for name, image in training.items()}
+    for name, image in test.items():
+        if name in training or content_digest(image) in seen:
+            raise InputError(f"test image {name} is a training image too: choose other --config.training_data")
+    return Plan(
+        config, settings.make_method("csdip", config, shape), training, test, _cells(config, shape), _arms(config)
+    )
+
+
+def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
+    cells = []
+    for m in config.num_measurements:
+        for variance in config.noise_variance:
+            cell = config_dict.ConfigDict(config.to_dict() | {"num_measurements": m, "noise_variance": variance})
+            cells.append(Cell(settings.measurement(cell, shape)))
+    if not cells:
+        raise InputError("num_measurements and noise_variance: give at least one of each")
+    return cells
+
+
+def _arms(config: ConfigDict) -> list[Arm]:
+    for count in config.training_counts:
+        allowed = f"1 to num_training_images = {config.num_training_images}"
+        require(1 <= count <= config.num_training_images, "training_counts", config.training_counts, allowed)
+    arms = []
+    for name in map(str.strip, config.arms.split(",")):
+        if name not in ARMS:
+            raise InputError(f"unknown arm {name!r} in --config.arms: choose from {', '.join(ARMS)}")
+        reading = name.partition("+")[0]
+        penalized, warm = reading in priors.READINGS, name.endswith(WARM_START)
+        reading = reading if penalized else "layer_means"
+        if penalized:
+            for value in lr_weights(config, reading):
+                require_number(f"lr_weights.{reading}", value, strictly=True)
+        for count in config.training_counts or (config.num_training_images,):
+            label = name if not config.training_counts else f"{name} of {count}"
+            arms.append(Arm(reading, penalized, warm, count, label))
+    return arms
+
+
+def lr_weights(config: ConfigDict, reading: str) -> tuple[float, ...]:
+    """The grid of a reading; 0, which is off, competes too."""
+    return tuple(config.lr_weights[reading])
+
+
+def open_workdir(plan: Plan, path: str | None) -> Workdir:
+    training = content_digest(*plan.training.values())
+    return fits.open_workdir(path, "learned_regularization", plan.config, free=FREE_SETTINGS, training=training)
