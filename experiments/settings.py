@@ -134,9 +134,7 @@ def sweeps(
     """
     grids = {name: {} for name in method_names(config)}
     if config.prior is not None and "csdip" not in grids:
-        raise InputError(
-            f"--config.prior={config.prior}: of --config.methods={config.methods} none uses it, only csdip"
-        )
+        raise InputError(f"--config.prior={config.prior}: csdip alone uses it, not --config.methods={config.methods}")
     for flag in flags:
         method, field, values = _read_sweep(flag)
         if method not in grids:

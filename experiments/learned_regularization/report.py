@@ -62,7 +62,8 @@ def published() -> dict[tuple[float, int], float]:
 
 def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
     """One per cell and arm."""
-    rows, known, result = stages.rows_of(workdir), published(), []
+    rows, result = stages.rows_of(workdir), []
+    known = published() if plan.config.data == "xray" else {}
 
     def errors(cell, arm, weight):
         return np.array([rows[Row(cell.name, "test", arm, weight, name)]["mse"] for name in plan.test])
@@ -177,13 +178,13 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
     """The first test images of a cell by every arm."""
     rows, comparisons = stages.rows_of(workdir), []
     for name, original in plan.test.items():
-        shown, captions = {}, {}
+        shown, captions, adjoint = {}, {}, None
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, stages.arm_weight(plan, workdir, cell, arm))
             row = rows.get(Row(cell.name, "test", label, weight, name))
             if row is not None:
                 with np.load(fits.reconstruction(workdir, row["stem"])) as saved:
-                    shown[label] = saved["image"]
+                    shown[label], adjoint = saved["image"], saved["adjoint"]
                 captions[label] = f"MSE {row['mse']:.4f}, lr_weight {weight:g}"
-        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, None, shown, captions))
+        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

@@ -138,7 +138,9 @@ def _fit(plan, workdir: Workdir, cell: Cell, stage: str, arm: str, name: str, sw
             continue
         if stage == "train":
             _save_weights(workdir, cell, name, fit.solution.params)
-        fits.save(workdir, fit, fit.solution.image, {})
+        fits.save(
+            workdir, fit, fit.solution.image, {"adjoint": np.asarray(problem.operator.adjoint(problem.measurements))}
+        )
         facts = {
             **row._asdict(),
             "num_measurements": cell.measurement.count,

@@ -1,0 +1,85 @@
+"""A prior as a file: written, read, refused, and used by `experiments.reconstruct`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import priors
+from csdip_jax.generators import dcgan_layers, draw_params
+from experiments import learned_priors, settings
+from experiments.configs import default
+
+SHAPE = (16, 16, 1)
+TENSORS = priors.tensor_names(cs.methods.CsDip(SHAPE).params_like)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    params = [draw_params(jax.random.key(i), dcgan_layers(SHAPE), 128) for i in range(3)]
+    prior = priors.fit(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
+    path = tmp_path / "prior.npz"
+    learned_priors.save(path, prior, 0.5, {"images": ["a", "b", "c"]})
+    return path, prior
+
+
+def config(**changes):
+    result = default.get_config()
+    result.update(changes)
+    return result
+
+
+def test_a_file_gives_back_what_was_saved(saved):
+    path, prior = saved
+    read, lr_weight = learned_priors.load(path, TENSORS)
+    assert lr_weight == 0.5 and (read.reading, read.tensors) == (prior.reading, prior.tensors)
+    np.testing.assert_array_equal(read.mean, prior.mean)
+    np.testing.assert_array_equal(read.covariance, prior.covariance)
+    with np.load(path) as content:
+        assert str(content["provenance"]) == '{"images": ["a", "b", "c"]}'
+
+
+def test_the_published_statistics_load(real_data):
+    method = settings.make_method("csdip", config(prior=str(real_data / "learned_statistics_2018")), (256, 256, 1))
+    assert method.prior.reading == "layer_means" and len(method.prior.tensors) == 19 and method.lr_weight == 100.0
+    np.testing.assert_allclose(method.prior.mean[1], 0.5417, atol=1e-4)  # of the first BatchNorm's scales
+
+
+def test_published_statistics_are_of_one_network(real_data):
+    with pytest.raises(cs.InputError, match=r"covariance of shape \(19, 19\) for 7 layers"):
+        learned_priors.load(real_data / "learned_statistics_2018", TENSORS)
+
+
+def test_the_configuration_names_a_prior(saved):
+    method = settings.make_method("csdip", config(prior=str(saved[0])), SHAPE)
+    assert method.prior.tensors == saved[1].tensors and method.lr_weight == 0.5
+    explicit = config(prior=str(saved[0]))
+    explicit.csdip.lr_weight, explicit.csdip.warm_start = 2.0, True
+    method = settings.make_method("csdip", explicit, SHAPE)
+    assert method.lr_weight == 2.0 and method.warm_start
+
+
+def test_a_prior_nobody_uses_is_refused(saved):
+    with pytest.raises(cs.InputError, match="csdip alone uses it, not --config.methods=tv"):
+        settings.sweeps(config(prior=str(saved[0]), methods="tv"), SHAPE, None, [])
+
+
+def test_runs_with_different_priors_differ(saved):
+    (plain,), (learned,) = (settings.sweeps(config(prior=prior), SHAPE, None, []) for prior in (None, str(saved[0])))
+    assert settings.digests([plain]) == {}
+    digest = settings.digests([learned])
+    learned_priors.save(saved[0], saved[1], 0.25, {})
+    assert digest != settings.digests(settings.sweeps(config(prior=str(saved[0])), SHAPE, None, []))
+
+
+def test_bad_files(tmp_path, saved):
+    with pytest.raises(cs.InputError, match="absent.npz holds no prior .FileNotFoundError.: make one by"):
+        learned_priors.load(tmp_path / "absent.npz", TENSORS)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(cs.InputError, match="text.npz holds no prior"):
+        learned_priors.load(tmp_path / "text.npz", TENSORS)
+    with pytest.raises(cs.InputError, match="prior.npz: the prior is of another network"):
+        learned_priors.load(saved[0], TENSORS[:1])
+    with pytest.raises(cs.InputError, match=f"{tmp_path.name} holds no prior"):
+        learned_priors.load(tmp_path, TENSORS)

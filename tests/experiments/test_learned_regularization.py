@@ -1,0 +1,257 @@
+"""The study of learned regularization at toy size: its stages, what they share, its table, and resuming it."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import csdip_jax as cs
+from csdip_jax import priors
+from experiments import learned_priors, settings
+from experiments.configs import default, learned_regularization
+from experiments.learned_regularization import report, stages, study
+from experiments.learned_regularization.stages import Row
+from experiments.reconstruct import fits
+
+M, NOISE = 60, 100.0
+CELL = f"m{M}-noise{NOISE:g}"
+
+
+def draw(folder, numbers):
+    folder.mkdir()
+    rows, columns = np.indices((16, 16))
+    for i in numbers:
+        disc = np.hypot(rows - 6 - i, columns - 7) < 5
+        Image.fromarray(np.where(disc, 220 - 20 * i, 40).astype(np.uint8)).save(folder / f"disc_{i}.png")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    draw(root / "training", (0, 1, 2))
+    draw(root / "test", (3, 4))
+    return root
+
+
+def config(folders, **changes):
+    result = learned_regularization.get_config()
+    result.update(
+        {
+            "data": str(folders / "test"),
+            "training_data": str(folders / "training"),
+            "num_training_images": 3,
+            "num_images": 2,
+            "num_choosing": 2,
+            "held_out": 50,
+            "num_measurements": (M,),
+            "noise_variance": (NOISE,),
+            "arms": "weights,layer_means+warm_start,warm_start",
+            "training_counts": (1, 3),
+        }
+        | changes
+    )
+    result.lr_weights.weights = (1e-2, 1.0)
+    result.lr_weights.layer_means = (1.0,)
+    result.csdip.steps = 12
+    return result
+
+
+def run(folders, path, **changes):
+    plan = study.plan(config(folders, **changes), None)
+    workdir = study.open_workdir(plan, str(path))
+    for cell in plan.cells:
+        stages.run(plan, workdir, cell)
+    report.write(plan, workdir)
+    return plan, workdir
+
+
+@pytest.fixture(scope="module")
+def finished(folders, tmp_path_factory):
+    return run(folders, tmp_path_factory.mktemp("run"))
+
+
+def test_every_stage_has_its_rows(finished):
+    plan, workdir = finished
+    rows = stages.rows_of(workdir)
+    assert len(rows) == len(workdir.rows)
+    assert sum(row.stage == "train" for row in rows) == 3
+    assert sum(row.stage == "choose" for row in rows) == 2 * (2 + 1)
+    assert all("held_out_loss" in rows[row] for row in rows if row.stage != "test")
+    arms = {row.arm for row in rows if row.stage == "test"}
+    assert {"off", "warm_start of 1", "warm_start of 3"} <= arms
+    assert len([row for row in rows if row.arm == "off" and row.stage == "test"]) == 2
+
+
+def test_the_weight_is_chosen_by_held_out_measurements(finished):
+    """By hand from the saved reconstructions; the true image enters through its measurements only."""
+    plan, workdir = finished
+    (cell,), losses = plan.cells, {}
+    for name in list(plan.training)[:2]:
+        operator, y = stages._held_out(plan, cell, name, plan.training[name])
+        assert y.shape == (50,)
+        fitted = cell.measurement.problem(settings.keys(0), name, plan.training[name]).operator.matrix
+        correlations = np.corrcoef(np.concatenate([operator.matrix, fitted]))[:50, 50:]
+        assert np.abs(correlations).max() < 0.5
+        for key, row in stages.rows_of(workdir).items():
+            if key.image == name and key.stage in ("train", "choose") and key.arm in ("off", "weights"):
+                image = np.load(fits.reconstruction(workdir, row["stem"]))["image"]
+                losses.setdefault(key.lr_weight, []).append(float(jnp.sum((y - operator.forward(image)) ** 2)))
+    assert sorted(losses) == [0.0, 1e-2, 1.0]
+    means = {weight: np.mean(values) for weight, values in losses.items()}
+    for weight, loss in stages.held_out_losses(plan, workdir, cell, "weights").items():
+        np.testing.assert_allclose(loss, means[weight], rtol=1e-4)
+    assert stages.chosen_weight(plan, workdir, cell, "weights") == min(means, key=means.get)
+
+
+def test_the_prior_is_learned_from_the_kept_weights(finished):
+    plan, workdir = finished
+    weights = [stages._load_weights(plan, workdir, plan.cells[0], name) for name in plan.training]
+    prior, lr_weight = learned_priors.load(
+        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
+    )
+    kernels = [np.stack([w["params"][f"layer_{i}"]["kernel"] for w in weights]) for i in range(len(plan.method.layers))]
+    np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
+    assert lr_weight == stages.chosen_weight(plan, workdir, plan.cells[0], "weights")
+    # ... which are those that the row's fit ended with
+    image_name = next(iter(plan.training))
+    problem = plan.cells[0].measurement.problem(settings.keys(0), image_name, plan.training[image_name])
+    again = cs.reconstruct(
+        plan.method, problem, settings.keys(0).fit, image_ids=[settings.image_id(image_name)], keep_params=True
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), again.params, weights[0])
+
+
+def test_arms_share_everything_but_the_prior(finished):
+    """The first loss of the trace is before any step: the same matrix, noise, latent and weights give the same."""
+    plan, workdir = finished
+    for name in plan.test:
+        firsts = {
+            row.arm: np.load(fits.reconstruction(workdir, content["stem"]))["trace"][0]
+            for row, content in stages.rows_of(workdir).items()
+            if row.stage == "test" and row.image == name
+        }
+        cold = [first for arm, first in firsts.items() if "warm_start" not in arm]
+        np.testing.assert_allclose(cold, firsts["off"], rtol=1e-6)
+        assert firsts["warm_start of 3"] != firsts["off"]
+
+
+def test_the_table_is_that_of_the_rows(finished):
+    plan, workdir = finished
+    rows = stages.rows_of(workdir)
+    off = np.array([rows[Row(CELL, "test", "off", 0.0, name)]["mse"] for name in plan.test])
+    (entry,) = (entry for entry in report.entries(plan, workdir) if entry.arm == "warm_start of 3")
+    on = np.array([rows[Row(CELL, "test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
+    np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
+    text = (workdir.path / "table.md").read_text()
+    assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} [0] |" in text
+    for name in ("table.csv", "table.png", "choice.png", f"comparison-{CELL}.png"):
+        assert (workdir.path / name).stat().st_size > 100
+
+
+def test_a_finished_run_is_not_run_again_and_more_may_be_asked_for(finished, folders, monkeypatch):
+    plan, workdir = finished
+    before = (workdir.path / "results.jsonl").read_text()
+    monkeypatch.setattr(fits.cs, "reconstruct", lambda *_, **__: pytest.fail("nothing is left to fit"))
+    run(folders, workdir.path)
+    run(folders, workdir.path, num_images=1, arms="weights")
+    assert (workdir.path / "results.jsonl").read_text() == before
+    with pytest.raises(cs.InputError, match="other settings .*held_out"):
+        run(folders, workdir.path, held_out=60)
+
+
+def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monkeypatch):
+    plan, workdir = finished
+    reconstruct, started = cs.reconstruct, []
+
+    def die_on_every_third(*arguments, **options):
+        started.append(1)
+        if len(started) % 3 == 0:
+            raise KeyboardInterrupt
+        return reconstruct(*arguments, **options)
+
+    monkeypatch.setattr(fits.cs, "reconstruct", die_on_every_third)
+    for _ in range(30):
+        try:
+            _, other = run(folders, tmp_path)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert len(started) >= 9
+
+    def comparable(workdir):
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in workdir.rows]
+
+    assert comparable(other) == comparable(workdir)
+
+
+def test_a_saved_prior_serves_reconstruct(finished):
+    """The method that --config.prior=<file> makes gives the arm's image."""
+    plan, workdir = finished
+    used = default.get_config()
+    used.prior = str(workdir.path / "priors" / f"{CELL}-layer_means.npz")
+    used.csdip.steps, used.csdip.warm_start = 12, True
+    method, name = settings.make_method("csdip", used, (16, 16, 1)), next(iter(plan.test))
+    row = stages.rows_of(workdir)[Row(CELL, "test", "layer_means+warm_start of 3", method.lr_weight, name)]
+    problem = plan.cells[0].measurement.problem(settings.keys(0), name, plan.test[name])
+    image = cs.reconstruct(method, problem, settings.keys(0).fit, image_ids=[settings.image_id(name)]).image
+    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir, row["stem"]))["image"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": "weigths"}, "unknown arm 'weigths' in --config.arms: choose from weights, layer_means, warm_start"),
+        ({"num_training_images": 1}, "num_training_images = 1: it must be at least 2"),
+        ({"num_choosing": 4}, "num_choosing = 4: it must be 1 to num_training_images"),
+        ({"training_counts": (4,)}, r"training_counts = \(4,\): it must be 1 to num_training_images = 3"),
+        ({"operator": "radial_fourier"}, "operator = 'radial_fourier': it must be gaussian"),
+        ({"methods": "tv"}, "methods = 'tv': it must be csdip"),
+        ({"held_out": 0}, "held_out = 0"),
+        ({"num_measurements": (300,)}, "m = 300 of n = 256"),
+        ({"num_measurements": ()}, "give at least one of each"),
+    ],
+)
+def test_bad_settings(folders, changes, message):
+    with pytest.raises(cs.InputError, match=message):
+        study.plan(config(folders, **changes), None)
+
+
+def test_bad_lr_weights(folders):
+    bad = config(folders)
+    bad.lr_weights.weights = (1.0, 0.0)
+    with pytest.raises(cs.InputError, match="lr_weights.weights = 0.0: it must be a number above 0"):
+        study.plan(bad, None)
+
+
+def test_a_test_image_among_the_training_images_is_refused(folders):
+    with pytest.raises(cs.InputError, match="test image disc_0 is a training image too"):
+        study.plan(config(folders, data=str(folders / "training"), num_images=1), None)
+
+
+def test_percent_decrease_by_hand():
+    off, on = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.5, 1.0])
+    decrease, half_width = report.percent_decrease(off, on)
+    assert decrease == pytest.approx(50)
+    residuals = on - 0.5 * off  # 0, 0.5, -0.5
+    assert half_width == pytest.approx(100 * 4.30265 * np.std(residuals, ddof=1) / 2 / np.sqrt(3), rel=1e-5)
+    assert report.percent_decrease(off, 0.7 * off) == pytest.approx((30, 0))
+    assert np.isnan(report.percent_decrease(off[:1], on[:1])[1])
+
+
+def test_the_interval_covers_what_it_should():
+    """Drawn pairs with a known ratio of means: about 95 % of the intervals hold it."""
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(400):
+        off = rng.uniform(0.5, 1.5, 8)
+        decrease, half_width = report.percent_decrease(off, 0.8 * off * rng.uniform(0.7, 1.3, 8))
+        covered.append(abs(decrease - 20) < half_width)
+    assert 0.91 < np.mean(covered) < 0.98
+
+
+def test_published_values_are_the_paper_s():
+    values = report.published()
+    assert len(values) == 20 and values[1000.0, 500] == 37.4 and values[0.0, 8000] == 0.6
+    assert json.dumps(sorted({noise for noise, _ in values})) == "[0.0, 10.0, 100.0, 1000.0]"
