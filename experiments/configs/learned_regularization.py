@@ -17,7 +17,7 @@ def get_config():
     config.num_training_images = 5
     config.num_choosing = 2
     config.held_out = 500  # measurements of each, with the same noise, that no fit sees
-    config.lr_weights = config_dict.ConfigDict({"weights": (1e-3, 1e-2), "layer_means": (100.0, 1000.0)})
+    config.lr_weights = config_dict.ConfigDict({"weights": (1e-3, 1e-2), "layer_means": (10.0, 100.0)})
     config.samples = config_dict.placeholder(int)  # S of Algorithm 1; None: the moments it estimates, exactly
     config.rounds = 100  # T of Algorithm 1
 
