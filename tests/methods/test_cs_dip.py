@@ -36,9 +36,9 @@ def differences(a, b):
 @pytest.mark.parametrize(
     ("shape", "own"),
     [
-        ((28, 28, 1), {}),
+        ((28, 28, 1), {"lr_weight": (100.0, 0.0)}),
         ((256, 256, 1), {"latent_dim": (128, 64), "tv_weight": (0.01, 0.05)}),
-        ((128, 128, 3), {"latent_dim": (128, 32), "tv_weight": (0.01, 0.02)}),
+        ((128, 128, 3), {"latent_dim": (128, 32), "tv_weight": (0.01, 0.02), "lr_weight": (100.0, 1000.0)}),
     ],
 )
 def test_presets_differ_exactly_in_the_listed_switches(shape, own):
