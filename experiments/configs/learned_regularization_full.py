@@ -1,8 +1,9 @@
 """The paper's Table 1 whole: five numbers of measurements, four noise variances, 50 test and 10 training x-rays.
 
-    python -m experiments.learned_regularization --config=experiments/configs/learned_regularization_full.py --data_dir=data
+    python -m experiments.learned_regularization --data_dir=data \\
+        --config=experiments/configs/learned_regularization_full.py
 
-20 cells of 210 to 240 fits; at the largest m a matrix takes 2.1 GB. A matter for GPUs: not run here.
+20 cells of up to 220 fits; at the largest m a matrix takes 2.1 GB. A matter for GPUs: not run here.
 """
 
 from experiments.configs import learned_regularization

@@ -18,7 +18,8 @@ same settings it goes on from the last chunk; further cells, arms and test image
 from absl import flags
 
 from experiments import launcher
-from experiments.learned_regularization import report, stages, study
+from experiments.learned_regularization import report, study
+from experiments.learned_regularization.stages import CellRun
 
 _CONFIG = launcher.define_config("learned_regularization")
 flags.adopt_module_key_flags(launcher)
@@ -30,7 +31,7 @@ def main() -> None:
     plan = study.plan(launcher.config_of(_CONFIG), _DATA_DIR.value)
     workdir = study.open_workdir(plan, _WORKDIR.value)
     for cell in plan.cells:
-        stages.run(plan, workdir, cell)
+        CellRun(plan, workdir, cell).run()
     report.write(plan, workdir)
 
 

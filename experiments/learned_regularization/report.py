@@ -11,9 +11,8 @@ from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
 from experiments import pictures
-from experiments.learned_regularization import stages
-from experiments.learned_regularization.stages import OFF, Row
-from experiments.learned_regularization.study import Cell, Plan, lr_weights
+from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
+from experiments.learned_regularization.study import Cell, Plan
 from experiments.reconstruct import fits
 
 PUBLISHED = Path(__file__).parents[1] / "reference" / "table1_learned_regularization.csv"
@@ -62,17 +61,18 @@ def published() -> dict[tuple[float, int], float]:
 
 def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
     """One per cell and arm."""
-    rows, result = stages.rows_of(workdir), []
-    known = published() if plan.config.data == "xray" else {}
-
-    def errors(cell, arm, weight):
-        return np.array([rows[Row(cell.name, "test", arm, weight, name)]["mse"] for name in plan.test])
-
+    known, result = published() if plan.config.data == "xray" else {}, []
     for cell in plan.cells:
-        off = errors(cell, OFF, 0.0)
+        run = CellRun(plan, workdir, cell)
+        rows = run.rows
+
+        def errors(arm, weight, rows=rows):
+            return np.array([rows[Row("test", arm, weight, name)]["mse"] for name in plan.test])
+
+        off = errors(OFF, 0.0)
         for arm in plan.arms:
-            weight = stages.arm_weight(plan, workdir, cell, arm)
-            on = off if stages.is_off(arm, weight) else errors(cell, arm.label, weight)
+            weight = run.weight_of(arm)
+            on = off if is_off(arm, weight) else errors(arm.label, weight)
             theirs = known.get((cell.measurement.noise_variance, cell.measurement.count), np.nan)
             result.append(Entry(cell, arm.label, weight, off.mean(), on.mean(), *percent_decrease(off, on), theirs))
     return result
@@ -153,16 +153,15 @@ def save_table(path: Path, table: Sequence[Entry]) -> None:
 
 def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:
     """Held-out loss against lr_weight, relative to the one without, a panel per reading, a curve per cell."""
-    readings = list(dict.fromkeys(arm.reading for arm in plan.arms if arm.penalized))
-    if not readings:
+    if not plan.readings:
         return
     figure, axes = pictures.plt.subplots(
-        1, len(readings), figsize=(4.2 * len(readings) + 0.4, 3.6), squeeze=False, layout="constrained"
+        1, len(plan.readings), figsize=(4.2 * len(plan.readings) + 0.4, 3.6), squeeze=False, layout="constrained"
     )
-    for axis, reading in zip(axes[0], readings, strict=True):
+    for axis, reading in zip(axes[0], plan.readings, strict=True):
         for cell in plan.cells:
-            losses = stages.held_out_losses(plan, workdir, cell, reading)
-            weights = sorted(lr_weights(plan.config, reading))
+            losses = CellRun(plan, workdir, cell).held_out_losses(reading)
+            weights = sorted(plan.lr_weights(reading))
             axis.plot(weights, [losses[weight] / losses[0.0] for weight in weights], "o-", ms=4, label=cell.name)
         axis.axhline(1, color="k", lw=0.5)
         axis.set_xscale("log")
@@ -176,12 +175,13 @@ def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:
 
 def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
     """The first test images of a cell by every arm."""
-    rows, comparisons = stages.rows_of(workdir), []
+    run, comparisons = CellRun(plan, workdir, cell), []
+    rows = run.rows
     for name, original in plan.test.items():
         shown, captions, adjoint = {}, {}, None
         for arm in (None, *plan.arms):
-            label, weight = (OFF, 0.0) if arm is None else (arm.label, stages.arm_weight(plan, workdir, cell, arm))
-            row = rows.get(Row(cell.name, "test", label, weight, name))
+            label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
+            row = rows.get(Row("test", label, weight, name))
             if row is not None:
                 with np.load(fits.reconstruction(workdir, row["stem"])) as saved:
                     shown[label], adjoint = saved["image"], saved["adjoint"]

@@ -1,4 +1,4 @@
-"""A cell in three stages: fit the training images and learn the priors, choose lr_weight, evaluate on the test images.
+"""A cell in three stages: fit the training images and learn a prior, choose its lr_weight, evaluate on test images.
 
 Every fit becomes a row of results.jsonl when it is finished; a rerun skips it. The matrix, the noise, the latent and
 the first weights of an image depend on its name and the seed alone, so all fits of an image in a cell share them.
@@ -6,10 +6,10 @@ the first weights of an image depend on its name and the seed alone, so all fits
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import csdip_jax as cs
@@ -17,167 +17,151 @@ from csdip_jax import priors
 from csdip_jax.results import Workdir, content_digest, environment, write_arrays
 from csdip_jax.types import InputError
 from experiments import learned_priors, settings
-from experiments.learned_regularization.study import Cell, Plan, lr_weights
+from experiments.learned_regularization.study import Arm, Cell, Plan
 from experiments.reconstruct import fits
 
 OFF = "off"
 
 
 class Row(NamedTuple):
-    """What identifies a row: the stage (train, choose or test), the arm and its lr_weight, the image."""
+    """What identifies a row within a cell: the stage (train, choose or test), the arm, its lr_weight, the image."""
 
-    cell: str
     stage: str
     arm: str
     lr_weight: float
     image: str
 
 
-def rows_of(workdir: Workdir) -> dict[Row, dict]:
-    return {Row(*(row[name] for name in Row._fields)): row for row in workdir.rows}
+class CellRun(NamedTuple):
+    """The fits of one cell, those finished and those to come."""
 
+    plan: Plan
+    workdir: Workdir
+    cell: Cell
 
-def run(plan: Plan, workdir: Workdir, cell: Cell) -> None:
-    """All fits of a cell that are not finished yet."""
-    train(plan, workdir, cell)
-    weights = [_load_weights(plan, workdir, cell, name) for name in plan.training]
-    for reading in {arm.reading: None for arm in plan.arms if arm.penalized}:
-        choose(plan, workdir, cell, reading, weights)
-        prior = learn(plan, weights, reading)
-        path = workdir.path / "priors" / f"{cell.name}-{reading}.npz"
-        learned_priors.save(path, prior, chosen_weight(plan, workdir, cell, reading), _provenance(plan, cell))
-    test(plan, workdir, cell, weights)
+    def run(self) -> None:
+        """All fits that are not finished yet, and the priors as files."""
+        for name in self.plan.training:
+            self._fit("train", OFF, name)
+        for reading in self.plan.readings:
+            self._choose(reading)
+            path, provenance = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz", self._provenance()
+            learned_priors.save(path, self.prior(reading), self.chosen_weight(reading), provenance)
+        for name in self.plan.test:
+            self._fit("test", OFF, name)
+            for arm in self.plan.arms:
+                weight = self.weight_of(arm)
+                if not is_off(arm, weight):
+                    prior = self.prior(arm.reading, self.trained()[: arm.count])
+                    self._fit("test", arm.label, name, [weight], prior=prior, warm_start=arm.warm)
 
+    @property
+    def rows(self) -> dict[Row, dict]:
+        """The finished rows."""
+        mine = (row for row in self.workdir.rows if row["cell"] == self.cell.name)
+        return {Row(*(row[field] for field in Row._fields)): row for row in mine}
 
-# --- the stages
+    def trained(self) -> list[str]:
+        """The training images whose fit did not fail, whose weights can be learned from."""
+        rows = self.rows
+        names = [name for name in self.plan.training if rows[Row("train", OFF, 0.0, name)]["ok"]]
+        if len(names) < 2:
+            raise InputError(
+                f"{self.cell.name}: {len(names)} training fits succeeded, 2 are needed: give it more images"
+            )
+        return names
 
+    def prior(self, reading: str, names: Sequence[str] | None = None) -> priors.LayerGaussian:
+        """The prior learned from the weights of these training images, by default all."""
+        config, like = self.plan.config, self.plan.method.params_like
+        tensors, stacked = priors.tensor_names(like), []
+        for name in self.trained() if names is None else names:
+            with np.load(self._weights(name)) as saved:
+                stacked.append([saved[tensor] for tensor in tensors])
+        leaves = [np.stack(leaves) for leaves in zip(*stacked, strict=True)]
+        params = jax.tree.unflatten(jax.tree.structure(like), leaves)
+        key = jax.random.fold_in(jax.random.key(config.seed), len(settings.Keys._fields))
+        return priors.fit(params, key, reading=reading, samples=config.samples, rounds=config.rounds)
 
-def train(plan: Plan, workdir: Workdir, cell: Cell) -> None:
-    """Fits the training images without regularization and keeps the weights."""
-    for name in plan.training:
-        if Row(cell.name, "train", OFF, 0.0, name) not in rows_of(workdir):
-            _fit(plan, workdir, cell, "train", OFF, name, _sweep(plan))
-        elif not _weights_path(workdir, cell, name).exists():
-            raise InputError(f"{_weights_path(workdir, cell, name)} is missing: choose another --workdir")
+    def _choose(self, reading: str) -> None:
+        """Fits the first training images under each lr_weight, with a prior learned from the others."""
+        trained = self.trained()
+        for name in trained[: self.plan.config.num_choosing]:
+            others = self.prior(reading, [other for other in trained if other != name])
+            self._fit("choose", reading, name, self.plan.lr_weights(reading), prior=others)
 
-
-def learn(plan: Plan, weights: Sequence, reading: str) -> priors.LayerGaussian:
-    """The prior of these weights."""
-    config = plan.config
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *weights)
-    key = jax.random.fold_in(jax.random.key(config.seed), 4)  # settings.keys takes those before
-    return priors.fit(stacked, key, reading=reading, samples=config.samples, rounds=config.rounds)
-
-
-def choose(plan: Plan, workdir: Workdir, cell: Cell, reading: str, weights: Sequence) -> None:
-    """Fits the first training images under each lr_weight, with a prior learned from the others."""
-    grid = lr_weights(plan.config, reading)
-    for number, name in enumerate(list(plan.training)[: plan.config.num_choosing]):
-        if all(Row(cell.name, "choose", reading, value, name) in rows_of(workdir) for value in grid):
-            continue
-        others = learn(plan, [w for i, w in enumerate(weights) if i != number], reading)
-        _fit(plan, workdir, cell, "choose", reading, name, _sweep(plan, grid, prior=others))
-
-
-def held_out_losses(plan: Plan, workdir: Workdir, cell: Cell, reading: str) -> dict[float, float]:
-    """lr_weight, 0 for off -> loss of the held-out measurements, the mean over the images of `choose`."""
-    rows, names = rows_of(workdir), list(plan.training)[: plan.config.num_choosing]
-    keys = {0.0: ("train", OFF)} | {value: ("choose", reading) for value in lr_weights(plan.config, reading)}
-    return {
-        value: float(np.mean([rows[Row(cell.name, stage, arm, value, name)]["held_out_loss"] for name in names]))
-        for value, (stage, arm) in keys.items()
-    }
-
-
-def chosen_weight(plan: Plan, workdir: Workdir, cell: Cell, reading: str) -> float:
-    """The lr_weight that predicts held-out measurements best."""
-    losses = held_out_losses(plan, workdir, cell, reading)
-    return min(losses, key=losses.get)
-
-
-def test(plan: Plan, workdir: Workdir, cell: Cell, weights: Sequence) -> None:
-    """Fits the test images without a prior and in every arm; an arm whose chosen weight is 0 is the one without."""
-    for name in plan.test:
-        if Row(cell.name, "test", OFF, 0.0, name) not in rows_of(workdir):
-            _fit(plan, workdir, cell, "test", OFF, name, _sweep(plan))
-        for arm in plan.arms:
-            weight = arm_weight(plan, workdir, cell, arm)
-            if is_off(arm, weight) or Row(cell.name, "test", arm.label, weight, name) in rows_of(workdir):
-                continue
-            prior = learn(plan, weights[: arm.count], arm.reading)
-            _fit(plan, workdir, cell, "test", arm.label, name, _sweep(plan, [weight], prior=prior, warm_start=arm.warm))
-
-
-def arm_weight(plan: Plan, workdir: Workdir, cell: Cell, arm) -> float:
-    return chosen_weight(plan, workdir, cell, arm.reading) if arm.penalized else 0.0
-
-
-def is_off(arm, weight: float) -> bool:
-    """Whether an arm amounts to no regularization at all."""
-    return weight == 0 and not arm.warm
-
-
-# --- one fit
-
-
-def _sweep(plan: Plan, lr_weights: Sequence[float] = (0.0,), **fields) -> settings.Sweep:
-    """The method with these fields, under each lr_weight."""
-    swept = {"lr_weight": np.asarray(lr_weights, float)}
-    return settings.Sweep("csdip", dataclasses.replace(plan.method, **fields, **swept), swept)
-
-
-def _fit(plan, workdir: Workdir, cell: Cell, stage: str, arm: str, name: str, sweep: settings.Sweep) -> None:
-    """One image under the settings of a sweep; a row for each, and for training images the held-out loss."""
-    training, keys, id_ = stage != "test", settings.keys(plan.config.seed), settings.image_id(name)
-    image = (plan.training if training else plan.test)[name]
-    problem, prefix = cell.measurement.problem(keys, name, image), fits.stem(cell.name, stage, arm, name)
-    held_out = _held_out(plan, cell, name, image) if training else None
-    for i, fit in enumerate(fits.solve(workdir, prefix, sweep, problem, keys.fit, id_, keep_params=stage == "train")):
-        row = Row(cell.name, stage, arm, sweep.values(i)["lr_weight"], name)
-        if row in rows_of(workdir):
-            continue
-        if stage == "train":
-            _save_weights(workdir, cell, name, fit.solution.params)
-        fits.save(
-            workdir, fit, fit.solution.image, {"adjoint": np.asarray(problem.operator.adjoint(problem.measurements))}
-        )
-        facts = {
-            **row._asdict(),
-            "num_measurements": cell.measurement.count,
-            "noise_variance": cell.measurement.noise_variance,
-            "image_digest": content_digest(image),
-            "stem": fit.stem,
-            "mse": float(cs.metrics.mse(fit.solution.image, image)),  # reported, never used to choose
+    def held_out_losses(self, reading: str) -> dict[float, float]:
+        """lr_weight, 0 for off -> loss of the held-out measurements, the mean over the images that `_choose` fits."""
+        rows, names = self.rows, self.trained()[: self.plan.config.num_choosing]
+        stages = {0.0: ("train", OFF)} | {value: ("choose", reading) for value in self.plan.lr_weights(reading)}
+        return {
+            value: float(np.mean([rows[Row(*stage, value, name)]["held_out_loss"] for name in names]))
+            for value, stage in stages.items()
         }
-        if held_out is not None:
-            facts["held_out_loss"] = float(cs.operators.measurement_loss(*held_out, fit.solution.image))
-        workdir.append(facts | fit.facts)
-    fits.forget_checkpoint(workdir, prefix, sweep)
+
+    def chosen_weight(self, reading: str) -> float:
+        """The lr_weight that predicts held-out measurements best."""
+        losses = self.held_out_losses(reading)
+        return min(losses, key=losses.get)
+
+    def weight_of(self, arm: Arm) -> float:
+        return self.chosen_weight(arm.reading) if arm.penalized else 0.0
+
+    def held_out(self, name: str) -> cs.Problem:
+        """Measurements of a training image that no fit sees: another matrix and noise, the same signal-to-noise."""
+        measurement = settings.Measurement(
+            kind="gaussian",
+            count=self.plan.config.held_out,
+            noise_variance=self.cell.measurement.paper_variance(self.cell.measurement.count),
+            reference=False,
+        )
+        keys = settings.Keys(*(jax.random.fold_in(key, 2**31) for key in settings.keys(self.plan.config.seed)))
+        return measurement.problem(keys, name, self.plan.training[name])
+
+    def _fit(self, stage: str, arm: str, name: str, lr_weights: Sequence[float] = (0.0,), **fields) -> None:
+        """One image under each lr_weight, and a row for each, unless they are there."""
+        if all(Row(stage, arm, value, name) in self.rows for value in lr_weights):
+            return
+        training = stage != "test"
+        image = (self.plan.training if training else self.plan.test)[name]
+        keys, id_ = settings.keys(self.plan.config.seed), settings.image_id(name)
+        operator, measurements = problem = self.cell.measurement.problem(keys, name, image)
+        swept = {"lr_weight": np.asarray(lr_weights, float)}
+        sweep = settings.Sweep("csdip", dataclasses.replace(self.plan.method, **fields, **swept), swept)
+        prefix = fits.stem(self.cell.name, stage, arm, name)
+        solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, keep_params=stage == "train")
+        for value, fit in zip(lr_weights, solved, strict=True):
+            row = Row(stage, arm, value, name)
+            if row in self.rows:
+                continue
+            if stage == "train":
+                params = fit.solution.params
+                tensors = zip(priors.tensor_names(params), jax.tree.leaves(params), strict=True)
+                write_arrays(self._weights(name), **dict(tensors))
+            fits.save(self.workdir, fit, fit.solution.image, {"adjoint": np.asarray(operator.adjoint(measurements))})
+            facts = {
+                "cell": self.cell.name,
+                **row._asdict(),
+                "num_measurements": self.cell.measurement.count,
+                "noise_variance": self.cell.measurement.noise_variance,
+                "image_digest": content_digest(image),
+                "stem": fit.stem,
+                "mse": float(cs.metrics.mse(fit.solution.image, image)),  # reported, never used to choose
+            }
+            if training:
+                loss = cs.operators.measurement_loss(*self.held_out(name), fit.solution.image)
+                facts["held_out_loss"] = float(loss)
+            self.workdir.append(facts | fit.facts)
+        fits.forget_checkpoint(self.workdir, prefix, sweep)
+
+    def _weights(self, name: str) -> Path:
+        return self.workdir.path / "weights" / f"{self.cell.name}-{name}.npz"
+
+    def _provenance(self) -> dict:
+        images = {name: content_digest(self.plan.training[name]) for name in self.trained()}
+        return {"cell": self.cell.name, "images": images, "config": self.plan.config.to_dict(), **environment()}
 
 
-def _held_out(plan: Plan, cell: Cell, name: str, image: np.ndarray) -> cs.Problem:
-    """Measurements of the same signal-to-noise ratio that no fit sees: another matrix, other noise."""
-    m = cell.measurement.count
-    measurement = settings.Measurement("gaussian", plan.config.held_out, cell.measurement.paper_variance(m), False)
-    keys = settings.Keys(*(jax.random.fold_in(key, 2**31) for key in settings.keys(plan.config.seed)))
-    return measurement.problem(keys, name, image)
-
-
-def _weights_path(workdir: Workdir, cell: Cell, name: str):
-    return workdir.path / "weights" / f"{cell.name}-{name}.npz"
-
-
-def _save_weights(workdir: Workdir, cell: Cell, name: str, params) -> None:
-    named = zip(priors.tensor_names(params), jax.tree.leaves(params), strict=True)
-    write_arrays(_weights_path(workdir, cell, name), **dict(named))
-
-
-def _load_weights(plan: Plan, workdir: Workdir, cell: Cell, name: str):
-    like = plan.method.params_like
-    with np.load(_weights_path(workdir, cell, name)) as saved:
-        return jax.tree.unflatten(jax.tree.structure(like), [saved[tensor] for tensor in priors.tensor_names(like)])
-
-
-def _provenance(plan: Plan, cell: Cell) -> dict:
-    images = {name: content_digest(image) for name, image in plan.training.items()}
-    return {"cell": cell.name, "images": images, "config": plan.config.to_dict(), **environment()}
+def is_off(arm: Arm, weight: float) -> bool:
+    """Whether an arm amounts to no regularization at all: its images are those of the arm without."""
+    return weight == 0 and not arm.warm

@@ -66,6 +66,15 @@ class Plan(NamedTuple):
     cells: Sequence[Cell]
     arms: Sequence[Arm]
 
+    @property
+    def readings(self) -> list[str]:
+        """Of the arms with a penalty."""
+        return list(dict.fromkeys(arm.reading for arm in self.arms if arm.penalized))
+
+    def lr_weights(self, reading: str) -> tuple[float, ...]:
+        """The grid of a reading; 0, which is off, competes too."""
+        return tuple(self.config.lr_weights[reading])
+
 
 def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     """The study that a configuration describes.
@@ -122,17 +131,12 @@ def _arms(config: ConfigDict) -> list[Arm]:
         penalized, warm = reading in priors.READINGS, name.endswith(WARM_START)
         reading = reading if penalized else "layer_means"
         if penalized:
-            for value in lr_weights(config, reading):
+            for value in config.lr_weights[reading]:
                 require_number(f"lr_weights.{reading}", value, strictly=True)
         for count in config.training_counts or (config.num_training_images,):
             label = name if not config.training_counts else f"{name} of {count}"
             arms.append(Arm(reading, penalized, warm, count, label))
     return arms
-
-
-def lr_weights(config: ConfigDict, reading: str) -> tuple[float, ...]:
-    """The grid of a reading; 0, which is off, competes too."""
-    return tuple(config.lr_weights[reading])
 
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:

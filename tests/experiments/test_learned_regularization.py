@@ -10,10 +10,11 @@ from PIL import Image
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.results import Workdir
 from experiments import learned_priors, settings
 from experiments.configs import default, learned_regularization
-from experiments.learned_regularization import report, stages, study
-from experiments.learned_regularization.stages import Row
+from experiments.learned_regularization import report, study
+from experiments.learned_regularization.stages import CellRun, Row
 from experiments.reconstruct import fits
 
 M, NOISE = 60, 100.0
@@ -63,9 +64,9 @@ def run(folders, path, **changes):
     plan = study.plan(config(folders, **changes), None)
     workdir = study.open_workdir(plan, str(path))
     for cell in plan.cells:
-        stages.run(plan, workdir, cell)
+        CellRun(plan, workdir, cell).run()
     report.write(plan, workdir)
-    return plan, workdir
+    return CellRun(plan, workdir, plan.cells[0])
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +75,7 @@ def finished(folders, tmp_path_factory):
 
 
 def test_every_stage_has_its_rows(finished):
-    plan, workdir = finished
-    rows = stages.rows_of(workdir)
+    rows, workdir = finished.rows, finished.workdir
     assert len(rows) == len(workdir.rows)
     assert sum(row.stage == "train" for row in rows) == 3
     assert sum(row.stage == "choose" for row in rows) == 2 * (2 + 1)
@@ -87,50 +87,65 @@ def test_every_stage_has_its_rows(finished):
 
 def test_the_weight_is_chosen_by_held_out_measurements(finished):
     """By hand from the saved reconstructions; the true image enters through its measurements only."""
-    plan, workdir = finished
-    (cell,), losses = plan.cells, {}
+    (plan, workdir, cell), losses = finished, {}
     for name in list(plan.training)[:2]:
-        operator, y = stages._held_out(plan, cell, name, plan.training[name])
+        operator, y = finished.held_out(name)
         assert y.shape == (50,)
         fitted = cell.measurement.problem(settings.keys(0), name, plan.training[name]).operator.matrix
         correlations = np.corrcoef(np.concatenate([operator.matrix, fitted]))[:50, 50:]
         assert np.abs(correlations).max() < 0.5
-        for key, row in stages.rows_of(workdir).items():
+        for key, row in finished.rows.items():
             if key.image == name and key.stage in ("train", "choose") and key.arm in ("off", "weights"):
                 image = np.load(fits.reconstruction(workdir, row["stem"]))["image"]
                 losses.setdefault(key.lr_weight, []).append(float(jnp.sum((y - operator.forward(image)) ** 2)))
     assert sorted(losses) == [0.0, 1e-2, 1.0]
     means = {weight: np.mean(values) for weight, values in losses.items()}
-    for weight, loss in stages.held_out_losses(plan, workdir, cell, "weights").items():
+    for weight, loss in finished.held_out_losses("weights").items():
         np.testing.assert_allclose(loss, means[weight], rtol=1e-4)
-    assert stages.chosen_weight(plan, workdir, cell, "weights") == min(means, key=means.get)
+    assert finished.chosen_weight("weights") == min(means, key=means.get)
 
 
 def test_the_prior_is_learned_from_the_kept_weights(finished):
-    plan, workdir = finished
-    weights = [stages._load_weights(plan, workdir, plan.cells[0], name) for name in plan.training]
+    plan, workdir, cell = finished
+    weights = [np.load(workdir.path / "weights" / f"{CELL}-{name}.npz") for name in plan.training]
     prior, lr_weight = learned_priors.load(
         workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
     )
-    kernels = [np.stack([w["params"][f"layer_{i}"]["kernel"] for w in weights]) for i in range(len(plan.method.layers))]
+    kernels = [np.stack([w[tensor] for w in weights]) for tensor in prior.tensors]
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
-    assert lr_weight == stages.chosen_weight(plan, workdir, plan.cells[0], "weights")
+    assert lr_weight == finished.chosen_weight("weights")
     # ... which are those that the row's fit ended with
     image_name = next(iter(plan.training))
-    problem = plan.cells[0].measurement.problem(settings.keys(0), image_name, plan.training[image_name])
+    problem = cell.measurement.problem(settings.keys(0), image_name, plan.training[image_name])
     again = cs.reconstruct(
         plan.method, problem, settings.keys(0).fit, image_ids=[settings.image_id(image_name)], keep_params=True
     )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), again.params, weights[0])
+    for tensor, leaf in zip(priors.tensor_names(again.params), jax.tree.leaves(again.params), strict=True):
+        np.testing.assert_allclose(weights[0][tensor], leaf, atol=1e-4)
+
+
+def test_failed_training_fits_are_left_out(finished, tmp_path):
+    """Copies of the rows, one or two of them marked as failed."""
+    names = list(finished.plan.training)
+    for failed, left in (([names[0]], names[1:]), (names[1:], None)):
+        workdir = Workdir(tmp_path / str(len(failed)), {})
+        for row in finished.workdir.rows:
+            workdir.append(row | {"ok": row["image"] not in failed})
+        run = finished._replace(workdir=workdir)
+        if left is None:
+            with pytest.raises(cs.InputError, match="1 training fits succeeded, 2 are needed"):
+                run.trained()
+        else:
+            assert run.trained() == left
 
 
 def test_arms_share_everything_but_the_prior(finished):
     """The first loss of the trace is before any step: the same matrix, noise, latent and weights give the same."""
-    plan, workdir = finished
+    plan, workdir, _ = finished
     for name in plan.test:
         firsts = {
             row.arm: np.load(fits.reconstruction(workdir, content["stem"]))["trace"][0]
-            for row, content in stages.rows_of(workdir).items()
+            for row, content in finished.rows.items()
             if row.stage == "test" and row.image == name
         }
         cold = [first for arm, first in firsts.items() if "warm_start" not in arm]
@@ -139,11 +154,11 @@ def test_arms_share_everything_but_the_prior(finished):
 
 
 def test_the_table_is_that_of_the_rows(finished):
-    plan, workdir = finished
-    rows = stages.rows_of(workdir)
-    off = np.array([rows[Row(CELL, "test", "off", 0.0, name)]["mse"] for name in plan.test])
+    plan, workdir, _ = finished
+    rows = finished.rows
+    off = np.array([rows[Row("test", "off", 0.0, name)]["mse"] for name in plan.test])
     (entry,) = (entry for entry in report.entries(plan, workdir) if entry.arm == "warm_start of 3")
-    on = np.array([rows[Row(CELL, "test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
+    on = np.array([rows[Row("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
     np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
     text = (workdir.path / "table.md").read_text()
     assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} [0] |" in text
@@ -152,7 +167,7 @@ def test_the_table_is_that_of_the_rows(finished):
 
 
 def test_a_finished_run_is_not_run_again_and_more_may_be_asked_for(finished, folders, monkeypatch):
-    plan, workdir = finished
+    workdir = finished.workdir
     before = (workdir.path / "results.jsonl").read_text()
     monkeypatch.setattr(fits.cs, "reconstruct", lambda *_, **__: pytest.fail("nothing is left to fit"))
     run(folders, workdir.path)
@@ -163,7 +178,6 @@ def test_a_finished_run_is_not_run_again_and_more_may_be_asked_for(finished, fol
 
 
 def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monkeypatch):
-    plan, workdir = finished
     reconstruct, started = cs.reconstruct, []
 
     def die_on_every_third(*arguments, **options):
@@ -175,7 +189,7 @@ def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monke
     monkeypatch.setattr(fits.cs, "reconstruct", die_on_every_third)
     for _ in range(30):
         try:
-            _, other = run(folders, tmp_path)
+            other = run(folders, tmp_path).workdir
             break
         except KeyboardInterrupt:
             continue
@@ -184,18 +198,18 @@ def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monke
     def comparable(workdir):
         return [{name: value for name, value in row.items() if name != "seconds"} for row in workdir.rows]
 
-    assert comparable(other) == comparable(workdir)
+    assert comparable(other) == comparable(finished.workdir)
 
 
 def test_a_saved_prior_serves_reconstruct(finished):
     """The method that --config.prior=<file> makes gives the arm's image."""
-    plan, workdir = finished
+    plan, workdir, cell = finished
     used = default.get_config()
     used.prior = str(workdir.path / "priors" / f"{CELL}-layer_means.npz")
     used.csdip.steps, used.csdip.warm_start = 12, True
     method, name = settings.make_method("csdip", used, (16, 16, 1)), next(iter(plan.test))
-    row = stages.rows_of(workdir)[Row(CELL, "test", "layer_means+warm_start of 3", method.lr_weight, name)]
-    problem = plan.cells[0].measurement.problem(settings.keys(0), name, plan.test[name])
+    row = finished.rows[Row("test", "layer_means+warm_start of 3", method.lr_weight, name)]
+    problem = cell.measurement.problem(settings.keys(0), name, plan.test[name])
     image = cs.reconstruct(method, problem, settings.keys(0).fit, image_ids=[settings.image_id(name)]).image
     np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir, row["stem"]))["image"], atol=1e-3)
 
