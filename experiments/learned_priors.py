@@ -41,10 +41,12 @@ def load(path: Path | str, tensors: Sequence[str]) -> tuple[priors.LayerGaussian
     Raises:
         InputError: unreadable, of another kind, of another network, or not a Gaussian.
     """
+    if not str(path):
+        raise InputError("the path of the prior is empty: name a file, or leave it out")
     path = Path(path).expanduser()
     try:
         prior, lr_weight = _published(path, tensors) if path.is_dir() else _saved(path)
-        priors.require_tensors(prior.tensors, tensors)
+        priors.require_tensors(prior, tensors)
         return prior.validated(), lr_weight
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

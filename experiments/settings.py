@@ -93,6 +93,8 @@ def make_method(
     if name == "csdip" and config.prior is not None:
         changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(method.params_like))
         changes |= {} if lr_weight is None else {"lr_weight": lr_weight}
+        if lr_weight == 0 and config.csdip.lr_weight is None:
+            print(f"note: {config.prior} is off: none helped where it was learned; set --config.csdip.lr_weight")
     changes |= {field: value for field, value in config[name].items() if value is not None}
     return dataclasses.replace(method, **changes)
 
@@ -169,13 +171,14 @@ def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
 
 
 def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
-    """Method -> a checksum of its numbers, where some of them were trained; other methods are left out."""
-    trained = [
-        sweep
-        for sweep in sweeps
-        if any(getattr(sweep.method, field, None) is not None for field in ("decoder", "prior"))
-    ]
-    return {sweep.name: content_digest(*jax.tree.leaves(sweep.method)) for sweep in trained}
+    """Method -> a checksum of what was trained for it; methods without training are left out."""
+    trained = {}
+    for sweep in sweeps:
+        method = sweep.method
+        trained[sweep.name] = jax.tree.leaves(getattr(method, "decoder", None))
+        if getattr(method, "prior", None) is not None:
+            trained[sweep.name] += jax.tree.leaves((method.prior, method.lr_weight))
+    return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}
 
 
 class Measurement(NamedTuple):

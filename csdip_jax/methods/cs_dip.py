@@ -114,7 +114,7 @@ class CsDip(Method):
         require_count("latent_dim", self.latent_dim)
         require(self.prior is not None or not self.warm_start, "warm_start", True, "off without a prior to start from")
         if self.prior is not None:
-            priors.require_tensors(self.prior.tensors, priors.tensor_names(self.params_like))
+            priors.require_tensors(self.prior, priors.tensor_names(self.params_like))
         require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
 
     @classmethod

@@ -6,7 +6,7 @@ A *layer* is a parameter tensor, a leaf of the pytree: the kernels, and the scal
 count. mu and Sigma come from weights fitted to the measurements of other images (Algorithm 1); no image is looked at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -67,6 +67,8 @@ class LayerGaussian:
             )
         if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
             raise InputError("mean or covariance of the prior are NaN or infinite")
+        if not np.allclose(covariance, np.swapaxes(covariance, -1, -2), rtol=1e-4, atol=1e-8):
+            raise InputError("covariance is not symmetric")
         smallest = float(np.linalg.eigvalsh(covariance).min())
         if not smallest > 0:
             raise InputError(
@@ -82,25 +84,32 @@ def tensor_names(params: Any, kinds: Sequence[str] | None = None) -> tuple[str, 
         params: parameters, or their shapes.
         kinds: the last parts of the names that count, for instance ("kernel",); None for all.
     """
-    return tuple(name for name, _ in _named(params) if kinds is None or name.rpartition("/")[2] in kinds)
+    return tuple(name for name in _named(params) if kinds is None or _kinds([name]) <= set(kinds))
 
 
-def _named(params: Any) -> Iterator[tuple[str, Any]]:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
+def _named(params: Any) -> dict[str, Any]:
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 
 
-def require_tensors(tensors: Sequence[str], available: Sequence[str]) -> None:
-    """Raises InputError unless the names of a prior's tensors are among those that a network has."""
-    missing = [name for name in tensors if name not in available]
-    if missing:
-        raise InputError(f"the prior is of another network: there is no {missing[0]}, only {', '.join(available)}")
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _layers(params: Any, tensors: Sequence[str]) -> list[Array]:
-    named = dict(_named(params))
-    require_tensors(tensors, list(named))
-    return [named[name] for name in tensors]
+def _kinds(tensors: Sequence[str]) -> set[str]:
+    return {name.rpartition("/")[2] for name in tensors}
+
+
+def require_tensors(prior: LayerGaussian, available: Sequence[str]) -> None:
+    """Raises InputError unless the prior's tensors are all those of their kinds that a network has.
+
+    How large the tensors are does not matter: a prior serves networks of other widths and latents, not of other depths.
+    """
+    expected = tuple(name for name in available if _kinds([name]) <= _kinds(prior.tensors))
+    if expected != tuple(prior.tensors):
+        raise InputError(
+            f"the prior is of another network: it has {len(prior.tensors)} tensors up to {prior.tensors[-1]}, "
+            f"this one {len(expected)} up to {expected[-1] if expected else 'none'}"
+        )
 
 
 def penalty(prior: LayerGaussian, params: Any) -> Array:
@@ -114,7 +123,11 @@ def penalty(prior: LayerGaussian, params: Any) -> Array:
         Scalar: for `weights` a sum over all weights that count, for `layer_means` over the layers alone, smaller by
         orders of magnitude. One lr_weight cannot serve both.
     """
-    layers = _layers(params, prior.tensors)
+    named = _named(params)
+    require_tensors(prior, list(named))
+    if prior.batch_size is not None:
+        raise InputError(f"{prior.batch_size} priors are stacked: take one, or map over them")
+    layers = [named[name] for name in prior.tensors]
     mean, covariance = prior.mean.astype(layers[0].dtype), prior.covariance.astype(layers[0].dtype)
     if prior.reading == "weights":
         squares = jnp.stack([jnp.sum(jnp.square(layer - mu)) for layer, mu in zip(layers, mean, strict=True)])
@@ -137,7 +150,7 @@ def move_to_mean(prior: LayerGaussian, params: Any) -> Any:
     means = dict(zip(prior.tensors, prior.mean, strict=True))
 
     def moved(path, leaf):
-        mean = means.get(jax.tree_util.keystr(path, simple=True, separator="/"))
+        mean = means.get(_name(path))
         return leaf if mean is None else leaf - leaf.mean() + mean.astype(leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(moved, params)
@@ -166,22 +179,27 @@ def fit(
         kinds: which tensors count as layers; by default as `READINGS` says.
         samples: S; if given, Algorithm 1 as printed: in each round a network q is drawn, from each layer of it S
             weights with replacement, mu_t is their mean and Sigma_t = M M^T / S - mu_t mu_t^T (on average too small by
-            1 / S). S must exceed a few, and rounds x S the number of layers, for Sigma to be invertible.
+            1 / S). rounds x (S - 1) must be at least the number of layers for Sigma to be invertible.
         rounds: T of Algorithm 1, whose mu_t and Sigma_t are averaged.
 
     Raises:
-        InputError: unknown reading, no tensors of these kinds, weights that are not finite, samples without a key, or a
-            covariance that is not positive definite.
+        InputError: unknown reading or kinds, parameters that are not stacked, weights that are not finite, samples
+            without a key, or a covariance that is not positive definite.
 
     References:
         Algorithm 1 of arXiv 1806.06438, which leaves S, T and what counts as a layer open.
     """
     if reading not in READINGS:
         raise InputError(f"reading = {reading!r}: it must be {' or '.join(READINGS)}")
-    tensors = tensor_names(stacked_params, READINGS[reading] if kinds is None else kinds)
-    if not tensors:
-        raise InputError(f"kinds = {kinds}: no tensor is of these, there are {', '.join(tensor_names(stacked_params))}")
-    layers = [jnp.asarray(layer).reshape(layer.shape[0], -1) for layer in _layers(stacked_params, tensors)]
+    named, kinds = _named(stacked_params), READINGS[reading] if kinds is None else tuple(kinds)
+    unknown = [kind for kind in kinds if kind not in _kinds(named)]
+    if unknown or not kinds:
+        raise InputError(f"kinds = {kinds}: the kinds of these parameters are {', '.join(sorted(_kinds(named)))}")
+    counts = {leaf.shape[:1] for leaf in named.values()}
+    if len(counts) > 1 or () in counts:
+        raise InputError(f"stacked_params: leading axes {sorted(counts)}, they must be one, the networks; stack them")
+    tensors = tensor_names(stacked_params, kinds)
+    layers = [jnp.asarray(named[name]).reshape(named[name].shape[0], -1) for name in tensors]
     for name, layer in zip(tensors, layers, strict=True):
         if not jnp.isfinite(layer).all():
             raise InputError(f"{name}: weights are NaN or infinite; leave out the fits that failed")
@@ -194,10 +212,13 @@ def fit(
     return LayerGaussian(*_sampled_moments(layers, key, samples, rounds), reading, tensors).validated()
 
 
-@jax.jit
-def _exact_moments(layers):
-    mean = jnp.stack([layer.mean() for layer in layers])
-    return mean, jnp.diag(jnp.stack([layer.var(axis=1).mean() for layer in layers]))
+def _exact_moments(layers: Sequence[Array]) -> tuple[Array, Array]:
+    # On the host in double precision: its last bits must not depend on the number of threads, or else a study could
+    # not go on elsewhere from its checkpoint.
+    layers = [np.asarray(layer, np.float64) for layer in layers]
+    mean = np.stack([layer.mean() for layer in layers])
+    covariance = np.diag([layer.var(axis=1).mean() for layer in layers])
+    return jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -205,10 +226,8 @@ def _sampled_moments(layers, key, samples, rounds):
     def one_round(key):
         key_network, key_weights = jax.random.split(key)
         q = jax.random.randint(key_network, (), 0, layers[0].shape[0])
-        uniform = jax.random.uniform(key_weights, (len(layers), samples))
-        drawn = jnp.stack(
-            [layer[q, (u * layer.shape[1]).astype(jnp.int32)] for layer, u in zip(layers, uniform, strict=True)]
-        )
+        keys = jax.random.split(key_weights, len(layers))
+        drawn = jnp.stack([jax.random.choice(k, layer[q], (samples,)) for k, layer in zip(keys, layers, strict=True)])
         mean = drawn.mean(axis=1)
         centred = drawn - mean[:, None]  # M M^T / S - mu mu^T without its cancellation
         return mean, centred @ centred.T / samples

@@ -27,7 +27,8 @@ class Entry(NamedTuple):
         off, on: mean MSE without and with.
         decrease: percent by which it is lower with.
         half_width: of the 95 % interval of the decrease; NaN for a single image.
-        published: the paper's decrease, or NaN.
+        published: the paper's decrease, which is of `layer_means`, or NaN.
+        unequal: pairs in which a fit failed, or was drawn anew and so does not start as the other does.
     """
 
     cell: Cell
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     decrease: float
     half_width: float
     published: float
+    unequal: int
 
 
 def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
@@ -65,23 +67,34 @@ def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
     for cell in plan.cells:
         run = CellRun(plan, workdir, cell)
         rows = run.rows
-
-        def errors(arm, weight, rows=rows):
-            return np.array([rows[Row("test", arm, weight, name)]["mse"] for name in plan.test])
-
-        off = errors(OFF, 0.0)
+        off = [rows[Row("test", OFF, 0.0, name)] for name in plan.test]
         for arm in plan.arms:
             weight = run.weight_of(arm)
-            on = off if is_off(arm, weight) else errors(arm.label, weight)
+            on = off if is_off(arm, weight) else [rows[Row("test", arm.label, weight, name)] for name in plan.test]
+            errors = [np.array([row["mse"] for row in found]) for found in (off, on)]
             theirs = known.get((cell.measurement.noise_variance, cell.measurement.count), np.nan)
-            result.append(Entry(cell, arm.label, weight, off.mean(), on.mean(), *percent_decrease(off, on), theirs))
+            result.append(
+                Entry(
+                    cell,
+                    arm.label,
+                    weight,
+                    *(values.mean() for values in errors),
+                    *percent_decrease(*errors),
+                    theirs if arm.reading == "layer_means" and arm.penalized and not arm.warm else np.nan,
+                    sum(map(_unequal, off, on)),
+                )
+            )
     return result
+
+
+def _unequal(a: dict, b: dict) -> bool:
+    return a["redraws"] != b["redraws"] or not (a["ok"] and b["ok"])
 
 
 def write(plan: Plan, workdir: Workdir) -> None:
     """Prints the table, and writes it and the pictures into the workdir."""
     table = entries(plan, workdir)
-    text = markdown(table, len(plan.test))
+    text = "\n".join([markdown(table, len(plan.test)), *_notes(plan, workdir)])
     print(f"\n{text}\n")
     write_atomically(workdir.path / "table.md", lambda file: file.write(text.encode() + b"\n"))
     write_atomically(workdir.path / "table.csv", lambda file: file.write(as_csv(table).encode()))
@@ -92,20 +105,36 @@ def write(plan: Plan, workdir: Workdir) -> None:
     print(f"tables and pictures: {workdir.path}; priors: {workdir.path / 'priors'}")
 
 
+def _notes(plan: Plan, workdir: Workdir) -> list[str]:
+    """What a reader of the table should know of how it came about."""
+    notes = []
+    for cell in plan.cells:
+        run = CellRun(plan, workdir, cell)
+        failed = len(plan.training) - len(run.trained())
+        if failed:
+            notes.append(f"{cell.name}: {failed} training fits failed and are left out of the priors.")
+        for reading in plan.readings:
+            weight, grid = run.chosen_weight(reading), plan.lr_weights(reading)
+            if weight in (min(grid), max(grid)):
+                notes.append(f"{cell.name}, {reading}: {weight:g} is at an edge of its grid, try a wider one.")
+    return ["", *notes] if notes else []
+
+
 def markdown(table: Sequence[Entry], images: int) -> str:
     """A block per arm, rows noise variance and columns m, as the paper's Table 1."""
     counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
     noises = list(dict.fromkeys(entry.cell.measurement.noise_variance for entry in table))
     found = {(e.arm, e.cell.measurement.noise_variance, e.cell.measurement.count): e for e in table}
-    lines = [
-        f"Percent decrease of the mean MSE of {images} images, +- half a 95 % interval (paired) [lr_weight, off = 0]; "
-        "published in parentheses."
-    ]
+    of = f"the mean MSE of {images} images, +- half a paired 95 % interval," if images > 1 else "the MSE of 1 image"
+    lines = [f"Percent decrease of {of} [lr_weight, 0 is off] (published)"]
     for arm in dict.fromkeys(entry.arm for entry in table):
         head = [f"{arm}: noise variance", *(f"m = {m}" for m in counts)]
         lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
         for noise in noises:
             lines.append(f"| {' | '.join([f'{noise:g}', *(_cell_text(found[arm, noise, m]) for m in counts)])} |")
+    unequal = [f"{entry.arm}, {entry.cell.name}: {entry.unequal}" for entry in table if entry.unequal]
+    if unequal:
+        lines += ["", f"Pairs with a failed fit, or one drawn anew and so not paired: {'; '.join(unequal)}"]
     return "\n".join(lines)
 
 
@@ -118,9 +147,7 @@ def _cell_text(entry: Entry) -> str:
 def as_csv(table: Sequence[Entry]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["noise_variance", "m", "arm", "lr_weight", "mse_off", "mse_on", "percent_decrease", "half_width", "published"]
-    )
+    writer.writerow(["noise_variance", "m", *Entry._fields[1:]])
     for (measurement,), *values in table:
         writer.writerow([f"{measurement.noise_variance:g}", measurement.count, *values])
     return text.getvalue()
@@ -129,25 +156,28 @@ def as_csv(table: Sequence[Entry]) -> str:
 def save_table(path: Path, table: Sequence[Entry]) -> None:
     """Percent decrease against the noise variance, a panel per number of measurements, with the published values."""
     counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
-    figure, axes = pictures.plt.subplots(
-        1, len(counts), figsize=(3.8 * len(counts) + 0.6, 3.6), sharey=True, squeeze=False, layout="constrained"
-    )
     arms = list(dict.fromkeys(entry.arm for entry in table))
+    figure, axes = pictures.plt.subplots(
+        1, len(counts), figsize=(3.8 * len(counts) + 2.4, 3.8), sharey=True, squeeze=False, layout="constrained"
+    )
+    colours = pictures.plt.get_cmap("tab20").colors
     for axis, m in zip(axes[0], counts, strict=True):
         for number, arm in enumerate(arms):
             mine = [entry for entry in table if entry.arm == arm and entry.cell.measurement.count == m]
-            places = np.arange(len(mine)) + 0.12 * (number - (len(arms) - 1) / 2)
-            axis.errorbar(
-                places, [e.decrease for e in mine], [e.half_width for e in mine], fmt="o", ms=4, capsize=2, label=arm
-            )
-        axis.plot([entry.published for entry in mine], "k_", ms=18, label="published")
+            places = np.arange(len(mine)) + 0.7 * ((number + 0.5) / len(arms) - 0.5)
+            style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * number % 20 + number // 10]}
+            axis.errorbar(places, [e.decrease for e in mine], [e.half_width for e in mine], **style)
+            theirs = np.array([e.published for e in mine])
+            if np.isfinite(theirs).any():
+                axis.plot(places, theirs, "k*", ms=8, label=f"published, {arm}")
         axis.axhline(0, color="k", lw=0.5)
         axis.set_xticks(range(len(mine)), [f"{entry.cell.measurement.noise_variance:g}" for entry in mine])
+        axis.set_xlim(-0.5, len(mine) - 0.5)
         axis.set_xlabel("noise variance")
         axis.set_title(f"m = {m}", fontsize=10)
         axis.grid(alpha=0.3)
     axes[0, 0].set_ylabel("percent decrease of MSE")
-    axes[0, 0].legend(fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     pictures.save_figure(path, figure)
 
 
@@ -160,16 +190,18 @@ def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:
     )
     for axis, reading in zip(axes[0], plan.readings, strict=True):
         for cell in plan.cells:
-            losses = CellRun(plan, workdir, cell).held_out_losses(reading)
+            run = CellRun(plan, workdir, cell)
+            losses, chosen = run.held_out_losses(reading), run.chosen_weight(reading)
             weights = sorted(plan.lr_weights(reading))
-            axis.plot(weights, [losses[weight] / losses[0.0] for weight in weights], "o-", ms=4, label=cell.name)
+            label = f"{cell.name}, chosen {chosen:g}" if chosen else f"{cell.name}, off chosen"
+            axis.plot(weights, [losses[weight] / losses[0.0] for weight in weights], "o-", ms=4, label=label)
         axis.axhline(1, color="k", lw=0.5)
+        axis.legend(fontsize=7)
         axis.set_xscale("log")
         axis.set_xlabel("lr_weight")
         axis.set_title(reading, fontsize=10)
         axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("held-out loss, relative to off")
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].set_ylabel("held-out loss, noise included,\nrelative to off")
     pictures.save_figure(path, figure)
 
 
@@ -181,10 +213,10 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
         shown, captions, adjoint = {}, {}, None
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
-            row = rows.get(Row("test", label, weight, name))
-            if row is not None:
-                with np.load(fits.reconstruction(workdir, row["stem"])) as saved:
-                    shown[label], adjoint = saved["image"], saved["adjoint"]
-                captions[label] = f"MSE {row['mse']:.4f}, lr_weight {weight:g}"
+            off = arm is None or is_off(arm, weight)
+            row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
+            with np.load(fits.reconstruction(workdir, row["stem"])) as saved:
+                shown[label], adjoint = saved["image"], saved["adjoint"]
+            captions[label] = f"MSE {row['mse']:.4f}, {'off' if off else f'lr_weight {weight:g}'}"
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

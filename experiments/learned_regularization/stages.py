@@ -41,12 +41,13 @@ class CellRun(NamedTuple):
 
     def run(self) -> None:
         """All fits that are not finished yet, and the priors as files."""
+        self._require_same_images()
         for name in self.plan.training:
             self._fit("train", OFF, name)
         for reading in self.plan.readings:
             self._choose(reading)
-            path, provenance = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz", self._provenance()
-            learned_priors.save(path, self.prior(reading), self.chosen_weight(reading), provenance)
+        for reading in dict.fromkeys(arm.reading for arm in self.plan.arms):
+            self._save_prior(reading)
         for name in self.plan.test:
             self._fit("test", OFF, name)
             for arm in self.plan.arms:
@@ -60,6 +61,15 @@ class CellRun(NamedTuple):
         """The finished rows."""
         mine = (row for row in self.workdir.rows if row["cell"] == self.cell.name)
         return {Row(*(row[field] for field in Row._fields)): row for row in mine}
+
+    def _require_same_images(self) -> None:
+        """Raises InputError if a test image is no longer the one of its rows."""
+        for row, content in self.rows.items():
+            image = self.plan.test.get(row.image) if row.stage == "test" else None
+            if image is not None and content["image_digest"] != content_digest(image):
+                raise InputError(
+                    f"image {row.image} has changed since {self.workdir.path} was written: choose another --workdir"
+                )
 
     def trained(self) -> list[str]:
         """The training images whose fit did not fail, whose weights can be learned from."""
@@ -87,13 +97,20 @@ class CellRun(NamedTuple):
         """Fits the first training images under each lr_weight, with a prior learned from the others."""
         trained = self.trained()
         for name in trained[: self.plan.config.num_choosing]:
+            if self._off_stage == "choose":
+                self._fit("choose", OFF, name)
             others = self.prior(reading, [other for other in trained if other != name])
             self._fit("choose", reading, name, self.plan.lr_weights(reading), prior=others)
+
+    @property
+    def _off_stage(self) -> str:
+        """The stage that fits training images without a prior as test images are fitted."""
+        return "train" if self.plan.training_method == self.plan.method else "choose"
 
     def held_out_losses(self, reading: str) -> dict[float, float]:
         """lr_weight, 0 for off -> loss of the held-out measurements, the mean over the images that `_choose` fits."""
         rows, names = self.rows, self.trained()[: self.plan.config.num_choosing]
-        stages = {0.0: ("train", OFF)} | {value: ("choose", reading) for value in self.plan.lr_weights(reading)}
+        stages = {0.0: (self._off_stage, OFF)} | {value: ("choose", reading) for value in self.plan.lr_weights(reading)}
         return {
             value: float(np.mean([rows[Row(*stage, value, name)]["held_out_loss"] for name in names]))
             for value, stage in stages.items()
@@ -127,7 +144,8 @@ class CellRun(NamedTuple):
         keys, id_ = settings.keys(self.plan.config.seed), settings.image_id(name)
         operator, measurements = problem = self.cell.measurement.problem(keys, name, image)
         swept = {"lr_weight": np.asarray(lr_weights, float)}
-        sweep = settings.Sweep("csdip", dataclasses.replace(self.plan.method, **fields, **swept), swept)
+        method = self.plan.training_method if stage == "train" else self.plan.method
+        sweep = settings.Sweep("csdip", dataclasses.replace(method, **fields, **swept), swept)
         prefix = fits.stem(self.cell.name, stage, arm, name)
         solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, keep_params=stage == "train")
         for value, fit in zip(lr_weights, solved, strict=True):
@@ -157,9 +175,15 @@ class CellRun(NamedTuple):
     def _weights(self, name: str) -> Path:
         return self.workdir.path / "weights" / f"{self.cell.name}-{name}.npz"
 
-    def _provenance(self) -> dict:
+    def _save_prior(self, reading: str) -> None:
+        """The prior of all training images as a file, once: its provenance is that of the fits."""
+        path = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz"
+        weight = self.chosen_weight(reading) if reading in self.plan.readings else 0.0
+        if path.exists() and learned_priors.load(path, priors.tensor_names(self.plan.method.params_like))[1] == weight:
+            return
         images = {name: content_digest(self.plan.training[name]) for name in self.trained()}
-        return {"cell": self.cell.name, "images": images, "config": self.plan.config.to_dict(), **environment()}
+        provenance = {"cell": self.cell.name, "images": images, "config": self.plan.config.to_dict(), **environment()}
+        learned_priors.save(path, self.prior(reading), weight, provenance)
 
 
 def is_off(arm: Arm, weight: float) -> bool:

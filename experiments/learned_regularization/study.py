@@ -1,5 +1,7 @@
 """What is asked for: images, cells, arms, and the method they share; what can be refused is, before any fit."""
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -55,12 +57,14 @@ class Plan(NamedTuple):
     Attributes:
         config: it is from.
         method: CS-DIP without a prior.
+        training_method: the same, for the fits that the prior is learned from; it may initialise in another way.
         training, test: name -> image [h, w, c].
         cells, arms: see there.
     """
 
     config: ConfigDict
     method: CsDip
+    training_method: CsDip
     training: Mapping[str, np.ndarray]
     test: Mapping[str, np.ndarray]
     cells: Sequence[Cell]
@@ -68,7 +72,7 @@ class Plan(NamedTuple):
 
     @property
     def readings(self) -> list[str]:
-        """Of the arms with a penalty."""
+        """Of the arms with a penalty, whose lr_weight is to be chosen."""
         return list(dict.fromkeys(arm.reading for arm in self.arms if arm.penalized))
 
     def lr_weights(self, reading: str) -> tuple[float, ...]:
@@ -82,35 +86,42 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     Raises:
         InputError: images that cannot be read or stand on both sides, or settings out of range.
     """
+    if "lr_weights" not in config:
+        raise InputError("this study needs fields of its own: give a --config like configs/learned_regularization.py")
     require(config.operator == "gaussian", "operator", config.operator, "gaussian: further measurements are held out")
     require(config.methods == "csdip", "methods", config.methods, "csdip, whose regularization is learned")
     require(config.prior is None, "prior", config.prior, "left out: it is learned here")
+    for name in ("lr_weight", "warm_start"):
+        require(config.csdip[name] is None, f"csdip.{name}", config.csdip[name], "left out: lr_weights and arms set it")
     require(config.num_training_images >= 2, "num_training_images", config.num_training_images, "at least 2")
     choosing = config.num_choosing
     require(1 <= choosing <= config.num_training_images, "num_choosing", choosing, "1 to num_training_images")
     require_count("held_out", config.held_out)
+    require_count("rounds", config.rounds)
+    require(config.samples is None or config.samples >= 2, "samples", config.samples, "at least 2, or left out")
     test = dict(zip(*settings.load_images(config, data_dir), strict=True))
     shape = next(iter(test.values())).shape
-    training = dict(
-        zip(
-            *cs.data.load_named(
-                config.training_data, data_dir, image_shape=shape, num_images=config.num_training_images
-            ),
-            strict=True,
+    require(config.held_out <= math.prod(shape), "held_out", config.held_out, f"at most the {math.prod(shape)} pixels")
+    try:
+        named = cs.data.load_named(
+            config.training_data, data_dir, image_shape=shape, num_images=config.num_training_images
         )
-    )
+    except InputError as error:
+        raise InputError(f"training images: {error}") from error
+    training = dict(zip(*named, strict=True))
     seen = {content_digest(image): name for name, image in training.items()}
     for name, image in test.items():
         if name in training or content_digest(image) in seen:
             raise InputError(f"test image {name} is a training image too: choose other --config.training_data")
-    return Plan(
-        config, settings.make_method("csdip", config, shape), training, test, _cells(config, shape), _arms(config)
-    )
+    method = settings.make_method("csdip", config, shape)
+    training_method = dataclasses.replace(method, initializer=config.training_initializer or method.initializer)
+    return Plan(config, method, training_method, training, test, _cells(config, shape), _arms(config))
 
 
 def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
     cells = []
     for m in config.num_measurements:
+        require_count("num_measurements", m)
         for variance in config.noise_variance:
             cell = config_dict.ConfigDict(config.to_dict() | {"num_measurements": m, "noise_variance": variance})
             cells.append(Cell(settings.measurement(cell, shape)))
@@ -131,6 +142,7 @@ def _arms(config: ConfigDict) -> list[Arm]:
         penalized, warm = reading in priors.READINGS, name.endswith(WARM_START)
         reading = reading if penalized else "layer_means"
         if penalized:
+            require(len(config.lr_weights[reading]) > 0, f"lr_weights.{reading}", (), "a tuple of numbers above 0")
             for value in config.lr_weights[reading]:
                 require_number(f"lr_weights.{reading}", value, strictly=True)
         for count in config.training_counts or (config.num_training_images,):

@@ -79,7 +79,15 @@ def test_bad_files(tmp_path, saved):
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(cs.InputError, match="text.npz holds no prior"):
         learned_priors.load(tmp_path / "text.npz", TENSORS)
-    with pytest.raises(cs.InputError, match="prior.npz: the prior is of another network"):
+    with pytest.raises(cs.InputError, match="prior.npz: the prior is of another network: it has 3 tensors"):
         learned_priors.load(saved[0], TENSORS[:1])
+    with pytest.raises(cs.InputError, match="the path of the prior is empty"):
+        learned_priors.load("", TENSORS)
     with pytest.raises(cs.InputError, match=f"{tmp_path.name} holds no prior"):
         learned_priors.load(tmp_path, TENSORS)
+
+
+def test_a_prior_that_is_off_says_so(saved, capsys):
+    learned_priors.save(saved[0], saved[1], 0.0, {})
+    assert settings.make_method("csdip", config(prior=str(saved[0])), SHAPE).lr_weight == 0
+    assert "prior.npz is off: none helped where it was learned; set --config.csdip.lr_weight" in capsys.readouterr().out

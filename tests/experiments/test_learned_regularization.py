@@ -1,5 +1,6 @@
 """The study of learned regularization at toy size: its stages, what they share, its table, and resuming it."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,6 +12,7 @@ from PIL import Image
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.results import Workdir
+from csdip_jax.solve.fits import advance
 from experiments import learned_priors, settings
 from experiments.configs import default, learned_regularization
 from experiments.learned_regularization import report, study
@@ -70,8 +72,21 @@ def run(folders, path, **changes):
 
 
 @pytest.fixture(scope="module")
-def finished(folders, tmp_path_factory):
-    return run(folders, tmp_path_factory.mktemp("run"))
+def finished_and_programs(folders, tmp_path_factory):
+    """A finished cell, and how many programs were compiled for it."""
+    before = advance._cache_size()
+    finished = run(folders, tmp_path_factory.mktemp("run"))
+    return finished, advance._cache_size() - before
+
+
+@pytest.fixture
+def finished(finished_and_programs):
+    return finished_and_programs[0]
+
+
+def test_one_program_per_kind_of_arm(finished_and_programs):
+    """Without a prior, with each of two readings, and from a warm start: however many images, weights and priors."""
+    assert finished_and_programs[1] == 4
 
 
 def test_every_stage_has_its_rows(finished):
@@ -90,7 +105,8 @@ def test_the_weight_is_chosen_by_held_out_measurements(finished):
     (plan, workdir, cell), losses = finished, {}
     for name in list(plan.training)[:2]:
         operator, y = finished.held_out(name)
-        assert y.shape == (50,)
+        noise = float(jnp.sum((y - operator.forward(plan.training[name])) ** 2))
+        assert y.shape == (50,) and 0.5 * NOISE < noise < 1.6 * NOISE  # 50 times N(0, NOISE / 50), four deviations
         fitted = cell.measurement.problem(settings.keys(0), name, plan.training[name]).operator.matrix
         correlations = np.corrcoef(np.concatenate([operator.matrix, fitted]))[:50, 50:]
         assert np.abs(correlations).max() < 0.5
@@ -124,6 +140,78 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
         np.testing.assert_allclose(weights[0][tensor], leaf, atol=1e-4)
 
 
+def learned_by_hand(finished, reading, names, **options):
+    """The prior of these training images, from the files of their weights."""
+    weights = [np.load(finished.workdir.path / "weights" / f"{CELL}-{name}.npz") for name in names]
+    like = finished.plan.method.params_like
+    leaves = [np.stack([w[tensor] for w in weights]) for tensor in priors.tensor_names(like)]
+    return priors.fit(jax.tree.unflatten(jax.tree.structure(like), leaves), reading=reading, **options)
+
+
+def fitted_by_hand(finished, name, image, **fields):
+    method = dataclasses.replace(finished.plan.method, **fields)
+    problem = finished.cell.measurement.problem(settings.keys(0), name, image)
+    return cs.reconstruct(method, problem, settings.keys(0).fit, image_ids=[settings.image_id(name)]).image
+
+
+def saved_image(finished, row):
+    return np.load(fits.reconstruction(finished.workdir, finished.rows[row]["stem"]))["image"]
+
+
+def test_the_choice_uses_a_prior_of_the_other_images(finished):
+    first, *others = finished.plan.training
+    image = fitted_by_hand(
+        finished,
+        first,
+        finished.plan.training[first],
+        prior=learned_by_hand(finished, "weights", others),
+        lr_weight=1.0,
+    )
+    np.testing.assert_allclose(image, saved_image(finished, Row("choose", "weights", 1.0, first)), atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_arm_learns_from_as_many_images_as_it_says(finished, count):
+    name, image = next(iter(finished.plan.test.items()))
+    prior = learned_by_hand(finished, "layer_means", list(finished.plan.training)[:count])
+    image = fitted_by_hand(finished, name, image, prior=prior, lr_weight=0.0, warm_start=True)
+    row = Row("test", f"warm_start of {count}", 0.0, name)
+    np.testing.assert_allclose(image, saved_image(finished, row), atol=1e-3)
+
+
+def test_algorithm_1_on_request(finished):
+    config = finished.plan.config.copy_and_resolve_references()
+    config.samples, config.rounds = 30, 20
+    prior = finished._replace(plan=finished.plan._replace(config=config)).prior("layer_means")
+    key = jax.random.fold_in(jax.random.key(0), 3)
+    by_hand = learned_by_hand(finished, "layer_means", finished.plan.training, key=key, samples=30, rounds=20)
+    np.testing.assert_allclose(prior.covariance, by_hand.covariance, rtol=1e-5)
+    assert np.abs(prior.covariance[0, 1]) > 0
+
+
+def test_the_networks_learned_from_may_begin_in_another_way(folders, tmp_path):
+    options = {"training_initializer": "torch_0_4", "arms": "layer_means", "training_counts": ()}
+    changed = config(folders, **options)
+    changed.csdip.initializer = "dcgan"
+    plan = study.plan(changed, None)
+    assert (plan.method.initializer, plan.training_method.initializer) == ("dcgan", "torch_0_4")
+    cell = CellRun(plan, study.open_workdir(plan, str(tmp_path)), plan.cells[0])
+    cell.run()
+    firsts = {
+        row.stage: np.load(fits.reconstruction(cell.workdir, content["stem"]))["trace"][0]
+        for row, content in cell.rows.items()
+        if row.image == "disc_0"
+    }
+    assert firsts["train"] != firsts["choose"]
+    assert {row.lr_weight for row in cell.rows if row.stage == "choose"} == set(cell.held_out_losses("layer_means"))
+
+
+def test_a_test_image_that_has_changed_is_refused(finished):
+    changed = finished.plan._replace(test={name: -image for name, image in finished.plan.test.items()})
+    with pytest.raises(cs.InputError, match="image disc_3 has changed since .*: choose another --workdir"):
+        finished._replace(plan=changed).run()
+
+
 def test_failed_training_fits_are_left_out(finished, tmp_path):
     """Copies of the rows, one or two of them marked as failed."""
     names = list(finished.plan.training)
@@ -148,9 +236,10 @@ def test_arms_share_everything_but_the_prior(finished):
             for row, content in finished.rows.items()
             if row.stage == "test" and row.image == name
         }
+        assert {"off", "warm_start of 1", "warm_start of 3"} <= firsts.keys()
         cold = [first for arm, first in firsts.items() if "warm_start" not in arm]
         np.testing.assert_allclose(cold, firsts["off"], rtol=1e-6)
-        assert firsts["warm_start of 3"] != firsts["off"]
+        assert len({float(firsts[arm]) for arm in ("off", "warm_start of 1", "warm_start of 3")}) == 3
 
 
 def test_the_table_is_that_of_the_rows(finished):
@@ -224,6 +313,11 @@ def test_a_saved_prior_serves_reconstruct(finished):
         ({"operator": "radial_fourier"}, "operator = 'radial_fourier': it must be gaussian"),
         ({"methods": "tv"}, "methods = 'tv': it must be csdip"),
         ({"held_out": 0}, "held_out = 0"),
+        ({"held_out": 257}, "held_out = 257: it must be at most the 256 pixels"),
+        ({"samples": 1}, "samples = 1: it must be at least 2"),
+        ({"rounds": 0}, "rounds = 0"),
+        ({"num_training_images": 9}, "training images: num_images=9"),
+        ({"num_measurements": (60.5,)}, "num_measurements = 60.5"),
         ({"num_measurements": (300,)}, "m = 300 of n = 256"),
         ({"num_measurements": ()}, "give at least one of each"),
     ],
@@ -233,11 +327,18 @@ def test_bad_settings(folders, changes, message):
         study.plan(config(folders, **changes), None)
 
 
-def test_bad_lr_weights(folders):
+def test_bad_fields_of_parts(folders):
     bad = config(folders)
-    bad.lr_weights.weights = (1.0, 0.0)
-    with pytest.raises(cs.InputError, match="lr_weights.weights = 0.0: it must be a number above 0"):
+    for grid, message in (((1.0, 0.0), "weights = 0.0: it must be a number above 0"), ((), r"weights = \(\)")):
+        bad.lr_weights.weights = grid
+        with pytest.raises(cs.InputError, match=message):
+            study.plan(bad, None)
+    bad = config(folders)
+    bad.csdip.lr_weight = 7.0
+    with pytest.raises(cs.InputError, match="csdip.lr_weight = 7.0: it must be left out"):
         study.plan(bad, None)
+    with pytest.raises(cs.InputError, match="this study needs fields of its own"):
+        study.plan(default.get_config(), None)
 
 
 def test_a_test_image_among_the_training_images_is_refused(folders):
