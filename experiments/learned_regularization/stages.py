@@ -86,6 +86,8 @@ class CellRun(NamedTuple):
         config, like = self.plan.config, self.plan.method.params_like
         tensors, stacked = priors.tensor_names(like), []
         for name in self.trained() if names is None else names:
+            if not self._weights(name).exists():
+                raise InputError(f"{self._weights(name)} is missing: choose another --workdir")
             with np.load(self._weights(name)) as saved:
                 stacked.append([saved[tensor] for tensor in tensors])
         leaves = [np.stack(leaves) for leaves in zip(*stacked, strict=True)]
@@ -178,8 +180,12 @@ class CellRun(NamedTuple):
     def _save_prior(self, reading: str) -> None:
         """The prior of all training images as a file, once: its provenance is that of the fits."""
         path = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz"
-        weight = self.chosen_weight(reading) if reading in self.plan.readings else 0.0
-        if path.exists() and learned_priors.load(path, priors.tensor_names(self.plan.method.params_like))[1] == weight:
+        chosen = reading in self.plan.readings  # if not, it serves a warm start alone
+        weight, tensors = (
+            self.chosen_weight(reading) if chosen else 0.0,
+            priors.tensor_names(self.plan.method.params_like),
+        )
+        if path.exists() and (not chosen or learned_priors.load(path, tensors)[1] == weight):
             return
         images = {name: content_digest(self.plan.training[name]) for name in self.trained()}
         provenance = {"cell": self.cell.name, "images": images, "config": self.plan.config.to_dict(), **environment()}
