@@ -4,7 +4,7 @@
         --config=experiments/configs/learned_regularization_full.py
 
 20 cells of up to 220 fits; at the largest m a matrix takes 2.1 GB. A matter for GPUs: not run here. Several images are
-of one patient (7 patients of the 10 training, about 33 of the 60 test images), and the intervals count each as new.
+of one patient (the 10 training images of 7, the 50 test images of 33), and the intervals count each as new.
 """
 
 from experiments.configs import learned_regularization
