@@ -122,7 +122,7 @@ def test_the_weight_is_chosen_by_held_out_measurements(finished):
 
 
 def test_the_prior_is_learned_from_the_kept_weights(finished):
-    plan, workdir, cell = finished
+    plan, workdir, _ = finished
     weights = [np.load(workdir.path / "weights" / f"{CELL}-{name}.npz") for name in plan.training]
     prior, lr_weight = learned_priors.load(
         workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
@@ -131,11 +131,8 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
     assert lr_weight == finished.chosen_weight("weights")
     # ... which are those that the row's fit ended with
-    image_name = next(iter(plan.training))
-    problem = cell.measurement.problem(settings.keys(0), image_name, plan.training[image_name])
-    again = cs.reconstruct(
-        plan.method, problem, settings.keys(0).fit, image_ids=[settings.image_id(image_name)], keep_params=True
-    )
+    name, image = next(iter(plan.training.items()))
+    again = fitted_by_hand(finished, name, image, 0.0)
     for tensor, leaf in zip(priors.tensor_names(again.params), jax.tree.leaves(again.params), strict=True):
         np.testing.assert_allclose(weights[0][tensor], leaf, atol=1e-4)
 
@@ -148,10 +145,12 @@ def learned_by_hand(finished, reading, names, **options):
     return priors.fit(jax.tree.unflatten(jax.tree.structure(like), leaves), reading=reading, **options)
 
 
-def fitted_by_hand(finished, name, image, **fields):
-    method = dataclasses.replace(finished.plan.method, **fields)
-    problem = finished.cell.measurement.problem(settings.keys(0), name, image)
-    return cs.reconstruct(method, problem, settings.keys(0).fit, image_ids=[settings.image_id(name)]).image
+def fitted_by_hand(finished, name, image, lr_weight, **fields):
+    """A fit of the study without its code; under a sweep of one weight, as there, it is the same compiled program."""
+    method = dataclasses.replace(finished.plan.method, lr_weight=np.array([lr_weight]), **fields)
+    problem, keys = finished.cell.measurement.problem(settings.keys(0), name, image), settings.keys(0)
+    solution = cs.reconstruct(method, problem, keys.fit, image_ids=[settings.image_id(name)], keep_params=True)
+    return jax.tree.map(lambda x: x[0], solution)
 
 
 def saved_image(finished, row):
@@ -160,13 +159,8 @@ def saved_image(finished, row):
 
 def test_the_choice_uses_a_prior_of_the_other_images(finished):
     first, *others = finished.plan.training
-    image = fitted_by_hand(
-        finished,
-        first,
-        finished.plan.training[first],
-        prior=learned_by_hand(finished, "weights", others),
-        lr_weight=1.0,
-    )
+    prior = learned_by_hand(finished, "weights", others)
+    image = fitted_by_hand(finished, first, finished.plan.training[first], 1.0, prior=prior).image
     np.testing.assert_allclose(image, saved_image(finished, Row("choose", "weights", 1.0, first)), atol=1e-3)
 
 
@@ -174,7 +168,7 @@ def test_the_choice_uses_a_prior_of_the_other_images(finished):
 def test_an_arm_learns_from_as_many_images_as_it_says(finished, count):
     name, image = next(iter(finished.plan.test.items()))
     prior = learned_by_hand(finished, "layer_means", list(finished.plan.training)[:count])
-    image = fitted_by_hand(finished, name, image, prior=prior, lr_weight=0.0, warm_start=True)
+    image = fitted_by_hand(finished, name, image, 0.0, prior=prior, warm_start=True).image
     row = Row("test", f"warm_start of {count}", 0.0, name)
     np.testing.assert_allclose(image, saved_image(finished, row), atol=1e-3)
 
@@ -189,21 +183,22 @@ def test_algorithm_1_on_request(finished):
     assert np.abs(prior.covariance[0, 1]) > 0
 
 
-def test_the_networks_learned_from_may_begin_in_another_way(folders, tmp_path):
-    options = {"training_initializer": "torch_0_4", "arms": "layer_means", "training_counts": ()}
-    changed = config(folders, **options)
+def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, tmp_path, monkeypatch):
+    """Which network every fit starts from; the fits themselves are not run."""
+    changed = config(folders, training_initializer="torch_0_4", arms="layer_means", training_counts=())
     changed.csdip.initializer = "dcgan"
-    plan = study.plan(changed, None)
-    assert (plan.method.initializer, plan.training_method.initializer) == ("dcgan", "torch_0_4")
-    cell = CellRun(plan, study.open_workdir(plan, str(tmp_path)), plan.cells[0])
-    cell.run()
-    firsts = {
-        row.stage: np.load(fits.reconstruction(cell.workdir, content["stem"]))["trace"][0]
-        for row, content in cell.rows.items()
-        if row.image == "disc_0"
-    }
-    assert firsts["train"] != firsts["choose"]
-    assert {row.lr_weight for row in cell.rows if row.stage == "choose"} == set(cell.held_out_losses("layer_means"))
+    plan, started = study.plan(changed, None), []
+    trained = fitted_by_hand(finished, *next(iter(plan.training.items())), 0.0)
+
+    def record(method, *_, **options):
+        started.append((method.initializer, method.prior is not None))
+        return jax.tree.map(lambda x: np.stack([x] * len(method.lr_weight)), trained)
+
+    monkeypatch.setattr(fits.cs, "reconstruct", record)
+    CellRun(plan, study.open_workdir(plan, str(tmp_path)), plan.cells[0]).run()
+    assert started[:3] == [("torch_0_4", False)] * 3
+    assert started[3:7] == [("dcgan", False), ("dcgan", True)] * 2  # chosen beside fits that begin as test images' do
+    assert set(started[7:]) <= {("dcgan", False), ("dcgan", True)} and ("dcgan", False) in started[7:]
 
 
 def test_a_test_image_that_has_changed_is_refused(finished):
@@ -292,14 +287,14 @@ def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monke
 
 def test_a_saved_prior_serves_reconstruct(finished):
     """The method that --config.prior=<file> makes gives the arm's image."""
-    plan, workdir, cell = finished
+    plan, workdir, _ = finished
     used = default.get_config()
     used.prior = str(workdir.path / "priors" / f"{CELL}-layer_means.npz")
     used.csdip.steps, used.csdip.warm_start = 12, True
     method, name = settings.make_method("csdip", used, (16, 16, 1)), next(iter(plan.test))
     row = finished.rows[Row("test", "layer_means+warm_start of 3", method.lr_weight, name)]
-    problem = cell.measurement.problem(settings.keys(0), name, plan.test[name])
-    image = cs.reconstruct(method, problem, settings.keys(0).fit, image_ids=[settings.image_id(name)]).image
+    fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
+    image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
     np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir, row["stem"]))["image"], atol=1e-3)
 
 
