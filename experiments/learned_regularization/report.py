@@ -14,6 +14,7 @@ from experiments import pictures
 from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.reconstruct import fits
+from experiments.reconstruct.table import flag
 
 PUBLISHED = Path(__file__).parents[1] / "reference" / "table1_learned_regularization.csv"
 
@@ -217,6 +218,7 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
             row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
             with np.load(fits.reconstruction(workdir, row["stem"])) as saved:
                 shown[label], adjoint = saved["image"], saved["adjoint"]
-            captions[label] = f"MSE {row['mse']:.4f}, {'off' if off else f'lr_weight {weight:g}'}"
+            facts = (f"MSE {row['mse']:.4f}", "off" if off else f"lr_weight {weight:g}", flag(row))
+            captions[label] = ", ".join(filter(None, facts))
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)
