@@ -221,7 +221,7 @@ def _exact_moments(layers: Sequence[Array]) -> tuple[Array, Array]:
     return jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3))  # without, every call would compile its loop anew
 def _sampled_moments(layers, key, samples, rounds):
     def one_round(key):
         key_network, key_weights = jax.random.split(key)

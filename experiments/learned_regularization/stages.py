@@ -50,10 +50,11 @@ class CellRun(NamedTuple):
             self._save_prior(reading)
         for name in self.plan.test:
             self._fit("test", OFF, name)
-            for arm in self.plan.arms:
-                weight = self.weight_of(arm)
-                if not is_off(arm, weight):
-                    prior = self.prior(arm.reading, self.trained()[: arm.count])
+        for arm in self.plan.arms:
+            weight = self.weight_of(arm)
+            if not is_off(arm, weight):
+                prior = self.prior(arm.reading, self.trained()[: arm.count])
+                for name in self.plan.test:
                     self._fit("test", arm.label, name, [weight], prior=prior, warm_start=arm.warm)
 
     @property
