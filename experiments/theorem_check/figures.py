@@ -1,0 +1,244 @@
+"""The pictures of the theorem check, one or two per section."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from csdip_jax import theory
+from experiments.pictures import plt, save_figure
+from experiments.theorem_check import early_stopping
+from experiments.theorem_check.compressed import KINDS
+from experiments.theorem_check.descent import at_scale, by_ratio, expected_factor, held
+from experiments.theorem_check.spectra import QUANTILES, marchenko_pastur_edges
+
+
+def save(folder: Path, section: str, rows: Sequence[dict]) -> list[Path]:
+    """The pictures of a section; where they are."""
+    paths = []
+    for name, draw in FIGURES[section].items():
+        paths.append(folder / f"{name}.png")
+        save_figure(paths[-1], draw(rows))
+    return paths
+
+
+def _panels(count: int, columns: int, size: tuple[float, float]):
+    """A figure and `count` axes, in rows of `columns`; what is left over is blank."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat:
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    return figure, axes.flat[:count]
+
+
+def convergence(rows: Sequence[dict]):
+    """Misfit against the step beside the bound, a panel per width: the median, all seeds between the edges."""
+    column = at_scale(rows, theory.CERTIFIED_SCALE) or 0
+    scale, groups = rows[0]["scales"][column], by_ratio(rows)
+    figure, axes = _panels(len(groups), 5, (2.9, 2.7))
+    for axis, (ratio, group) in zip(axes, groups.items(), strict=True):
+        for number, row in enumerate(group):
+            _band(axis, np.array(row["steps"]), row, column, f"n = {row['pixels']}", f"C{number}")
+        steps = np.array(group[-1]["steps"])
+        axis.semilogx(
+            1 + steps,
+            theory.misfit_bound(steps, scale, group[-1]["pixels"], group[-1]["width"]),
+            "k--",
+            lw=1,
+            label="bound",
+        )
+        axis.set_yscale("log")
+        axis.set_ylim(3e-7, 10)
+        axis.set_title(f"d = {ratio:g} n", fontsize=9)
+    axes[0].legend(fontsize=7)
+    figure.supylabel(r"$\|V\,\mathrm{relu}(W_t z) - y\|\,/\,\|y\|$", fontsize=10)
+    figure.supxlabel(f"step t + 1, c = {scale:.3g}", fontsize=10)
+    return figure
+
+
+def _band(axis, steps: np.ndarray, row: dict, column: int, label: str, color: str) -> None:
+    low, median, high = (row["curve"][name][column] for name in ("low", "median", "high"))
+    axis.loglog(1 + steps, median, lw=1.2, label=label, color=color)
+    axis.fill_between(1 + steps, low, high, color=color, alpha=0.2, lw=0)
+
+
+def steps(rows: Sequence[dict]):
+    """Which steps and widths keep the bound, how many ReLUs are left, and how fast the misfit falls."""
+    figure, (share, rates, bound, relus) = _panels(4, 2, (5.2, 4.0))
+    column = at_scale(rows, theory.CERTIFIED_SCALE) or 0
+    sizes = sorted({row["pixels"] for row in rows})
+    groups = [sorted((r for r in rows if r["pixels"] == n), key=lambda row: row["ratio"]) for n in sizes]
+    for number, group in enumerate(groups):
+        _shares(share, group, (column, len(group[0]["scales"]) - 1), f"C{number}")
+        _rates(rates, group, column, f"C{number}")
+    low, high = max(2.2, groups[-1][0]["ratio"]), max(2.5, groups[-1][-1]["ratio"])
+    wide = np.geomspace(low, high, 200)
+    rates.loglog(wide, [expected_factor(1e6, 1e6 * ratio) for ratio in wide], "k-", lw=1, label="large n")
+    rates.axhline(1, color="k", ls="--", lw=1, label="certified")
+    share.set_title("Seeds for which the bound holds at every step", fontsize=9)
+    rates.set_title(
+        f"Share of the misfit that a step takes off, over the certified one, c = {_of(rows, column)}", fontsize=9
+    )
+    for axis in (share, rates):
+        axis.set_xticks(ratios := [row["ratio"] for row in groups[-1]], [f"{ratio:g}" for ratio in ratios])
+        axis.minorticks_off()
+        axis.set_xlabel("d / n")
+        axis.legend(fontsize=6.5)
+    last = groups[-1]
+    _map(
+        figure,
+        bound,
+        last,
+        [held(row).mean(0) for row in last],
+        f"Share of the seeds that keep the bound, n = {sizes[-1]}",
+    )
+    _map(figure, relus, last, [np.mean(row["active"], 0) for row in last], f"ReLUs on at the end, n = {sizes[-1]}")
+    return figure
+
+
+def _of(rows: Sequence[dict], column: int) -> str:
+    return f"{rows[0]['scales'][column]:.3g}"
+
+
+def _shares(axis, group: Sequence[dict], columns: tuple[int, int], color: str) -> None:
+    """Share of seeds against d / n, of the smallest step scale and of the largest."""
+    for column, style in zip(columns, ("o-", "x:"), strict=True):
+        label = f"n = {group[0]['pixels']}, c = {_of(group, column)}"
+        values = [held(row)[:, column].mean() for row in group]
+        axis.semilogx([row["ratio"] for row in group], values, style, ms=4, lw=1, color=color, label=label)
+
+
+def _rates(axis, group: Sequence[dict], column: int, color: str) -> None:
+    """Every seed's rate over the certified one, against d / n."""
+    for row in group:
+        rates = np.array(row["rate"])[:, column]
+        certified = theory.certified_rate(row["scales"][column], row["pixels"], row["width"])
+        axis.loglog(np.full(len(rates), row["ratio"]), rates / certified, ".", ms=4, color=color)
+    axis.plot([], [], ".", color=color, label=f"n = {row['pixels']}")
+
+
+def _map(figure, axis, group: Sequence[dict], values: Sequence[np.ndarray], title: str) -> None:
+    """Step scale against d / n, and the scale from which gradient descent overshoots."""
+    scales, ratios = group[0]["scales"], [row["ratio"] for row in group]
+    axis.grid(False)
+    shown = axis.imshow(np.array(values).T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
+    axis.set_yticks(range(len(scales)), [f"{scale:.3g}" for scale in scales])
+    stable = [float(theory.stable_scale(row["pixels"], row["width"])) for row in group]
+    at = np.interp(stable, scales, range(len(scales)))
+    axis.plot(range(len(ratios)), at, "r.--", lw=1, label=r"$\eta\,\sigma_{\max}^2 = 2$")
+    axis.set_xlabel("d / n")
+    axis.set_ylabel("step scale c")
+    axis.set_title(title, fontsize=9)
+    axis.legend(fontsize=7, loc="upper left")
+    figure.colorbar(shown, ax=axis).ax.tick_params(labelsize=7)
+
+
+LEMMA_PANELS = {
+    "B.1": r"B.1: $\sigma_{\min}(J(W_0))$ over its bound (above 1)",
+    "B.1 at the end": r"$\sigma_{\min}(J(W_T))$ over the same (above 1/2: $\alpha$)",
+    "B.2, gradient descent": r"B.2: $\|J(W_T) - J(W_0)\|\,/\,\alpha$ (below 1)",
+    "B.3": r"B.3: $\|J\|$ over its bound (below 1)",
+    "B.4": r"B.4: first misfit over $3\|y\|$ (below 1)",
+    "C.2, path": "C.2: ReLUs that the worst W switches, over the bound\n(below 1; R as far as gradient descent went)",
+}
+
+
+def lemmas(rows: Sequence[dict]):
+    """Each lemma's left side over its right side against d / n, a dot per seed, a colour per n."""
+    figure, axes = _panels(len(LEMMA_PANELS), 3, (4.0, 3.1))
+    sizes = sorted({row["pixels"] for row in rows})
+    for axis, (name, title) in zip(axes, LEMMA_PANELS.items(), strict=True):
+        for number, pixels in enumerate(sizes):
+            for row in rows:
+                if row["pixels"] == pixels:
+                    ratio = np.full(len(row[name]), row["ratio"]) * 1.06 ** (number - len(sizes) / 2)
+                    axis.loglog(ratio, row[name], ".", ms=3, color=f"C{number}")
+            axis.plot([], [], ".", color=f"C{number}", label=f"n = {pixels}")
+        axis.axhline(1, color="k", ls="--", lw=1)
+        axis.set_title(title, fontsize=8.5)
+        axis.set_xlabel("d / n")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def compressed(rows: Sequence[dict]):
+    """Misfit against the step with A and without, a panel per m and width."""
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["lines"], row["ratio"]), []).append(row)
+    figure, axes = _panels(len(groups), 3, (3.6, 3.0))
+    for axis, group in zip(axes, groups.values(), strict=True):
+        column = at_scale(group, theory.CERTIFIED_SCALE)
+        for number, row in enumerate(group):
+            _band(axis, np.array(row["steps"]), row, column, KINDS[row["operator"]], f"C{number}")
+        steps, sizes = np.array(group[0]["steps"]), (group[0]["pixels"], group[0]["width"])
+        axis.loglog(1 + steps, theory.misfit_bound(steps, theory.CERTIFIED_SCALE, *sizes), "k--", lw=1, label="bound")
+        axis.set_ylim(3e-7, 10)
+        axis.set_title(f"m = {sizes[0]}, d = {group[0]['ratio']:g} m", fontsize=9)
+    axes[0].legend(fontsize=7)
+    figure.supylabel(r"$\|A V\,\mathrm{relu}(W_t z) - y\|\,/\,\|y\|$", fontsize=10)
+    figure.supxlabel("step t + 1, c = 1/16", fontsize=10)
+    return figure
+
+
+def stopping(rows: Sequence[dict]):
+    """Misfit to y and error to x* against the step; the dot is where one would have had to stop."""
+    figure, axes = _panels(len(rows), 2, (5.0, 3.5))
+    for axis, row in zip(axes, rows, strict=True):
+        steps, misfit, error = 1 + np.array(row["steps"]), np.array(row["misfit"]), np.array(row["error"])
+        axis.loglog(steps, np.median(misfit, 0), color="C0", label=r"misfit to $y$, $\|G - y\|/\|y\|$")
+        axis.loglog(steps, np.median(error, 0), color="C1", label=r"error to $x^*$, $\|G - x^*\|/\|x^*\|$")
+        for curves, color in ((misfit, "C0"), (error, "C1")):
+            axis.fill_between(steps, curves.min(0), curves.max(0), color=color, alpha=0.2, lw=0)
+        best, step = np.median(row["best_error"]), np.median(row["best_step"])
+        axis.plot(1 + step, best, "ko", ms=5, label=f"best: {best:.3f} at step {step:.0f}")
+        axis.axhline(row["noise"], color="k", ls=":", lw=1, label=r"error of $y$ itself")
+        if row["network"] == "one layer":
+            width = row["width"]
+            expected = early_stopping.expected_error(steps - 1, row["noise"], row["pixels"], width)
+            axis.loglog(steps, expected, "k--", lw=1, label="expected for d >> n")
+        axis.set_ylim(max(1e-4, 0.5 * misfit.min()), 3)
+        axis.set_title(f"{row['network']}, {row['pixels']} pixels, noise {row['noise']:g} ||x*||", fontsize=9)
+        axis.legend(fontsize=7, loc="lower left")
+        axis.set_xlabel("step t + 1")
+    return figure
+
+
+def spectra(rows: Sequence[dict]):
+    """The share of the squared singular values below a value, all seeds, and the law for large n."""
+    figure, axes = _panels(len(rows), 4, (3.2, 2.9))
+    for axis, row in zip(axes, rows, strict=True):
+        for values in row["quantiles"]:
+            axis.plot(values, QUANTILES, lw=1, color="C0")
+        axis.plot([], [], color="C0", label=f"{len(row['quantiles'])} seeds")
+        axis.plot(*marchenko_pastur(row["pixels"], row["width"]), "k--", lw=1, label="Marchenko-Pastur")
+        axis.axvline(0.5, color="C3", lw=1, ls=":", label="bound of B.1, squared")
+        axis.set_title(f"n = {row['pixels']}, d = {row['ratio']:g} n", fontsize=9)
+        axis.set_xlabel(r"$\sigma^2(J)\,/\,(\nu^2 \|z\|^2 d/2)$", fontsize=9)
+    axes[0].set_ylabel("share below")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def marchenko_pastur(pixels: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Its distribution function on a grid, for n x d/2 standard normal entries; for d >= 2 n."""
+    low, high = marchenko_pastur_edges(pixels, width)
+    x = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, np.pi, 500))  # dense at the edges
+    density = np.sqrt(np.maximum((high - x) * (x - low), 0)) / np.maximum(x, 1e-12)
+    parts = np.diff(x) * (density[1:] + density[:-1]) / 2
+    return x, np.concatenate([[0], np.cumsum(parts)]) / parts.sum()
+
+
+FIGURES: dict[str, dict[str, Callable]] = {
+    "descent": {"convergence": convergence, "steps": steps},
+    "lemmas": {"lemmas": lemmas},
+    "compressed": {"compressed": compressed},
+    "early_stopping": {"early_stopping": stopping},
+    "spectra": {"spectra": spectra},
+}

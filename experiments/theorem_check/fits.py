@@ -1,0 +1,190 @@
+"""Gradient descent on many networks at once: vectorized over seeds and step sizes, with a look between chunks of steps.
+
+Seeds lie on all devices; what of them fits into memory together is a batch.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from csdip_jax import theory
+from csdip_jax.types import Array, InputError
+
+CHUNK = 50
+"""Steps between two looks; a fit that took off less than a tenth of the certified rate meanwhile has settled."""
+
+COPIES = 3
+"""Arrays as large as V that drawing it takes at once."""
+
+
+class Traces(NamedTuple):
+    """What happened, step by step; each [steps, seeds, scales].
+
+    Attributes:
+        misfit: ||V relu(W_t z) - y|| / ||y||.
+        error: the same beside another signal x*, ||V relu(W_t z) - x*|| / ||x*||.
+        distance: ||W_t - W_0||.
+        active: share of the ReLUs that are on.
+        switched: share of the ReLUs that are not as they were at the start.
+    """
+
+    misfit: np.ndarray
+    error: np.ndarray
+    distance: np.ndarray
+    active: np.ndarray
+    switched: np.ndarray
+
+
+class Fits(NamedTuple):
+    """Attributes:
+    traces: of every step taken by the slowest of them.
+    hidden: h = W z at the end, [seeds, scales, d].
+    fitted: the misfit fell to the tolerance, bool [seeds, scales].
+    settled: it will not, since progress ceased (or the numbers overflowed), bool [seeds, scales].
+    """
+
+    traces: Traces
+    hidden: Array
+    fitted: np.ndarray
+    settled: np.ndarray
+
+
+def tolerance_of(dtype) -> float:
+    """The relative misfit that counts as fitted: a few rounding errors."""
+    return 1e-12 if dtype == jnp.float64 else 1e-6
+
+
+def seed_batches(seeds: int, entries: int, dtype, memory: float) -> Iterator[np.ndarray]:
+    """The seeds 0, 1, ... in batches whose networks fit into memory together; the last one repeats a seed to fill up.
+
+    Args:
+        seeds: how many.
+        entries: of V, n d.
+        dtype: of V.
+        memory: GiB to use, over all devices.
+
+    Raises:
+        InputError: not even one network per device fits.
+    """
+    devices, network = jax.device_count(), COPIES * entries * jnp.dtype(dtype).itemsize / 2**30
+    at_once = int(memory / network) // devices * devices
+    if at_once < 1:
+        raise InputError(
+            f"{entries} entries of V take {network * devices:.1f} GiB on {devices} device(s), --config.memory is "
+            f"{memory:g}: raise it, or choose fewer pixels or a smaller width"
+        )
+    at_once = min(at_once, -(-seeds // devices) * devices)
+    for first in range(0, seeds, at_once):
+        yield np.minimum(np.arange(first, first + at_once), seeds - 1)
+
+
+def draw(key: Array, seeds: np.ndarray, pixels: int, width: int, target: Array) -> theory.Network:
+    """A network per seed (leading axis), each on its device."""
+    return _draw(seed_keys(key, seeds), target, pixels, width)
+
+
+def seed_keys(key: Array, seeds: np.ndarray) -> Array:
+    """fold_in(key, seed) for every seed, shared out over the devices."""
+    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("seeds",)), PartitionSpec("seeds"))
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(seeds, jnp.uint32))
+    return jax.device_put(keys, sharding)
+
+
+@partial(jax.jit, static_argnames=("pixels", "width"))
+def _draw(keys, target, pixels, width):
+    return jax.vmap(lambda key: theory.draw(key, pixels, width, target))(keys)
+
+
+def fit(
+    networks: theory.Network,
+    target: Array,
+    scales: np.ndarray,
+    max_steps: int,
+    other: Array | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Fits:
+    """Gradient descent on each of some networks with each of some step sizes.
+
+    Args:
+        networks: leading axis of seeds.
+        target: y, [n].
+        scales: c of each step size.
+        max_steps: where to give up.
+        other: x*, [n], for `Traces.error`; y itself by default.
+        progress: told now and then where the fits are.
+
+    Returns:
+        Fits. A fit that is done stays where it is while others go on, so its traces end in a constant.
+    """
+    pixels, width = networks.outer.shape[1:]
+    tolerance = tolerance_of(target.dtype)
+    steps = theory.step_size(jnp.asarray(scales, target.dtype), pixels, width, jnp.linalg.norm(target))
+    least = 1 - (1 - theory.certified_rate(np.asarray(scales), pixels, width) / 10) ** CHUNK
+    hidden = jnp.repeat(networks.hidden[:, None], len(scales), axis=1)
+    chunks, before = [], np.full(hidden.shape[:2], np.inf)
+    settled = np.zeros(hidden.shape[:2], bool)
+    for taken in range(0, max_steps, CHUNK):
+        arguments = (target, target if other is None else other, steps, tolerance)
+        hidden, traces = _advance(networks, hidden, *arguments, length=CHUNK)
+        chunks.append(jax.tree.map(np.asarray, traces))
+        last = chunks[-1].misfit[-1]
+        fitted = last <= tolerance
+        settled = ~fitted & ~(last < (1 - least) * before) if taken else settled
+        before = last
+        progress(f"step {taken + CHUNK}, median misfit {np.median(last):.1e}, {(fitted | settled).mean():.0%} done")
+        if (fitted | settled).all():
+            break
+    return Fits(jax.tree.map(lambda *parts: np.concatenate(parts), *chunks), hidden, fitted, settled)
+
+
+@partial(jax.jit, static_argnames="length", donate_argnames="hidden")
+def _advance(networks, hidden, target, other, steps, tolerance, length):
+    def one_fit(outer, initial, latent_norm, hidden, step):
+        def one_step(hidden, _):
+            network = theory.Network(outer, hidden, latent_norm)
+            output, on = theory.output(network), theory.active(hidden)
+            misfit, error = (jnp.linalg.norm(output - y) / jnp.linalg.norm(y) for y in (target, other))
+            traces = Traces(
+                misfit=misfit,
+                error=error,
+                distance=jnp.linalg.norm(hidden - initial) / latent_norm,
+                active=on.mean(),
+                switched=(on != theory.active(initial)).mean(),
+            )
+            moved = theory.descend(network, target, step).hidden
+            return jnp.where(misfit > tolerance, moved, hidden), traces
+
+        return jax.lax.scan(one_step, hidden, length=length)
+
+    over_scales = jax.vmap(one_fit, in_axes=(None, None, None, 0, 0), out_axes=(0, 1))
+    over_seeds = jax.vmap(over_scales, in_axes=(0, 0, 0, 0, None), out_axes=(0, 1))
+    return over_seeds(*networks, hidden, steps)
+
+
+def first_violation(fits: Fits, scales: np.ndarray, pixels: int, width: int) -> np.ndarray:
+    """The first step whose misfit is above the bound of Theorem 4.1, [seeds, scales]; -1 where there is none.
+
+    A fit that settled above the tolerance violates it in the end, if not yet: the bound goes on falling to zero. One
+    that was fitted is not followed any further.
+    """
+    misfit, tolerance = fits.traces.misfit, tolerance_of(fits.traces.misfit.dtype)
+    bound = theory.misfit_bound(np.arange(len(misfit))[:, None, None], np.asarray(scales), pixels, width)
+    above = ~(misfit <= np.maximum(bound, tolerance))
+    first = np.where(above.any(0), above.argmax(0), -1)
+    rate = theory.certified_rate(np.asarray(scales), pixels, width)
+    eventually = np.ceil(np.log(np.maximum(misfit[-1], 1e-300) / 3) / np.log1p(-rate))
+    return np.where((first < 0) & fits.settled, eventually, first).astype(int)
+
+
+def measured_rate(misfit: np.ndarray, tolerance: float) -> np.ndarray:
+    """The share of the misfit that a step takes off, from 1e-2 down to the tolerance; NaN where that is not reached."""
+    early, late = (misfit <= 1e-2).argmax(0), (misfit <= 10 * tolerance).argmax(0)
+    reached = (late > early) & (misfit <= 10 * tolerance).any(0)
+    steps = np.where(reached, late - early, 1)
+    fall = np.take_along_axis(misfit, late[None], 0)[0] / np.take_along_axis(misfit, early[None], 0)[0]
+    return np.where(reached, 1 - fall ** (1 / steps), np.nan)
