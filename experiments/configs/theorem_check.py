@@ -28,7 +28,7 @@ def get_config() -> config_dict.ConfigDict:
 
     # Noise ||e|| / ||x*||; pixels and d / n of the one-layer network; a photograph for the DCGAN.
     config.early_stopping = config_dict.create(
-        noise=(0.25, 1.0), pixels=200, ratio=20, image_shape=(64, 64), dcgan_steps=3000
+        noise=(0.35, 1.0), pixels=200, ratio=20, image_shape=(128, 128), dcgan_steps=1000
     )
 
     # threshold_pixels: n of the spectra at d = 3528 n, from which Lemma B.1 is proved.
@@ -38,9 +38,9 @@ def get_config() -> config_dict.ConfigDict:
         num_pixels=(20, 50),
         ratios=(1.0, 3.0, 10.0, 30.0),
         step_scales=(1 / 16, 1 / 4, 0.5, 1.0),
-        max_steps=1000,
+        max_steps=4000,
         compressed=dict(image_shape=(16, 16), num_lines=(2,), ratios=(10.0,)),
-        early_stopping=dict(noise=(1.0,), pixels=50, ratio=20, image_shape=(16, 16), dcgan_steps=1000),
+        early_stopping=dict(noise=(0.5,), pixels=50, ratio=20, image_shape=(32, 32), dcgan_steps=500),
         spectra=dict(num_pixels=(64,), ratios=(20.0,), threshold_pixels=(20,), num_seeds=3),
     )
     return config

@@ -29,7 +29,7 @@ def cells(config) -> list[dict]:
 def measure(config, cell: dict, key, progress) -> dict:
     """The fits of `descent.measure`, with A V for V and y = A x of a photograph x."""
     shape = (*config.compressed.image_shape, 1)
-    image = jnp.asarray(cs.data.load("demo", image_shape=shape)[-1], config.dtype)
+    image = jnp.asarray(cs.data.load("demo", image_shape=shape)[0], config.dtype)
     fourier = cs.operators.radial_fourier(cell["lines"], shape)
     m = real_measurements(fourier, image).size
     d = round(cell["ratio"] * m)

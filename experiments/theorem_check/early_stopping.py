@@ -32,7 +32,7 @@ def measure(config, cell: dict, key, progress) -> dict:
         target = noisy(jax.random.fold_in(key, 2**31), clean, cell["noise"])
         misfit, error = one_layer(config, key, clean, target, progress)
     else:
-        clean = jnp.asarray(cs.data.load("demo", image_shape=(*settings.image_shape, 1))[-1])
+        clean = jnp.asarray(cs.data.load("demo", image_shape=(*settings.image_shape, 1))[0])
         target = noisy(jax.random.fold_in(key, 2**31), clean, cell["noise"])
         misfit, error = dcgan(settings.dcgan_steps, key, clean, target, progress)
     kept = curve_steps(len(misfit))
@@ -108,17 +108,17 @@ def _advance(method, problem, state, clean):
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
+    """The misfit goes below the noise, and the error has been lower on the way than at the end."""
     found = []
     for row in rows:
         where, noise = f"{row['network']}, noise {row['noise']:g}", row["noise"]
-        last = np.array(row["misfit"])[:, -1]
-        fits_noise = bool(np.all(last < 0.1 * noise / np.sqrt(1 + noise**2)))
-        measured = f"misfit to y ends at {last.max():.1e}, noise alone is {noise / np.sqrt(1 + noise**2):.2f}"
-        found.append(Claim("The noise is fitted too", where, verdict(fits_noise), measured))
-        best, end = np.array(row["best_error"]), np.array(row["error"])[:, -1]
+        last, alone = np.array(row["misfit"])[:, -1], noise / np.sqrt(1 + noise**2)
+        measured = f"misfit to y ends at {last.max():.1e}, of which the noise is {alone:.2f}"
+        found.append(Claim("The noise is fitted too", where, verdict(bool(np.all(last < alone / 2))), measured))
+        best, end = np.median(row["best_error"]), np.median(np.array(row["error"])[:, -1])
         measured = (
-            f"error to x* {np.median(best):.3f} at step {np.median(row['best_step']):.0f}, {np.median(end):.3f} at the "
-            f"end, {noise:g} is y's own"
+            f"error to x* {best:.3f} at step {np.median(row['best_step']):.0f}, {end:.3f} at the end; y itself {noise:g}, "
+            f"y shrunk by the best factor {alone:.3f}"
         )
-        found.append(Claim("Stopping early pays", where, verdict(bool(np.all(best < end))), measured))
+        found.append(Claim("Stopping early pays", where, verdict(bool(best < 0.99 * end)), measured))
     return found
