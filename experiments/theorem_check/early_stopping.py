@@ -117,8 +117,8 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
         found.append(Claim("The noise is fitted too", where, verdict(bool(np.all(last < alone / 2))), measured))
         best, end = np.median(row["best_error"]), np.median(np.array(row["error"])[:, -1])
         measured = (
-            f"error to x* {best:.3f} at step {np.median(row['best_step']):.0f}, {end:.3f} at the end; y itself {noise:g}, "
-            f"y shrunk by the best factor {alone:.3f}"
+            f"error to x* {best:.3f} at step {np.median(row['best_step']):.0f}, {end:.3f} at the end; y itself "
+            f"{noise:g}, y shrunk by the best factor {alone:.3f}"
         )
         found.append(Claim("Stopping early pays", where, verdict(bool(best < 0.99 * end)), measured))
     return found

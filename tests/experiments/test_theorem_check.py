@@ -1,0 +1,240 @@
+"""The sweeps of the theorem check beside single runs, its verdicts, and the command."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax import theory
+from csdip_jax.types import InputError
+from experiments.theorem_check import claims, compressed, descent, early_stopping, figures, fits, lemmas, spectra
+from tests.conftest import REPOSITORY
+from tests.experiments.test_reconstruct import environment, refused
+
+N, D, SCALES, SEEDS = 6, 60, (1 / 16, 0.3, 1.0), np.arange(3)
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return descent.random_target(KEY, N, jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def result(target):
+    return fits.fit(fits.draw(KEY, SEEDS, N, D, target), target, SCALES, 400)
+
+
+def test_sweep_is_single_runs_seed_by_seed(target, result):
+    for seed in SEEDS:
+        network = theory.draw(jax.random.fold_in(KEY, seed), N, D, target)
+        for column, scale in enumerate(SCALES):
+            single, step = network, theory.step_size(scale, N, D, jnp.linalg.norm(target))
+            for t in range(10):
+                misfit = jnp.linalg.norm(theory.output(single) - target) / jnp.linalg.norm(target)
+                traces = jax.tree.map(lambda x, at=(t, seed, column): x[at], result.traces)
+                np.testing.assert_allclose(traces.misfit, misfit, rtol=1e-4)
+                np.testing.assert_allclose(traces.error, traces.misfit)  # no other signal given
+                distance = jnp.linalg.norm(single.hidden - network.hidden) / single.latent_norm
+                np.testing.assert_allclose(traces.distance, distance, rtol=1e-4, atol=1e-6)
+                on, before = theory.active(single.hidden), theory.active(network.hidden)
+                np.testing.assert_allclose(traces.active, on.mean(), rtol=1e-5)
+                np.testing.assert_allclose(traces.switched, (on != before).mean(), rtol=1e-5)
+                single = theory.descend(single, target, step)
+
+
+def test_fits_end_at_the_tolerance_or_where_nothing_moves(result):
+    last = result.traces.misfit[-1]
+    assert result.fitted.any() and (result.fitted == (last <= 1e-6)).all()
+    assert not (result.fitted & result.settled).any()
+    assert len(result.traces.misfit) % fits.CHUNK == 0
+    assert result.hidden.shape == (len(SEEDS), len(SCALES), D)
+
+
+def traces_of(*misfits, fitted, settled):
+    misfit = np.array(misfits, np.float32).T[:, :, None]
+    return fits.Fits(fits.Traces(*[misfit] * 5), None, np.array(fitted)[:, None], np.array(settled)[:, None])
+
+
+def test_first_violation_now_or_later_but_not_after_the_fit():
+    # n = 1, d = 4, c = 1: the bound is 3 (15/16)^t.
+    kept, above, stuck = [1, 0.5, 1e-7, 1e-7], [1, 2, 2.9, 2], [1, 0.9, 0.9, 0.9]
+    found = fits.first_violation(
+        traces_of(kept, above, stuck, stuck, fitted=[1, 0, 0, 0], settled=[0, 0, 1, 0]), [1.0], 1, 4
+    )
+    later = int(np.ceil(np.log(0.9 / 3) / np.log(15 / 16)))
+    assert found[:, 0].tolist() == [-1, 2, later, -1]
+    long = np.full(300, 1e-7)  # the bound falls below what "fitted" means
+    assert fits.first_violation(traces_of(long, fitted=[1], settled=[0]), [1.0], 1, 4)[0, 0] == -1
+    overflow = [1, np.inf, np.nan, np.nan]
+    assert fits.first_violation(traces_of(overflow, fitted=[0], settled=[1]), [1.0], 1, 4)[0, 0] == 1
+
+
+def test_measured_rate_of_a_geometric_decay():
+    misfit = np.stack([0.8 ** np.arange(80), np.full(80, 0.5)], axis=1)[:, :, None]
+    rate = fits.measured_rate(misfit, 1e-6)
+    assert rate[0, 0] == pytest.approx(0.2) and np.isnan(rate[1, 0])
+
+
+def test_memory_decides_the_batches():
+    def batches(seeds, memory):
+        return [batch.tolist() for batch in fits.seed_batches(seeds, 2**20, jnp.float32, memory)]
+
+    network = 3 * 2**22 / 2**30
+    assert batches(3, 10.0) == [[0, 1, 2]]
+    assert batches(3, 2.5 * network) == [[0, 1], [2, 2]]
+    with pytest.raises(InputError, match="--config.memory is 0.001"):
+        batches(3, 0.001)
+
+
+def test_summary_forgets_the_seeds_that_filled_up(result):
+    kept = descent.outcome(result, SCALES, N, D, 400)
+    summary = descent.summary([kept, kept], 4)
+    assert np.shape(summary["fitted"]) == (4, 3) and summary["fitted"][3] == result.fitted[0].tolist()
+    assert np.shape(summary["curve"]["median"]) == (3, len(descent.curve_steps(400)))
+    json.dumps(summary)
+
+
+def test_transition_is_interpolated():
+    assert descent.transition({1.0: 0.0, 2.0: 0.25, 8.0: 0.75}) == pytest.approx(4.0)
+    assert descent.transition({1.0: 0.9, 2.0: 0.2, 4.0: 0.8, 8.0: 1.0}) == pytest.approx(2 * np.sqrt(2))
+    assert np.isnan(descent.transition({1.0: 0.0, 2.0: 0.1})) and np.isnan(descent.transition({1.0: 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("shares", "threshold", "verdict"),
+    [
+        ({1: 1.0, 2: 1.0}, None, "pass"),
+        ({1: 0.2, 2: 1.0, 4: 1.0}, None, "pass from d = 2 n"),
+        ({1: 1.0, 2: 0.5}, None, "FAIL"),
+        ({1: 1.0, 2: 1.0}, 100, "below threshold (100 n), holds"),
+        ({1: 0.0, 2: 1.0}, 100, "below threshold (100 n), holds from d = 2 n"),
+        ({1: 0.0, 2: 0.9}, 100, "below threshold (100 n), does not hold"),
+        ({1: 0.0, 200: 1.0}, 100, "pass from d = 200 n"),
+        ({1: 1.0, 200: 0.9}, 100, "FAIL"),
+    ],
+)
+def test_verdicts(shares, threshold, verdict):
+    claim = claims.over_widths("name", shares, "this", threshold)
+    assert claim.verdict == verdict and claim.measured.endswith("this")
+    assert claim.name in claims.table([claim]) and verdict in claims.table([claim])
+
+
+def test_margins_by_plain_linear_algebra(target, result):
+    network = jax.tree.map(lambda x: x[0], fits.draw(KEY, SEEDS, N, D, target))
+    final = result.hidden[0, 0]
+    found = lemmas.margins(network, final, target)
+    outer, start, end = np.asarray(network.outer), np.asarray(network.hidden) > 0, np.asarray(final) > 0
+    nu, norm = np.linalg.norm(target) / np.sqrt(N * D), float(np.linalg.norm(target))
+    assert float(found["B.1"]) == pytest.approx(
+        np.linalg.svd(outer[:, start])[1].min() / (nu * np.sqrt(D) / 2), rel=1e-3
+    )
+    assert float(found["B.3"]) == pytest.approx(
+        np.linalg.norm(outer, 2) / (nu * (np.sqrt(D) + 2 * np.sqrt(N))), rel=1e-3
+    )
+    first = np.linalg.norm(outer @ np.maximum(network.hidden, 0) - target)
+    assert float(found["B.4"]) == pytest.approx(first / (3 * norm), rel=1e-3)
+    alpha = norm / (4 * np.sqrt(N))
+    died = start & ~end
+    assert died.any()
+    assert float(found["B.2, gradient descent"]) == pytest.approx(np.linalg.norm(outer[:, died], 2) / alpha, rel=1e-3)
+    radius = float(np.linalg.norm(final - network.hidden))
+    assert float(found["path"]) == pytest.approx(radius, rel=1e-4)
+    bound = 2 * np.ceil((2 * D * radius) ** (2 / 3))
+    assert float(found["C.2, gradient descent"]) == pytest.approx(died.sum() / bound, rel=1e-4)
+    assert float(found["C.2, path"]) >= float(found["C.2, gradient descent"])
+
+
+def test_measurements_have_orthonormal_rows_or_not():
+    shape = (8, 8, 1)
+    fourier = cs.operators.radial_fourier(2, shape)
+    image = jax.random.normal(KEY, shape)
+    real = compressed.real_measurements(fourier, image)
+    np.testing.assert_allclose(jnp.sum(real**2), jnp.sum(jnp.abs(fourier.forward(image)) ** 2), rtol=1e-5)
+    assert compressed.orthonormality_gap(fourier, real.size) < 1e-5
+    gaussian = cs.operators.gaussian(KEY, real.size, shape)
+    assert compressed.orthonormality_gap(gaussian, real.size) > 0.5
+    networks = fits.draw(KEY, SEEDS, 64, 10, real)
+    rows = jax.vmap(lambda x: compressed.real_measurements(fourier, x.reshape(shape)), 1, 1)(networks.outer[1])
+    np.testing.assert_allclose(compressed.measured(fourier, networks, 0.5).outer[1], 0.5 * rows, rtol=1e-5)
+
+
+def test_grams_in_blocks_are_those_of_the_whole(monkeypatch):
+    monkeypatch.setattr(spectra, "BLOCK", 16)
+    width = 40  # two blocks and a half
+    some, every = spectra.grams(KEY, 5, width, jnp.float32)
+    columns, on = [], []
+    for block in range(3):
+        key_outer, key_hidden = jax.random.split(jax.random.fold_in(KEY, block))
+        columns.append(np.asarray(jax.random.normal(key_outer, (5, 16))))
+        on.append(np.asarray(jax.random.normal(key_hidden, (16,))) > 0)
+    outer, on = np.concatenate(columns, axis=1)[:, :width], np.concatenate(on)[:width]
+    np.testing.assert_allclose(every, outer @ outer.T / width, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(some, outer[:, on] @ outer[:, on].T / width, rtol=1e-4, atol=1e-6)
+
+
+def test_marchenko_pastur_is_a_distribution_between_its_edges():
+    x, share = figures.marchenko_pastur(100, 2000)
+    assert (x[0], x[-1]) == pytest.approx(spectra.marchenko_pastur_edges(100, 2000))
+    assert share[0] == 0 and share[-1] == pytest.approx(1) and (np.diff(share) >= 0).all()
+    mean = np.sum(np.diff(share) * (x[1:] + x[:-1]) / 2)
+    assert mean == pytest.approx(1, abs=0.01)  # E V V^T = nu^2 d/2
+
+
+def test_expected_error_starts_right_and_ends_at_the_noise():
+    start, end = early_stopping.expected_error(np.array([0, 10**6]), 0.5, 100, 10_000)
+    assert start == pytest.approx(np.sqrt(1 + 1.25 / 2)) and end == pytest.approx(0.5)
+
+
+def run(tmp_path, *options, **variables):
+    command = [sys.executable, "-m", "experiments.theorem_check", "--config.quick=True", *options]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment(tmp_path) | variables, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_section_runs_and_a_rerun_does_nothing(tmp_path):
+    options = ["--config.quick_grid.num_pixels=(20,)", "--config.quick_grid.ratios=(3.0,30.0)"]
+    options += ["--config.num_seeds=4", "--config.quick_grid.early_stopping.dcgan_steps=100", f"--workdir={tmp_path}/a"]
+    first = run(tmp_path, *options)
+    assert first.returncode == 0, first.stderr
+    pictures = {"convergence", "steps", "lemmas", "compressed", "early_stopping", "spectra"}
+    assert {path.stem for path in (tmp_path / "a").glob("*.png")} == pictures
+    rows = (tmp_path / "a" / "results.jsonl").read_text()
+    for claim in ("Theorem 4.1, c = 0.0625 (certified)", "B.1", "C.2", "radial Fourier", "Stopping early pays"):
+        assert claim in first.stdout
+    certified = next(line for line in first.stdout.splitlines() if "(certified)" in line)
+    assert "pass from d = 30 n" in certified
+    again = run(tmp_path, *options)
+    assert again.stdout == first.stdout and (tmp_path / "a" / "results.jsonl").read_text() == rows
+
+
+def test_several_devices_share_the_seeds(tmp_path):
+    options = ["--config.sections=descent,spectra", "--config.quick_grid.num_pixels=(20,)", "--config.num_seeds=3"]
+    options += ["--config.quick_grid.ratios=(5.0,)", "--config.quick_grid.max_steps=50"]
+    tables = {}
+    for devices in (1, 8):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        ran = run(tmp_path, *options, f"--workdir={tmp_path}/{devices}", XLA_FLAGS=flags)
+        assert ran.returncode == 0, ran.stderr
+        rows = map(json.loads, (tmp_path / str(devices) / "results.jsonl").read_text().splitlines())
+        tables[devices] = {row["cell"]: row for row in rows}
+        config = json.loads((tmp_path / str(devices) / "config.json").read_text())
+        assert f"{devices} device(s)" in config["device"]
+    assert tables[1].keys() == tables[8].keys()
+    for cell, row in tables[1].items():
+        other = tables[8][cell]
+        for name in ("misfit", "B.1"):
+            if name in row:
+                np.testing.assert_allclose(row[name], other[name], rtol=1e-4)
+
+
+def test_bad_settings_are_refused(tmp_path):
+    assert "'nonsense' is not among" in refused(run(tmp_path, "--config.sections=nonsense"))
+    assert "num_seeds = 0" in refused(run(tmp_path, "--config.num_seeds=0"))
+    assert "dtype = 'float16'" in refused(run(tmp_path, "--config.dtype=float16"))
