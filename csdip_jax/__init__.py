@@ -5,7 +5,7 @@ problem = csdip_jax.Problem(operator, measurements)
 solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_shape), problem, key)
 """
 
-from csdip_jax import data, generators, methods, metrics, operators, priors, results
+from csdip_jax import data, generators, methods, metrics, operators, priors, results, theory
 from csdip_jax.solve import reconstruct
 from csdip_jax.types import InputError, Problem, Solution
 
@@ -21,4 +21,5 @@ __all__ = [
     "priors",
     "reconstruct",
     "results",
+    "theory",
 ]

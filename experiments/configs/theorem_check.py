@@ -12,7 +12,7 @@ def get_config() -> config_dict.ConfigDict:
     config = config_dict.ConfigDict()
     config.seed = 0
     config.dtype = "float32"  # or float64
-    config.memory = 2.0  # GiB for the networks that are fitted together; more seeds at once do not make it faster
+    config.memory = 4.0  # GiB for the networks that are fitted together
     config.sections = "descent,lemmas,compressed,early_stopping,spectra"
     config.quick = False  # takes the fields of `quick_grid` instead: under a minute on two cores
 

@@ -82,12 +82,13 @@ def test_measured_rate_of_a_geometric_decay():
 
 
 def test_memory_decides_the_batches():
-    def batches(seeds, memory):
-        return [batch.tolist() for batch in fits.seed_batches(seeds, 2**20, jnp.float32, memory)]
+    def batches(seeds, memory, entries=2**20):
+        return [batch.tolist() for batch in fits.seed_batches(seeds, entries, jnp.float32, memory)]
 
     network = 3 * 2**22 / 2**30
-    assert batches(3, 10.0) == [[0, 1, 2]]
-    assert batches(3, 2.5 * network) == [[0, 1], [2, 2]]
+    assert batches(3, 10.0) == [[0, 1], [2, 2]]  # two fill the cache
+    assert batches(3, 10.0, entries=1000) == [[0, 1, 2]]
+    assert batches(2, 1.5 * network) == [[0], [1]]
     with pytest.raises(InputError, match="--config.memory is 0.001"):
         batches(3, 0.001)
 
