@@ -23,6 +23,10 @@ def get_config() -> config_dict.ConfigDict:
     config.step_scales = (1 / 16, 1 / 8, 1 / 4, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0)
     config.max_steps = 4000
 
+    config.lemmas = config_dict.create(
+        num_pixels=(20, 50, 100), ratios=(1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 100.0, 300.0, 1000.0)
+    )
+
     # A photograph of image_shape pixels, measured on each number of radial Fourier lines; d / m.
     config.compressed = config_dict.create(image_shape=(32, 32), num_lines=(2, 4), ratios=(5.0, 10.0, 20.0))
 
@@ -39,6 +43,7 @@ def get_config() -> config_dict.ConfigDict:
         ratios=(1.0, 3.0, 10.0, 30.0),
         step_scales=(1 / 16, 1 / 4, 0.5, 1.0),
         max_steps=4000,
+        lemmas=dict(num_pixels=(20,), ratios=(3.0, 30.0, 300.0)),
         compressed=dict(image_shape=(16, 16), num_lines=(2,), ratios=(10.0,)),
         early_stopping=dict(noise=(0.5,), pixels=50, ratio=20, image_shape=(32, 32), dcgan_steps=500),
         spectra=dict(num_pixels=(64,), ratios=(20.0,), threshold_pixels=(20,), num_seeds=3),
