@@ -26,20 +26,17 @@ def cells(config) -> list[dict]:
 def measure(config, cell: dict, key, progress) -> dict:
     """The margins of every seed, name -> [seeds]."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    target, batches = random_target(key, n, config.dtype), []
+    target, found = random_target(key, n, config.dtype), []
     for seeds in fits.seed_batches(config.num_seeds, n * d, target.dtype, config.memory):
         networks = fits.draw(key, seeds, n, d, target)
         result = fits.fit(networks, target, [theory.CERTIFIED_SCALE], config.max_steps, progress=progress)
-        batches.append(jax.tree.map(np.asarray, _margins(networks, result.hidden[:, 0], target)))
-    joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return {"width": d, **{name: values[: config.num_seeds].tolist() for name, values in joined.items()}}
+        for seed in range(len(seeds)):
+            network, final = jax.tree.map(lambda x, seed=seed: x[seed], (networks, result.hidden[:, 0]))
+            found.append(jax.device_get(margins(network, final, target)))
+    return {"width": d, **{name: [float(seed[name]) for seed in found[: config.num_seeds]] for name in found[0]}}
 
 
-@jax.jit
-def _margins(networks: theory.Network, final, target) -> dict[str, jax.Array]:
-    return jax.vmap(margins, in_axes=(0, 0, None))(networks, final, target)
-
-
+@jax.jit  # for one network at a time: vmapped, XLA on a CPU has been seen to wait for itself forever (jaxlib 0.10.2)
 def margins(network: theory.Network, final, target) -> dict[str, jax.Array]:
     """Of one network, which gradient descent took from `network.hidden` to `final` [d]: left side / right side."""
     (n, d), z = network.outer.shape, network.latent_norm
