@@ -52,7 +52,7 @@ def outcome(result: fits.Fits, scales, pixels: int, width: int, max_steps: int) 
     return {
         "violated_at": fits.first_violation(result, scales, pixels, width),
         "fitted": result.fitted,
-        "settled": result.settled,
+        "stuck": result.stuck,
         "rate": fits.measured_rate(traces.misfit, fits.tolerance_of(traces.misfit.dtype)),
         "curve": np.moveaxis(traces.misfit[at], 0, -1),
         **{name: getattr(traces, name)[-1] for name in ("misfit", "distance", "active", "switched")},
@@ -132,7 +132,7 @@ def bound_claim(rows: Sequence[dict], column: int) -> Claim:
     )
     widest = max(fitted)
     on = np.mean([np.array(row["active"])[:, column].mean() for row in by_ratio(rows)[widest]])
-    measured = f"at {widest:g} n {fitted[widest]:.0%} fitted, {on:.0%} of the ReLUs on at the end"
+    measured = f"at {widest:g} n {fitted[widest]:.0%} fitted within twice the steps of the bound, {on:.0%} of the ReLUs on at the end"
     if any(undecided.values()):
         measured += "; not decided at max_steps: " + ", ".join(f"{s:.0%} at {r:g} n" for r, s in undecided.items() if s)
     name = f"Theorem 4.1, c = {scale:.3g}{STEP_NAMES.get(scale, '')}"
@@ -140,8 +140,8 @@ def bound_claim(rows: Sequence[dict], column: int) -> Claim:
 
 
 def undecided_fits(row: dict) -> np.ndarray:
-    """Neither fitted nor settled nor above the bound when max_steps was reached, bool [seeds, scales]."""
-    return ~np.array(row["fitted"]) & ~np.array(row["settled"]) & (np.array(row["violated_at"]) < 0)
+    """Neither fitted nor stuck nor above the bound when max_steps was reached, bool [seeds, scales]."""
+    return ~np.array(row["fitted"]) & ~np.array(row["stuck"]) & (np.array(row["violated_at"]) < 0)
 
 
 def transition_claim(rows: Sequence[dict], column: int) -> Claim:

@@ -16,7 +16,13 @@ from csdip_jax import theory
 from csdip_jax.types import Array, InputError
 
 CHUNK = 50
-"""Steps between two looks; a fit that took off less than a tenth of the certified rate meanwhile has settled."""
+"""Steps between two looks."""
+
+STUCK = 1e-3
+"""Relative change of the misfit over a chunk below which a fit has come to a halt."""
+
+PATIENCE = 2
+"""A fit is followed for this many times the steps in which the bound falls to the tolerance."""
 
 COPIES = 3
 """Arrays as large as V that drawing it takes at once."""
@@ -48,13 +54,13 @@ class Fits(NamedTuple):
     traces: of every step taken by the slowest of them.
     hidden: h = W z at the end, [seeds, scales, d].
     fitted: the misfit fell to the tolerance, bool [seeds, scales].
-    settled: it will not, since progress ceased (or the numbers overflowed), bool [seeds, scales].
+    stuck: it came to a halt above it (or the numbers overflowed), bool [seeds, scales].
     """
 
     traces: Traces
     hidden: Array
     fitted: np.ndarray
-    settled: np.ndarray
+    stuck: np.ndarray
 
 
 def tolerance_of(dtype) -> float:
@@ -125,33 +131,37 @@ def fit(
         progress: told now and then where the fits are.
 
     Returns:
-        Fits. A fit that is done stays where it is while others go on, so its traces end in a constant.
+        Fits. A fit that is done (fitted, or out of patience) stays where it is while others go on.
     """
     pixels, width = networks.outer.shape[1:]
     tolerance = tolerance_of(target.dtype)
     steps = theory.step_size(jnp.asarray(scales, target.dtype), pixels, width, jnp.linalg.norm(target))
-    least = 1 - (1 - theory.certified_rate(np.asarray(scales), pixels, width) / 10) ** CHUNK
-    hidden = jnp.repeat(networks.hidden[:, None], len(scales), axis=1)
-    chunks, before = [], np.full(hidden.shape[:2], np.inf)
-    settled = np.zeros(hidden.shape[:2], bool)
-    for taken in range(0, max_steps, CHUNK):
-        arguments = (target, target if other is None else other, steps, tolerance)
+    last_steps = np.minimum(PATIENCE * bound_steps(tolerance, scales, pixels, width), max_steps)
+    hidden, chunks = jnp.repeat(networks.hidden[:, None], len(scales), axis=1), []
+    for taken in range(0, int(last_steps.max()), CHUNK):
+        arguments = (target, target if other is None else other, steps, last_steps, tolerance, taken)
         hidden, traces = _advance(networks, hidden, *arguments, length=CHUNK)
         chunks.append(jax.tree.map(np.asarray, traces))
-        last = chunks[-1].misfit[-1]
+        low, high, last = (chunks[-1].misfit.min(0), chunks[-1].misfit.max(0), chunks[-1].misfit[-1])
         fitted = last <= tolerance
-        settled = ~fitted & ~(last < (1 - least) * before) if taken else settled
-        before = last
-        progress(f"step {taken + CHUNK}, median misfit {np.median(last):.1e}, {(fitted | settled).mean():.0%} done")
-        if (fitted | settled).all():
+        stuck = ~fitted & ~(high - low > STUCK * high)
+        done = fitted | stuck | (last_steps <= taken + CHUNK)
+        progress(f"step {taken + CHUNK}, median misfit {np.median(last):.1e}, {done.mean():.0%} done")
+        if done.all():
             break
-    return Fits(jax.tree.map(lambda *parts: np.concatenate(parts), *chunks), hidden, fitted, settled)
+    return Fits(jax.tree.map(lambda *parts: np.concatenate(parts), *chunks), hidden, fitted, stuck)
+
+
+def bound_steps(misfit: float, scales: np.ndarray, pixels: int, width: int) -> np.ndarray:
+    """The steps in which the bound of Theorem 4.1 falls to a misfit, for each scale."""
+    rate = theory.certified_rate(np.asarray(scales), pixels, width)
+    return np.ceil(np.log(misfit / 3) / np.log1p(-rate)).astype(int)
 
 
 @partial(jax.jit, static_argnames="length", donate_argnames="hidden")
-def _advance(networks, hidden, target, other, steps, tolerance, length):
-    def one_fit(outer, initial, latent_norm, hidden, step):
-        def one_step(hidden, _):
+def _advance(networks, hidden, target, other, steps, last_steps, tolerance, taken, length):
+    def one_fit(outer, initial, latent_norm, hidden, step, last_step):
+        def one_step(hidden, t):
             network = theory.Network(outer, hidden, latent_norm)
             output, on = theory.output(network), theory.active(hidden)
             misfit, error = (jnp.linalg.norm(output - y) / jnp.linalg.norm(y) for y in (target, other))
@@ -163,28 +173,28 @@ def _advance(networks, hidden, target, other, steps, tolerance, length):
                 switched=(on != theory.active(initial)).mean(),
             )
             moved = theory.descend(network, target, step).hidden
-            return jnp.where(misfit > tolerance, moved, hidden), traces
+            return jnp.where((misfit > tolerance) & (t < last_step), moved, hidden), traces
 
-        return jax.lax.scan(one_step, hidden, length=length)
+        return jax.lax.scan(one_step, hidden, taken + jnp.arange(length))
 
-    over_scales = jax.vmap(one_fit, in_axes=(None, None, None, 0, 0), out_axes=(0, 1))
-    over_seeds = jax.vmap(over_scales, in_axes=(0, 0, 0, 0, None), out_axes=(0, 1))
-    return over_seeds(*networks, hidden, steps)
+    over_scales = jax.vmap(one_fit, in_axes=(None, None, None, 0, 0, 0), out_axes=(0, 1))
+    over_seeds = jax.vmap(over_scales, in_axes=(0, 0, 0, 0, None, None), out_axes=(0, 1))
+    return over_seeds(*networks, hidden, steps, last_steps)
 
 
 def first_violation(fits: Fits, scales: np.ndarray, pixels: int, width: int) -> np.ndarray:
     """The first step whose misfit is above the bound of Theorem 4.1, [seeds, scales]; -1 where there is none.
 
-    A fit that settled above the tolerance violates it in the end, if not yet: the bound goes on falling to zero. One
-    that was fitted is not followed any further.
+    A fit that got stuck violates it in the end, if not yet: the bound goes on falling to zero. One that was fitted is
+    not followed any further.
     """
     misfit, tolerance = fits.traces.misfit, tolerance_of(fits.traces.misfit.dtype)
     bound = theory.misfit_bound(np.arange(len(misfit))[:, None, None], np.asarray(scales), pixels, width)
     above = ~(misfit <= np.maximum(bound, tolerance))
     first = np.where(above.any(0), above.argmax(0), -1)
-    rate = theory.certified_rate(np.asarray(scales), pixels, width)
-    eventually = np.ceil(np.log(np.maximum(misfit[-1], 1e-300) / 3) / np.log1p(-rate))
-    return np.where((first < 0) & fits.settled, eventually, first).astype(int)
+    last = np.clip(np.nan_to_num(misfit[-1], nan=np.inf), tolerance, 3)
+    later = bound_steps(last, scales, pixels, width)
+    return np.where((first < 0) & fits.stuck, later, first)
 
 
 def measured_rate(misfit: np.ndarray, tolerance: float) -> np.ndarray:

@@ -51,28 +51,28 @@ def test_sweep_is_single_runs_seed_by_seed(target, result):
 def test_fits_end_at_the_tolerance_or_where_nothing_moves(result):
     last = result.traces.misfit[-1]
     assert result.fitted.any() and (result.fitted == (last <= 1e-6)).all()
-    assert not (result.fitted & result.settled).any()
+    assert not (result.fitted & result.stuck).any()
     assert len(result.traces.misfit) % fits.CHUNK == 0
     assert result.hidden.shape == (len(SEEDS), len(SCALES), D)
 
 
-def traces_of(*misfits, fitted, settled):
+def traces_of(*misfits, fitted, stuck):
     misfit = np.array(misfits, np.float32).T[:, :, None]
-    return fits.Fits(fits.Traces(*[misfit] * 5), None, np.array(fitted)[:, None], np.array(settled)[:, None])
+    return fits.Fits(fits.Traces(*[misfit] * 5), None, np.array(fitted)[:, None], np.array(stuck)[:, None])
 
 
 def test_first_violation_now_or_later_but_not_after_the_fit():
     # n = 1, d = 4, c = 1: the bound is 3 (15/16)^t.
-    kept, above, stuck = [1, 0.5, 1e-7, 1e-7], [1, 2, 2.9, 2], [1, 0.9, 0.9, 0.9]
+    kept, above, halted = [1, 0.5, 1e-7, 1e-7], [1, 2, 2.9, 2], [1, 0.9, 0.9, 0.9]
     found = fits.first_violation(
-        traces_of(kept, above, stuck, stuck, fitted=[1, 0, 0, 0], settled=[0, 0, 1, 0]), [1.0], 1, 4
+        traces_of(kept, above, halted, halted, fitted=[1, 0, 0, 0], stuck=[0, 0, 1, 0]), [1.0], 1, 4
     )
     later = int(np.ceil(np.log(0.9 / 3) / np.log(15 / 16)))
     assert found[:, 0].tolist() == [-1, 2, later, -1]
     long = np.full(300, 1e-7)  # the bound falls below what "fitted" means
-    assert fits.first_violation(traces_of(long, fitted=[1], settled=[0]), [1.0], 1, 4)[0, 0] == -1
+    assert fits.first_violation(traces_of(long, fitted=[1], stuck=[0]), [1.0], 1, 4)[0, 0] == -1
     overflow = [1, np.inf, np.nan, np.nan]
-    assert fits.first_violation(traces_of(overflow, fitted=[0], settled=[1]), [1.0], 1, 4)[0, 0] == 1
+    assert fits.first_violation(traces_of(overflow, fitted=[0], stuck=[1]), [1.0], 1, 4)[0, 0] == 1
 
 
 def test_measured_rate_of_a_geometric_decay():
