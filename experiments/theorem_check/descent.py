@@ -132,7 +132,7 @@ def bound_claim(rows: Sequence[dict], column: int) -> Claim:
     )
     widest = max(fitted)
     on = np.mean([np.array(row["active"])[:, column].mean() for row in by_ratio(rows)[widest]])
-    measured = f"at {widest:g} n {fitted[widest]:.0%} fitted within twice the steps of the bound, {on:.0%} of the ReLUs on at the end"
+    measured = f"at {widest:g} n {fitted[widest]:.0%} fitted in twice the bound's steps, {on:.0%} of the ReLUs left on"
     if any(undecided.values()):
         measured += "; not decided at max_steps: " + ", ".join(f"{s:.0%} at {r:g} n" for r, s in undecided.items() if s)
     name = f"Theorem 4.1, c = {scale:.3g}{STEP_NAMES.get(scale, '')}"
