@@ -24,7 +24,7 @@ def get_config() -> config_dict.ConfigDict:
     config.max_steps = 4000
 
     config.lemmas = config_dict.create(
-        num_pixels=(20, 50, 100), ratios=(1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 100.0, 300.0, 1000.0)
+        num_pixels=(20, 50), ratios=(1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 100.0, 300.0, 1000.0)
     )
 
     # A photograph of image_shape pixels, measured on each number of radial Fourier lines; d / m.

@@ -12,10 +12,11 @@ def get_config():
     config = theorem_check.get_config()
     config.memory = 8.0
     config.sections = "descent,spectra"
-    config.num_pixels = (512, 1024, 2048, 4096)
+    config.num_pixels = (1024, 4096)
     config.ratios = (20.0,)
-    config.num_seeds = 3
-    config.step_scales = (1 / 16, 1 / 4, 0.3, 0.35, 0.4, 0.5, 1.0)
-    config.spectra.num_pixels = (512, 1024, 2048, 4096)
+    config.num_seeds = 2
+    config.step_scales = (1 / 16, 0.35, 0.5, 1.0)
+    config.spectra.num_pixels = (4096,)
     config.spectra.threshold_pixels = (400,)
+    config.spectra.num_seeds = 2
     return config

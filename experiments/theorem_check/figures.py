@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from csdip_jax import theory
 from experiments.pictures import plt, save_figure
@@ -81,11 +82,9 @@ def steps(rows: Sequence[dict]):
     rates.loglog(wide, [expected_factor(1e6, 1e6 * ratio) for ratio in wide], "k-", lw=1, label="large n")
     rates.axhline(1, color="k", ls="--", lw=1, label="certified")
     share.set_title("Seeds for which the bound holds at every step", fontsize=9)
-    rates.set_title(
-        f"Share of the misfit that a step takes off, over the certified one, c = {_of(rows, column)}", fontsize=9
-    )
+    rates.set_title(f"Rate of decay over the certified rate, c = {_of(rows, column)}", fontsize=9)
     for axis in (share, rates):
-        axis.set_xticks(ratios := [row["ratio"] for row in groups[-1]], [f"{ratio:g}" for ratio in ratios])
+        axis.set_xticks(ratios := [row["ratio"] for row in groups[-1]], [f"{ratio:g}" for ratio in ratios], fontsize=7)
         axis.minorticks_off()
         axis.set_xlabel("d / n")
         axis.legend(fontsize=6.5)
@@ -203,7 +202,8 @@ def stopping(rows: Sequence[dict]):
             width = row["width"]
             expected = early_stopping.expected_error(steps - 1, row["noise"], row["pixels"], width)
             axis.loglog(steps, expected, "k--", lw=1, label="expected for d >> n")
-        axis.set_ylim(max(1e-4, 0.5 * misfit.min()), 3)
+        axis.set_ylim(max(1e-4, 0.2 * misfit.min()), 3)
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_title(f"{row['network']}, {row['pixels']} pixels, noise {row['noise']:g} ||x*||", fontsize=9)
         axis.legend(fontsize=7, loc="lower left")
         axis.set_xlabel("step t + 1")
