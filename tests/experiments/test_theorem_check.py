@@ -1,5 +1,7 @@
 """The sweeps of the theorem check beside single runs, its verdicts, and the command."""
 
+import ast
+import functools
 import json
 import subprocess
 import sys
@@ -12,7 +14,9 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import theory
 from csdip_jax.types import InputError
+from experiments.configs import theorem_check
 from experiments.theorem_check import claims, compressed, descent, early_stopping, figures, fits, lemmas, spectra
+from experiments.theorem_check.sections import cell_key, check
 from tests.conftest import REPOSITORY
 from tests.experiments.test_reconstruct import environment, refused
 
@@ -200,43 +204,60 @@ def run(tmp_path, *options, **variables):
 
 
 def test_every_section_runs_and_a_rerun_does_nothing(tmp_path):
-    options = ["--config.quick_grid.num_pixels=(20,)", "--config.quick_grid.ratios=(3.0,30.0)"]
-    options += ["--config.quick_grid.lemmas.ratios=(3.0,30.0)"]
-    options += ["--config.num_seeds=4", "--config.quick_grid.early_stopping.dcgan_steps=100", f"--workdir={tmp_path}/a"]
-    first = run(tmp_path, *options)
+    options = ["--config.quick_grid.num_pixels=(20,)", "--config.quick_grid.ratios=(30.0,)", "--config.num_seeds=4"]
+    options += ["--config.quick_grid.lemmas.ratios=(30.0,)", "--config.quick_grid.early_stopping.dcgan_steps=100"]
+    first = run(tmp_path, *options, f"--workdir={tmp_path}/a")
     assert first.returncode == 0, first.stderr
     pictures = {"convergence", "steps", "lemmas", "compressed", "early_stopping", "spectra"}
     assert {path.stem for path in (tmp_path / "a").glob("*.png")} == pictures
     rows = (tmp_path / "a" / "results.jsonl").read_text()
-    for claim in ("Theorem 4.1, c = 0.0625 (certified)", "B.1", "C.2", "radial Fourier", "Stopping early pays"):
+    for claim in ("Theorem 4.1, c = 1 (printed)", "B.1", "C.2", "radial Fourier", "Stopping early pays"):
         assert claim in first.stdout
     certified = next(line for line in first.stdout.splitlines() if "(certified)" in line)
-    assert "pass from d = 30 n" in certified
-    again = run(tmp_path, *options)
+    assert "| pass " in certified
+    again = run(tmp_path, *options, f"--workdir={tmp_path}/a")
     assert again.stdout == first.stdout and (tmp_path / "a" / "results.jsonl").read_text() == rows
 
 
 def test_several_devices_share_the_seeds(tmp_path):
-    options = ["--config.sections=descent,spectra", "--config.quick_grid.num_pixels=(20,)", "--config.num_seeds=3"]
-    options += ["--config.quick_grid.ratios=(5.0,)", "--config.quick_grid.max_steps=50"]
-    tables = {}
-    for devices in (1, 8):
-        flags = f"--xla_force_host_platform_device_count={devices}"
-        ran = run(tmp_path, *options, f"--workdir={tmp_path}/{devices}", XLA_FLAGS=flags)
-        assert ran.returncode == 0, ran.stderr
-        rows = map(json.loads, (tmp_path / str(devices) / "results.jsonl").read_text().splitlines())
-        tables[devices] = {row["cell"]: row for row in rows}
-        config = json.loads((tmp_path / str(devices) / "config.json").read_text())
-        assert f"{devices} device(s)" in config["device"]
-    assert tables[1].keys() == tables[8].keys()
-    for cell, row in tables[1].items():
-        other = tables[8][cell]
-        for name in ("misfit", "B.1"):
-            if name in row:
-                np.testing.assert_allclose(row[name], other[name], rtol=1e-4)
+    options = ["--config.sections=descent", "--config.quick_grid.num_pixels=(20,)", "--config.num_seeds=3"]
+    options += ["--config.quick_grid.ratios=(5.0,)", "--config.quick_grid.max_steps=50", f"--workdir={tmp_path}/a"]
+    ran = run(tmp_path, *options, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert ran.returncode == 0, ran.stderr
+    assert "8 device(s)" in json.loads((tmp_path / "a" / "config.json").read_text())["device"]
+    (row,) = map(json.loads, (tmp_path / "a" / "results.jsonl").read_text().splitlines())
+    config = settings(options[1:-1])
+    (cell,) = descent.cells(config)
+    alone = descent.measure(config, cell, cell_key(config, row["cell"]), lambda text: None)
+    np.testing.assert_allclose(row["misfit"], alone["misfit"], rtol=1e-4)
 
 
-def test_bad_settings_are_refused(tmp_path):
+def settings(options=()):
+    """The quick configuration with options of the command line."""
+    config = theorem_check.get_config()
+    for option in options:
+        name, value = option.removeprefix("--config.").split("=")
+        *path, field = name.split(".")
+        functools.reduce(getattr, path, config)[field] = ast.literal_eval(value)
+    config.update(config.quick_grid)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("sections", "descent,nonsense", "'nonsense' is not among"),
+        ("num_seeds", 0, "num_seeds = 0"),
+        ("dtype", "float16", "dtype = 'float16'"),
+        ("ratios", (2.0, -1.0), "ratios = "),
+    ],
+)
+def test_bad_settings_are_refused(field, value, message):
+    config = settings()
+    config[field] = value
+    with pytest.raises(InputError, match=message):
+        check(config)
+
+
+def test_bad_input_is_one_line(tmp_path):
     assert "'nonsense' is not among" in refused(run(tmp_path, "--config.sections=nonsense"))
-    assert "num_seeds = 0" in refused(run(tmp_path, "--config.num_seeds=0"))
-    assert "dtype = 'float16'" in refused(run(tmp_path, "--config.dtype=float16"))

@@ -1,0 +1,57 @@
+"""The sections of the check, and how their cells are run, each once."""
+
+import zlib
+
+import jax
+from tqdm import tqdm
+
+from csdip_jax.results import Workdir
+from csdip_jax.types import InputError
+from experiments.theorem_check import compressed, descent, early_stopping, lemmas, spectra
+
+SECTIONS = {
+    "descent": descent,
+    "lemmas": lemmas,
+    "compressed": compressed,
+    "early_stopping": early_stopping,
+    "spectra": spectra,
+}
+FREE = ("sections", "memory", "num_pixels", "ratios")
+
+
+def check(config) -> None:
+    """Refuses what cannot be run."""
+    unknown = [section for section in config.sections.split(",") if section not in SECTIONS]
+    if unknown:
+        raise InputError(f"--config.sections: {unknown[0]!r} is not among {', '.join(SECTIONS)}")
+    for field in ("num_pixels", "ratios", "step_scales"):
+        values = config[field]
+        if not values or min(values) <= 0:
+            raise InputError(f"--config.{field} = {values}: give one positive number or more")
+    if config.dtype not in ("float32", "float64"):
+        raise InputError(f"--config.dtype = {config.dtype!r}: choose float32 or float64")
+    for field in ("num_seeds", "max_steps"):
+        if config[field] < 1:
+            raise InputError(f"--config.{field} = {config[field]}: it must be at least 1")
+
+
+def run(config, workdir: Workdir) -> dict[str, list[dict]]:
+    """The rows of every section asked for; cells that are missing are measured and appended."""
+    cells = [cell for section in config.sections.split(",") for cell in SECTIONS[section].cells(config)]
+    done, rows = {row["cell"]: row for row in workdir.rows}, {}
+    with tqdm(cells, unit="cell") as bar:
+        for cell in bar:
+            name = ", ".join(f"{field} {value}" for field, value in cell.items())
+            if name not in done:
+                bar.set_description(name)
+                measure = SECTIONS[cell["section"]].measure
+                row = measure(config, cell, cell_key(config, name), bar.set_postfix_str)
+                done[name] = {"cell": name} | cell | row
+                workdir.append(done[name])
+            rows.setdefault(cell["section"], []).append(done[name])
+    return rows
+
+
+def cell_key(config, name: str) -> jax.Array:
+    """What a cell draws from: by its name, so that it does not matter which others are asked for."""
+    return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
