@@ -24,7 +24,7 @@ CERTIFIED_SCALE = 1 / 16
 WIDTH_THEOREM = 4.3e15
 """d / n from which the proof of Theorem 4.1 and Lemma B.2 hold."""
 
-WIDTH_SMALLEST = 3528
+WIDTH_B1 = 3528
 """d / n from which Lemma B.1 is proved."""
 
 

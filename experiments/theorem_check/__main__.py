@@ -17,6 +17,7 @@ missing. Exit code 0 means that everything ran: a claim that fails is a finding 
 
 import jax
 from absl import flags
+from ml_collections import config_flags
 
 from csdip_jax.results import Workdir, write_atomically
 from experiments import launcher
@@ -33,6 +34,7 @@ def main() -> None:
     name = "theorem_check"
     if config.quick:
         config.update(config.quick_grid)
+        config.update_from_flattened_dict(config_flags.get_override_values(flags.FLAGS["config"]))
         name += "-quick"
     sections.check(config)
     workdir = Workdir(_WORKDIR.value or f"runs/{name}", {"config": config.to_dict()}, free=sections.FREE)

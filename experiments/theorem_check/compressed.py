@@ -12,7 +12,7 @@ from csdip_jax import theory
 from csdip_jax.types import Array
 from experiments.theorem_check import fits
 from experiments.theorem_check.claims import MEASURED, Claim, over_widths, verdict
-from experiments.theorem_check.descent import at_scale, by_ratio, curve_steps, outcome, shares, summary
+from experiments.theorem_check.rows import at_scale, by_ratio, curve_steps, outcome, shares, summary
 
 KINDS = {"none": "no A, n = m", "fourier": "radial Fourier lines", "gaussian": "Gaussian"}
 
@@ -32,21 +32,20 @@ def measure(config, cell: dict, key, progress) -> dict:
     image = jnp.asarray(cs.data.load("demo", image_shape=shape)[0], config.dtype)
     fourier = cs.operators.radial_fourier(cell["lines"], shape)
     m = real_measurements(fourier, image).size
-    d = round(cell["ratio"] * m)
-    scales, batches, gap = [theory.CERTIFIED_SCALE, 1.0], [], 0.0
-    for seeds in fits.seed_batches(config.num_seeds, image.size * d, config.dtype, config.memory):
-        if cell["operator"] == "none":
-            target = real_measurements(fourier, image)
-            networks = fits.draw(key, seeds, m, d, target)
-        else:
-            gaussian = cs.operators.gaussian(jax.random.fold_in(key, 0), m, shape)
-            operator = fourier if cell["operator"] == "fourier" else gaussian
-            target = real_measurements(operator, image)
-            networks = fits.draw(key, seeds, image.size, d, target)
-            networks = measured(operator, networks, jnp.sqrt(m / image.size) if operator is gaussian else 1.0)
-            gap = orthonormality_gap(operator, m)
+    operator, factor = fourier, 1.0
+    if cell["operator"] == "gaussian":
+        operator = cs.operators.gaussian(jax.random.fold_in(key, 2**31), m, shape)
+        factor = jnp.sqrt(m / image.size)
+    target, d = real_measurements(operator, image), round(cell["ratio"] * m)
+    pixels = m if cell["operator"] == "none" else image.size
+    scales, batches = [theory.CERTIFIED_SCALE, 1.0], []
+    for seeds in fits.seed_batches(config.num_seeds, pixels * d, config.dtype, config.memory):
+        networks = fits.draw(key, seeds, pixels, d, target)
+        if cell["operator"] != "none":
+            networks = with_operator(operator, networks, factor)
         result = fits.fit(networks, target, scales, config.max_steps, progress=progress)
         batches.append(outcome(result, scales, m, d, config.max_steps))
+    gap = 0.0 if cell["operator"] == "none" else orthonormality_gap(operator, m)
     steps = curve_steps(config.max_steps).tolist()
     sizes = {"pixels": m, "width": d, "scales": scales, "steps": steps, "undersampling": m / image.size}
     return {**sizes, "gap": gap, **summary(batches, config.num_seeds)}
@@ -59,7 +58,7 @@ def real_measurements(operator, image: Array) -> Array:
 
 
 @jax.jit
-def measured(operator, networks: theory.Network, factor) -> theory.Network:
+def with_operator(operator, networks: theory.Network, factor) -> theory.Network:
     """The networks with factor * A V in the place of V."""
 
     def rows_of(outer):
@@ -93,7 +92,11 @@ def kind_claim(where: str, rows: Sequence[dict]) -> Claim:
     """Theorem 4.1 with one kind of A."""
     column = at_scale(rows, theory.CERTIFIED_SCALE)
     return over_widths(
-        f"Theorem 4.1, {where}, {KINDS[rows[0]['operator']]}", shares(rows, column), "c = 1/16", size="m"
+        f"Theorem 4.1, {where}, {KINDS[rows[0]['operator']]}",
+        shares(rows, column),
+        "c = 1/16",
+        theory.WIDTH_THEOREM,
+        "m",
     )
 
 
@@ -108,7 +111,9 @@ def law_claim(where: str, rows: Sequence[dict], plain: Sequence[dict]) -> Claim:
             texts.append(f"{np.median(rates[0]) / np.median(rates[1]):.2f} (p = {chances[-1]:.2g}) at {ratio:g} m")
     gap = f"‖A A^T - I‖ = {rows[0]['gap']:.1e}"
     if not chances:
-        return Claim(f"Rates as without A, {where}, {KINDS[kind]}", "every width", MEASURED, f"nothing fitted; {gap}")
+        return Claim(
+            f"Rates as without A, {where}, {KINDS[kind]}", "every width", MEASURED, f"fewer than two fits; {gap}"
+        )
     measured = f"median rate over that without A {', '.join(texts)}; {gap}"
     same = verdict(min(chances) > 0.001) if kind == "fourier" else MEASURED
     return Claim(f"Rates as without A, {where}, {KINDS[kind]}", "every width", same, measured)

@@ -8,8 +8,7 @@ import numpy as np
 from csdip_jax import theory
 from experiments.theorem_check import fits
 from experiments.theorem_check.claims import MEASURED, Claim, over_widths
-
-CURVE_POINTS = 80
+from experiments.theorem_check.rows import at_scale, by_ratio, curve_steps, outcome, shares, summary
 
 
 def cells(config) -> list[dict]:
@@ -19,16 +18,15 @@ def cells(config) -> list[dict]:
 def measure(config, cell: dict, key, progress) -> dict:
     """Every seed with every step scale."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    target = random_target(key, n, config.dtype)
-    batches = []
+    target, scales, batches = random_target(key, n, config.dtype), sorted(set(config.step_scales)), []
     for seeds in fits.seed_batches(config.num_seeds, n * d, target.dtype, config.memory):
         networks = fits.draw(key, seeds, n, d, target)
-        result = fits.fit(networks, target, config.step_scales, config.max_steps, progress=progress)
-        batches.append(outcome(result, config.step_scales, n, d, config.max_steps))
+        result = fits.fit(networks, target, scales, config.max_steps, progress=progress)
+        batches.append(outcome(result, scales, n, d, config.max_steps))
     steps = curve_steps(config.max_steps)
     return {
         "width": d,
-        "scales": list(config.step_scales),
+        "scales": scales,
         "steps": steps.tolist(),
         **summary(batches, config.num_seeds),
     }
@@ -38,60 +36,6 @@ def random_target(key, pixels: int, dtype):
     """y, of norm 1. The law of V does not change if R^n is turned, so no y is harder to fit than another."""
     target = jax.random.normal(jax.random.fold_in(key, 2**31), (pixels,), dtype)
     return target / np.linalg.norm(target)
-
-
-def curve_steps(max_steps: int) -> np.ndarray:
-    """The steps at which curves are kept: all of the first ones, then ever fewer."""
-    return np.unique(np.geomspace(1, max_steps, CURVE_POINTS).astype(int)) - 1
-
-
-def outcome(result: fits.Fits, scales, pixels: int, width: int, max_steps: int) -> dict[str, np.ndarray]:
-    """What is kept of each fit, [seeds, scales, ...]."""
-    traces = result.traces
-    at = np.minimum(curve_steps(max_steps), len(traces.misfit) - 1)
-    return {
-        "violated_at": fits.first_violation(result, scales, pixels, width),
-        "fitted": result.fitted,
-        "stuck": result.stuck,
-        "rate": fits.measured_rate(traces.misfit, fits.tolerance_of(traces.misfit.dtype)),
-        "curve": np.moveaxis(traces.misfit[at], 0, -1),
-        **{name: getattr(traces, name)[-1] for name in ("misfit", "distance", "active", "switched")},
-    }
-
-
-def summary(batches: Sequence[dict], seeds: int) -> dict:
-    """JSON-able: [seeds][scales] for each number, and the lowest, median and highest misfit, [scales][curve steps]."""
-    joined = {name: np.concatenate([batch[name] for batch in batches])[:seeds] for name in batches[0]}
-    curve = joined.pop("curve")
-    return {
-        **{name: values.tolist() for name, values in joined.items()},
-        "curve": {
-            name: np.quantile(curve, q, axis=0).tolist() for name, q in (("low", 0), ("median", 0.5), ("high", 1))
-        },
-    }
-
-
-def held(row: dict) -> np.ndarray:
-    """Where the bound held at every step until the target was fitted, bool [seeds, scales]."""
-    return np.array(row["fitted"]) & (np.array(row["violated_at"]) < 0)
-
-
-def at_scale(rows: Sequence[dict], scale: float) -> int | None:
-    """Index of c in the rows, None where it was not asked for."""
-    scales = rows[0]["scales"]
-    return scales.index(scale) if scale in scales else None
-
-
-def by_ratio(rows: Sequence[dict]) -> dict[float, list[dict]]:
-    return {ratio: [row for row in rows if row["ratio"] == ratio] for ratio in sorted({row["ratio"] for row in rows})}
-
-
-def shares(rows: Sequence[dict], column: int) -> dict[float, float]:
-    """d / n -> share of the seeds (of all n) for which the bound held, with the step scale of a column."""
-    return {
-        ratio: float(np.concatenate([held(row)[:, column] for row in group]).mean())
-        for ratio, group in by_ratio(rows).items()
-    }
 
 
 def transition(shares: Mapping[float, float], share: float = 0.5) -> float:
@@ -121,22 +65,24 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
 
 
 def bound_claim(rows: Sequence[dict], column: int) -> Claim:
-    """The bound with one step scale: where it holds, and what became of the ReLUs where it does not."""
-    scale = rows[0]["scales"][column]
-    fitted, undecided = (
-        {
-            ratio: float(np.concatenate([values(row)[:, column] for row in group]).mean())
-            for ratio, group in by_ratio(rows).items()
-        }
-        for values in (lambda row: np.array(row["fitted"]), undecided_fits)
-    )
-    widest = max(fitted)
-    on = np.mean([np.array(row["active"])[:, column].mean() for row in by_ratio(rows)[widest]])
-    measured = f"at {widest:g} n {fitted[widest]:.0%} fitted in twice the bound's steps, {on:.0%} of the ReLUs left on"
-    if any(undecided.values()):
-        measured += "; not decided at max_steps: " + ", ".join(f"{s:.0%} at {r:g} n" for r, s in undecided.items() if s)
+    """The bound with one step scale: where it holds, and what became of the ReLUs at the largest width.
+
+    The proof covers c <= 1/16, from its width on; the statement covers any c <= 1, "for d >= C n".
+    """
+    scale, kept = rows[0]["scales"][column], shares(rows, column)
+    widest = max(kept)
+    group = by_ratio(rows)[widest]
+    fitted, on = (np.mean([np.array(row[name])[:, column].mean() for row in group]) for name in ("fitted", "active"))
     name = f"Theorem 4.1, c = {scale:.3g}{STEP_NAMES.get(scale, '')}"
-    return over_widths(name, shares(rows, column), measured)
+    measured = f"at {widest:g} n {fitted:.0%} fitted in twice the bound's steps, {on:.0%} of the ReLUs left on"
+    threshold = theory.WIDTH_THEOREM if scale <= theory.CERTIFIED_SCALE else None
+    claim = over_widths(name, kept, measured, threshold)
+    undecided = shares(rows, column, undecided_fits)
+    if any(undecided.values()):
+        best = over_widths(name, {ratio: kept[ratio] + undecided[ratio] for ratio in kept}, measured, threshold)
+        if best.verdict != claim.verdict:
+            claim = claim._replace(verdict=f"undecided at max_steps: {claim.verdict} or {best.verdict}")
+    return claim
 
 
 def undecided_fits(row: dict) -> np.ndarray:
@@ -164,15 +110,18 @@ def rate_claim(rows: Sequence[dict], column: int) -> Claim:
             / theory.certified_rate(rows[0]["scales"][column], row["pixels"], row["width"])
             for row in group
         ]
-        factors = np.concatenate(factors)
-        factors = factors[np.isfinite(factors)]
+        rates = np.concatenate(factors)
+        factors = rates[np.isfinite(rates)]
         if len(factors):
             expected = expected_factor(group[-1]["pixels"], group[-1]["width"])
             held_at[ratio] = float((factors >= 1).mean())
-            texts.append(f"{factors.min():.2g} to {factors.max():.2g} at {ratio:g} n (large n: {expected:.3g})")
+            fits_of = "" if len(factors) == len(rates) else f"{len(factors)} of {len(rates)} fits, "
+            texts.append(
+                f"{factors.min():.2g} to {factors.max():.2g} at {ratio:g} n ({fits_of}large n: {expected:.3g})"
+            )
     if not held_at:
         return Claim("Rate, c = 1/16", "every width", MEASURED, "nothing was fitted")
-    return over_widths("Rate, c = 1/16: at least certified", held_at, "times " + ", ".join(texts))
+    return over_widths("Rate, c = 1/16: at least certified", held_at, "times " + ", ".join(texts), theory.WIDTH_THEOREM)
 
 
 def expected_factor(pixels: int, width: int) -> float:

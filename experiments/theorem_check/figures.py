@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
 
 from csdip_jax import theory
 from experiments.pictures import plt, save_figure
 from experiments.theorem_check import early_stopping
 from experiments.theorem_check.compressed import KINDS
-from experiments.theorem_check.descent import at_scale, by_ratio, expected_factor, held
+from experiments.theorem_check.descent import expected_factor
+from experiments.theorem_check.rows import at_scale, by_ratio, held
 from experiments.theorem_check.spectra import QUANTILES, marchenko_pastur_edges
 
 
@@ -75,7 +75,7 @@ def steps(rows: Sequence[dict]):
     sizes = sorted({row["pixels"] for row in rows})
     groups = [sorted((r for r in rows if r["pixels"] == n), key=lambda row: row["ratio"]) for n in sizes]
     for number, group in enumerate(groups):
-        _shares(share, group, (column, len(group[0]["scales"]) - 1), f"C{number}")
+        _shares(share, group, {column, len(group[0]["scales"]) - 1}, f"C{number}")
         _rates(rates, group, column, f"C{number}")
     low, high = max(2.2, groups[-1][0]["ratio"]), max(2.5, groups[-1][-1]["ratio"])
     wide = np.geomspace(low, high, 200)
@@ -104,9 +104,9 @@ def _of(rows: Sequence[dict], column: int) -> str:
     return f"{rows[0]['scales'][column]:.3g}"
 
 
-def _shares(axis, group: Sequence[dict], columns: tuple[int, int], color: str) -> None:
+def _shares(axis, group: Sequence[dict], columns: set[int], color: str) -> None:
     """Share of seeds against d / n, of the smallest step scale and of the largest."""
-    for column, style in zip(columns, ("o-", "x:"), strict=True):
+    for column, style in zip(sorted(columns), ("o-", "x:"), strict=False):
         label = f"n = {group[0]['pixels']}, c = {_of(group, column)}"
         values = [held(row)[:, column].mean() for row in group]
         axis.semilogx([row["ratio"] for row in group], values, style, ms=4, lw=1, color=color, label=label)
@@ -129,7 +129,7 @@ def _map(figure, axis, group: Sequence[dict], values: Sequence[np.ndarray], titl
     axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
     axis.set_yticks(range(len(scales)), [f"{scale:.3g}" for scale in scales])
     stable = [float(theory.stable_scale(row["pixels"], row["width"])) for row in group]
-    at = np.interp(stable, scales, range(len(scales)))
+    at = np.interp(stable, scales, range(len(scales)), left=np.nan, right=np.nan)
     axis.plot(range(len(ratios)), at, "r.--", lw=1, label=r"$\eta\,\sigma_{\max}^2 = 2$")
     axis.set_xlabel("d / n")
     axis.set_ylabel("step scale c")
@@ -140,7 +140,7 @@ def _map(figure, axis, group: Sequence[dict], values: Sequence[np.ndarray], titl
 
 LEMMA_PANELS = {
     "B.1": r"B.1: $\sigma_{\min}(J(W_0))$ over its bound (above 1)",
-    "B.1 at the end": r"$\sigma_{\min}(J(W_T))$ over the same (above 1/2: $\alpha$)",
+    "B.1 at the end": r"$\sigma_{\min}(J(W_T))$ over the same (above 1/2, which is $\alpha$)",
     "B.2, gradient descent": r"B.2: $\|J(W_T) - J(W_0)\|\,/\,\alpha$ (below 1)",
     "B.3": r"B.3: $\|J\|$ over its bound (below 1)",
     "B.4": r"B.4: first misfit over $3\|y\|$ (below 1)",
@@ -157,9 +157,10 @@ def lemmas(rows: Sequence[dict]):
             for row in rows:
                 if row["pixels"] == pixels:
                     ratio = np.full(len(row[name]), row["ratio"]) * 1.06 ** (number - len(sizes) / 2)
-                    axis.loglog(ratio, row[name], ".", ms=3, color=f"C{number}")
+                    values = np.maximum(row[name], 1e-4)  # exact zeros lie at the lower edge
+                    axis.loglog(ratio, values, ".", ms=3, color=f"C{number}")
             axis.plot([], [], ".", color=f"C{number}", label=f"n = {pixels}")
-        axis.axhline(1, color="k", ls="--", lw=1)
+        axis.axhline(0.5 if name == "B.1 at the end" else 1, color="k", ls="--", lw=1)
         axis.set_title(title, fontsize=8.5)
         axis.set_xlabel("d / n")
     axes[0].legend(fontsize=7)
@@ -191,8 +192,8 @@ def stopping(rows: Sequence[dict]):
     figure, axes = _panels(len(rows), 2, (5.0, 3.5))
     for axis, row in zip(axes, rows, strict=True):
         steps, misfit, error = 1 + np.array(row["steps"]), np.array(row["misfit"]), np.array(row["error"])
-        axis.loglog(steps, np.median(misfit, 0), color="C0", label=r"misfit to $y$, $\|G - y\|/\|y\|$")
-        axis.loglog(steps, np.median(error, 0), color="C1", label=r"error to $x^*$, $\|G - x^*\|/\|x^*\|$")
+        axis.semilogx(steps, np.median(misfit, 0), color="C0", label=r"misfit to $y$, $\|G - y\|/\|y\|$")
+        axis.semilogx(steps, np.median(error, 0), color="C1", label=r"error to $x^*$, $\|G - x^*\|/\|x^*\|$")
         for curves, color in ((misfit, "C0"), (error, "C1")):
             axis.fill_between(steps, curves.min(0), curves.max(0), color=color, alpha=0.2, lw=0)
         best, step = np.median(row["best_error"]), np.median(row["best_step"])
@@ -201,9 +202,8 @@ def stopping(rows: Sequence[dict]):
         if row["network"] == "one layer":
             width = row["width"]
             expected = early_stopping.expected_error(steps - 1, row["noise"], row["pixels"], width)
-            axis.loglog(steps, expected, "k--", lw=1, label="expected for d >> n")
-        axis.set_ylim(max(1e-4, 0.2 * misfit.min()), 3)
-        axis.yaxis.set_minor_formatter(NullFormatter())
+            axis.semilogx(steps, expected, "k--", lw=1, label="expected for d >> n")
+        axis.set_ylim(0, 1.3)
         axis.set_title(f"{row['network']}, {row['pixels']} pixels, noise {row['noise']:g} ||x*||", fontsize=9)
         axis.legend(fontsize=7, loc="lower left")
         axis.set_xlabel("step t + 1")

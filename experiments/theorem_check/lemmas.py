@@ -15,7 +15,8 @@ import numpy as np
 from csdip_jax import theory
 from experiments.theorem_check import fits
 from experiments.theorem_check.claims import BELOW, Claim, over_widths
-from experiments.theorem_check.descent import by_ratio, random_target
+from experiments.theorem_check.descent import random_target
+from experiments.theorem_check.rows import by_ratio
 
 
 def cells(config) -> list[dict]:
@@ -90,7 +91,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
             "B.1",
             lambda values: values >= 1,
             "sigma_min / bound",
-            theory.WIDTH_SMALLEST,
+            theory.WIDTH_B1,
         ),
         claim(
             "B.1 along the way: sigma_min(J(W_T)) >= alpha",

@@ -17,6 +17,8 @@ SECTIONS = {
     "spectra": spectra,
 }
 FREE = ("sections", "memory", "num_pixels", "ratios")
+COUNTS = ("num_pixels", "num_seeds", "max_steps", "image_shape", "num_lines", "pixels", "ratio", "dcgan_steps")
+NUMBERS = ("ratios", "step_scales", "noise", "memory")
 
 
 def check(config) -> None:
@@ -24,15 +26,31 @@ def check(config) -> None:
     unknown = [section for section in config.sections.split(",") if section not in SECTIONS]
     if unknown:
         raise InputError(f"--config.sections: {unknown[0]!r} is not among {', '.join(SECTIONS)}")
-    for field in ("num_pixels", "ratios", "step_scales"):
-        values = config[field]
-        if not values or min(values) <= 0:
-            raise InputError(f"--config.{field} = {values}: give one positive number or more")
     if config.dtype not in ("float32", "float64"):
         raise InputError(f"--config.dtype = {config.dtype!r}: choose float32 or float64")
-    for field in ("num_seeds", "max_steps"):
-        if config[field] < 1:
-            raise InputError(f"--config.{field} = {config[field]}: it must be at least 1")
+    for field, value in flat(config).items():
+        name, values = field.split(".")[-1], value if isinstance(value, tuple) else (value,)
+        kind = int if name in COUNTS else (int, float) if name in NUMBERS else None
+        if kind and not (values and all(isinstance(v, kind) and v > 0 for v in values)):
+            wanted = "positive whole numbers" if kind is int else "positive numbers"
+            raise InputError(f"--config.{field} = {value!r}: give {wanted}")
+    for field, pixels, ratios in (
+        ("ratios", config.num_pixels, config.ratios),
+        ("lemmas.ratios", config.lemmas.num_pixels, config.lemmas.ratios),
+    ):
+        if round(min(ratios) * min(pixels)) < 1:
+            raise InputError(f"--config.{field}: {min(ratios):g} x {min(pixels)} pixels is a width below 1")
+
+
+def flat(config, prefix: str = "") -> dict:
+    """Dotted name -> value of every field but those of quick_grid."""
+    fields = {}
+    for name, value in config.items():
+        if isinstance(value, type(config)):
+            fields |= flat(value, f"{prefix}{name}.") if name != "quick_grid" else {}
+        else:
+            fields[prefix + name] = value
+    return fields
 
 
 def run(config, workdir: Workdir) -> dict[str, list[dict]]:

@@ -26,7 +26,7 @@ QUANTILES = np.linspace(0, 1, 201)
 def cells(config) -> list[dict]:
     sizes = dict.fromkeys(
         [(n, ratio) for n in config.spectra.num_pixels for ratio in config.spectra.ratios]
-        + [(n, theory.WIDTH_SMALLEST) for n in config.spectra.threshold_pixels]
+        + [(n, theory.WIDTH_B1) for n in config.spectra.threshold_pixels]
     )
     return [{"section": "spectra", "pixels": n, "ratio": ratio} for n, ratio in sizes]
 
@@ -99,7 +99,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
         size = f", n = {row['pixels']}"
         worst = f"sigma_min / bound {smallest.min():.3g} in the worst of {len(smallest)} seeds"
         holding = {ratio: float((smallest >= 1).mean())}
-        found.append(over_widths(f"B.1 smallest singular value{size}", holding, worst, theory.WIDTH_SMALLEST))
+        found.append(over_widths(f"B.1 smallest singular value{size}", holding, worst, theory.WIDTH_B1))
         worst = f"‖V‖ ‖z‖ / bound {largest.max():.3g} in the worst seed"
         found.append(over_widths(f"B.3 largest singular value{size}", {ratio: float((largest <= 1).mean())}, worst))
         ends = np.array(row["quantiles"])[:, [0, -1]]
