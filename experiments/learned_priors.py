@@ -17,15 +17,15 @@ COMMAND = "python -m experiments.learned_regularization"
 PUBLISHED = ("mu.npy", "sig.npy")
 
 
-def save(path: Path, prior: priors.LayerGaussian, lr_weight: float, provenance: dict) -> None:
-    """Writes a prior, the lr_weight chosen for it, and where it comes from (anything JSON can hold)."""
+def save(path: Path, prior: priors.LayerGaussian, lr_weight: float | None, provenance: dict) -> None:
+    """Writes a prior, the lr_weight chosen for it (None: none was), and where it comes from (what JSON can hold)."""
     write_arrays(
         path,
         mean=prior.mean,
         covariance=prior.covariance,
         reading=prior.reading,
         tensors=np.array(prior.tensors),
-        lr_weight=lr_weight,
+        lr_weight=np.nan if lr_weight is None else lr_weight,
         provenance=json.dumps(provenance),
     )
 
@@ -47,6 +47,8 @@ def load(path: Path | str, tensors: Sequence[str]) -> tuple[priors.LayerGaussian
     try:
         prior, lr_weight = _published(path, tensors) if path.is_dir() else _saved(path)
         priors.require_tensors(prior, tensors)
+        if prior.batch_size is not None:
+            raise InputError(f"it holds {prior.batch_size} priors: give a file of one")
         return prior.validated(), lr_weight
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -54,11 +56,12 @@ def load(path: Path | str, tensors: Sequence[str]) -> tuple[priors.LayerGaussian
         raise InputError(f"{path} holds no prior ({type(error).__name__}): make one by `{COMMAND}`") from error
 
 
-def _saved(path: Path) -> tuple[priors.LayerGaussian, float]:
+def _saved(path: Path) -> tuple[priors.LayerGaussian, float | None]:
     with np.load(path) as saved:
         tensors = tuple(map(str, saved["tensors"]))
         prior = priors.LayerGaussian(saved["mean"], saved["covariance"], str(saved["reading"]), tensors)
-        return prior, float(saved["lr_weight"])
+        lr_weight = float(saved["lr_weight"])
+        return prior, None if np.isnan(lr_weight) else lr_weight
 
 
 def _published(folder: Path, tensors: Sequence[str]) -> tuple[priors.LayerGaussian, None]:

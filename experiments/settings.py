@@ -15,6 +15,7 @@ from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
+from csdip_jax.methods.base import require_number
 from csdip_jax.results import content_digest
 from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
@@ -93,8 +94,6 @@ def make_method(
     if name == "csdip" and config.prior is not None:
         changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(method.params_like))
         changes |= {} if lr_weight is None else {"lr_weight": lr_weight}
-        if lr_weight == 0 and config.csdip.lr_weight is None:
-            print(f"note: {config.prior} is off: none helped where it was learned; set --config.csdip.lr_weight")
     changes |= {field: value for field, value in config[name].items() if value is not None}
     return dataclasses.replace(method, **changes)
 
@@ -142,7 +141,19 @@ def sweeps(
         if method not in grids:
             raise InputError(f"--sweep={flag}: {method!r} is not among --config.methods={config.methods}")
         grids[method][field] = values
-    return [_sweep(name, make_method(name, config, image_shape, data_dir), grid) for name, grid in grids.items()]
+    methods = {name: make_method(name, config, image_shape, data_dir) for name in grids}
+    if "csdip" in grids:
+        _require_that_lr_weight_acts(config, methods["csdip"], "lr_weight" in grids["csdip"])
+    return [_sweep(name, methods[name], grid) for name, grid in grids.items()]
+
+
+def _require_that_lr_weight_acts(config: config_dict.ConfigDict, method: Method, swept: bool) -> None:
+    """Raises InputError where lr_weight is given without a prior; says so where a prior was found not to help."""
+    given = swept or config.csdip.lr_weight is not None
+    if config.prior is None and given:
+        raise InputError("csdip.lr_weight without a prior changes nothing: give --config.prior, or leave it out")
+    if config.prior is not None and not given and method.lr_weight == 0:
+        print(f"note: {config.prior} is off: none helped where it was learned; set --config.csdip.lr_weight")
 
 
 def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
@@ -234,8 +245,7 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
         kind = "radial_fourier" if too_large or config.num_lines is not None else "gaussian"
     if kind not in OPERATORS:
         raise InputError(f"unknown operator {kind!r} in --config.operator: choose from {', '.join(OPERATORS)}")
-    if not config.noise_variance >= 0:
-        raise InputError(f"noise_variance = {config.noise_variance}: it cannot be negative")
+    require_number("noise_variance", config.noise_variance)
     reference = config.preset == "reference"
     if kind == "radial_fourier":
         count = config.num_lines if config.num_lines is not None else max(1, round(0.1 * max(image_shape[:2])))

@@ -182,7 +182,7 @@ class CellRun(NamedTuple):
         """The prior of all training images as a file, once: its provenance is that of the fits."""
         path = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz"
         chosen = reading in self.plan.readings  # if not, it serves a warm start alone
-        weight = self.chosen_weight(reading) if chosen else 0.0
+        weight = self.chosen_weight(reading) if chosen else None
         tensors = priors.tensor_names(self.plan.method.params_like)
         if path.exists() and (not chosen or learned_priors.load(path, tensors)[1] == weight):
             return

@@ -20,7 +20,10 @@ from experiments.reconstruct import fits
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
-FREE_SETTINGS = ("num_images", "first_image", "num_measurements", "noise_variance", "arms", "training_counts")
+FREE_SETTINGS = (
+    *("num_images", "first_image", "num_measurements", "noise_variance", "arms", "training_counts"),
+    *priors.READINGS,  # the grids of lr_weights
+)
 
 
 class Arm(NamedTuple):
@@ -120,6 +123,8 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
 
 def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
     cells = []
+    for name in ("num_measurements", "noise_variance"):
+        require(len(set(config[name])) == len(config[name]), name, config[name], "without repetitions")
     for m in config.num_measurements:
         require_count("num_measurements", m)
         for variance in config.noise_variance:
@@ -131,9 +136,16 @@ def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
 
 
 def _arms(config: ConfigDict) -> list[Arm]:
+    for name, values in {
+        "training_counts": config.training_counts,
+        "arms": config.arms.split(","),
+        **config.lr_weights,
+    }.items():
+        require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
     for count in config.training_counts:
         allowed = f"1 to num_training_images = {config.num_training_images}"
-        require(1 <= count <= config.num_training_images, "training_counts", config.training_counts, allowed)
+        require_count("training_counts", count)
+        require(count <= config.num_training_images, "training_counts", config.training_counts, allowed)
     arms = []
     for name in map(str.strip, config.arms.split(",")):
         if name not in ARMS:

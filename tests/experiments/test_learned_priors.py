@@ -89,5 +89,21 @@ def test_bad_files(tmp_path, saved):
 
 def test_a_prior_that_is_off_says_so(saved, capsys):
     learned_priors.save(saved[0], saved[1], 0.0, {})
-    assert settings.make_method("csdip", config(prior=str(saved[0])), SHAPE).lr_weight == 0
+    (sweep,) = settings.sweeps(config(prior=str(saved[0])), SHAPE, None, [])
+    assert sweep.method.lr_weight == 0
     assert "prior.npz is off: none helped where it was learned; set --config.csdip.lr_weight" in capsys.readouterr().out
+    settings.sweeps(config(prior=str(saved[0])), SHAPE, None, ["csdip.lr_weight=0,100"])
+    learned_priors.save(saved[0], saved[1], None, {})  # of a warm start: no weight was looked for
+    (sweep,) = settings.sweeps(config(prior=str(saved[0])), SHAPE, None, [])
+    assert sweep.method.lr_weight == 100 and not capsys.readouterr().out
+
+
+def test_a_weight_without_a_prior_is_refused():
+    with pytest.raises(cs.InputError, match="lr_weight without a prior changes nothing"):
+        settings.sweeps(config(), SHAPE, None, ["csdip.lr_weight=0,100"])
+
+
+def test_a_file_of_several_priors_is_refused(saved):
+    learned_priors.save(saved[0], jax.tree.map(lambda x: jnp.stack([x, x]), saved[1]), 1.0, {})
+    with pytest.raises(cs.InputError, match="it holds 2 priors: give a file of one"):
+        learned_priors.load(saved[0], saved[1].tensors)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -245,9 +247,38 @@ def test_the_table_is_that_of_the_rows(finished):
     on = np.array([rows[Row("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
     np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
     text = (workdir.path / "table.md").read_text()
-    assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} [0] |" in text
+    assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} |" in text  # a warm start has no weight
     for name in ("table.csv", "table.png", "choice.png", f"comparison-{CELL}.png"):
         assert (workdir.path / name).stat().st_size > 100
+
+
+def test_what_the_table_says_beside_the_numbers(finished):
+    plan, workdir, _ = finished
+    entry = report.entries(plan, workdir)[0]
+    assert np.isnan(entry.published)  # 16 x 16 is not the paper's experiment
+    assert report._cell_text(entry._replace(is_off=True, published=37.4)) == "off (37.4)"
+    facts = {"decrease": 1.0, "half_width": 2.0, "published": np.nan, "is_off": False}
+    assert report._cell_text(entry._replace(lr_weight=10.0, **facts)) == "1.0 +- 2.0 [10]"
+    good = {"redraws": 0, "ok": True}
+    assert not report._unequal(good, good)
+    assert report._unequal(good, good | {"redraws": 1}) and report._unequal(good, good | {"ok": False})
+    assert "not paired: weights" in report.markdown([entry._replace(arm="weights", unequal=1)], 2)
+
+
+def test_a_choice_at_the_end_of_its_grid_is_told(finished, monkeypatch):
+    plan, workdir, _ = finished
+    for weight, told in ((max(plan.lr_weights("weights")), True), (0.0, False)):
+        monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading, weight=weight: weight)
+        assert any("the largest of its grid" in note for note in report._notes(plan, workdir)) == told
+
+
+def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
+    shutil.copytree(finished.workdir.path, tmp_path / "copy")
+    copy = finished._replace(workdir=SimpleNamespace(path=tmp_path / "copy", rows=finished.workdir.rows))
+    tensors = priors.tensor_names(finished.plan.method.params_like)
+    monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading: 7.0)
+    copy._save_prior("weights")
+    assert learned_priors.load(tmp_path / "copy" / "priors" / f"{CELL}-weights.npz", tensors)[1] == 7.0
 
 
 def test_a_finished_run_is_not_run_again_and_more_may_be_asked_for(finished, folders, monkeypatch):
@@ -313,6 +344,9 @@ def test_a_saved_prior_serves_reconstruct(finished):
         ({"rounds": 0}, "rounds = 0"),
         ({"num_training_images": 9}, "training images: num_images=9"),
         ({"num_measurements": (60.5,)}, "num_measurements = 60.5"),
+        ({"num_measurements": (60, 60)}, "num_measurements = .* without repetitions"),
+        ({"noise_variance": ("a",)}, "noise_variance = 'a': it must be a number"),
+        ({"training_counts": (1.5,)}, "training_counts = 1.5: it must be a whole number"),
         ({"num_measurements": (300,)}, "m = 300 of n = 256"),
         ({"num_measurements": ()}, "give at least one of each"),
     ],

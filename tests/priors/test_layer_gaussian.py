@@ -179,8 +179,18 @@ def test_statistics_count_every_weight_once():
     prior = priors.fit(stacked)
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-5)
     np.testing.assert_allclose(np.diag(prior.covariance), [kernel.var() for kernel in kernels], rtol=1e-4)
-    means = priors.fit(jax.tree.map(lambda x: x + jnp.linspace(0, 1, x.shape[-1]), stacked), reading="layer_means").mean
-    assert len(means) == len(kernels) + len(scales) + len(shifts)
+    two = jax.tree.map(lambda x: jnp.concatenate([x, x + jnp.linspace(0, 1, x.shape[-1])]), stacked)
+    learned = priors.fit(two, reading="layer_means")
+    seen = [to_torch(layers, jax.tree.map(lambda x, q=q: x[q], two)) for q in range(2)]
+    of = {
+        (f"layer_{i}", kind): np.mean([float(network[place][i].mean()) for network in seen])
+        for place, kind in enumerate(("kernel", "scale", "shift"))
+        for i in range(len(seen[0][place]))
+    }
+    assert len(learned.tensors) == len(of) == 19
+    for tensor, mean in zip(learned.tensors, learned.mean, strict=True):
+        layer, kind = tensor.split("/")[-2:]
+        np.testing.assert_allclose(mean, of[layer, kind], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
