@@ -84,7 +84,7 @@ def seed_batches(seeds: int, entries: int, dtype, memory: float) -> Iterator[np.
         InputError: not even one network per device fits.
     """
     devices, size = jax.device_count(), entries * jnp.dtype(dtype).itemsize
-    network = COPIES * size / 2**30
+    network = network_gib(entries, dtype)
     on_each = int(memory / network) // devices
     if on_each < 1:
         raise InputError(
@@ -96,6 +96,11 @@ def seed_batches(seeds: int, entries: int, dtype, memory: float) -> Iterator[np.
     at_once = devices * min(on_each, -(-seeds // devices))
     for first in range(0, seeds, at_once):
         yield np.minimum(np.arange(first, first + at_once), seeds - 1)
+
+
+def network_gib(entries: int, dtype) -> float:
+    """Memory that one network takes, while it is drawn."""
+    return COPIES * entries * jnp.dtype(dtype).itemsize / 2**30
 
 
 def draw(key: Array, seeds: np.ndarray, pixels: int, width: int, target: Array) -> theory.Network:

@@ -97,7 +97,7 @@ def claims(rows: Sequence[dict]) -> list[Claim]:
         low, high = marchenko_pastur_edges(row["pixels"], row["width"])
         smallest, largest, ratio = np.array(row["B.1"]), np.array(row["B.3"]), row["ratio"]
         size = f", n = {row['pixels']}"
-        worst = f"sigma_min / bound {smallest.min():.3g} in the worst of {len(smallest)} seeds"
+        worst = f"sigma_min / bound {smallest.min():.3g} in the worst of {len(smallest)} seed(s)"
         holding = {ratio: float((smallest >= 1).mean())}
         found.append(over_widths(f"B.1 smallest singular value{size}", holding, worst, theory.WIDTH_B1))
         worst = f"‖V‖ ‖z‖ / bound {largest.max():.3g} in the worst seed"
