@@ -106,20 +106,15 @@ def rate_claim(rows: Sequence[dict], column: int) -> Claim:
     """The share of the misfit that a step takes off, over the certified one; of the fits that came through."""
     held_at, texts = {}, []
     for ratio, group in by_ratio(rows).items():
-        factors = [
-            np.array(row["rate"])[:, column]
-            / theory.certified_rate(rows[0]["scales"][column], row["pixels"], row["width"])
-            for row in group
-        ]
-        rates = np.concatenate(factors)
-        factors = rates[np.isfinite(rates)]
-        if len(factors):
+        certified = [theory.certified_rate(theory.CERTIFIED_SCALE, row["pixels"], row["width"]) for row in group]
+        rates = [np.array(row["rate"])[:, column] / rate for row, rate in zip(group, certified, strict=True)]
+        rates = np.concatenate(rates)
+        fitted = rates[np.isfinite(rates)]
+        if len(fitted):
             expected = expected_factor(group[-1]["pixels"], group[-1]["width"])
-            held_at[ratio] = float((factors >= 1).mean())
-            fits_of = "" if len(factors) == len(rates) else f"{len(factors)} of {len(rates)} fits, "
-            texts.append(
-                f"{factors.min():.2g} to {factors.max():.2g} at {ratio:g} n ({fits_of}large n: {expected:.3g})"
-            )
+            held_at[ratio] = float((fitted >= 1).mean())
+            of = "" if len(fitted) == len(rates) else f"{len(fitted)} of {len(rates)} fits, "
+            texts.append(f"{fitted.min():.2g} to {fitted.max():.2g} at {ratio:g} n ({of}large n: {expected:.3g})")
     if not held_at:
         return Claim("Rate, c = 1/16", "every width", MEASURED, "nothing was fitted")
     return over_widths("Rate, c = 1/16: at least certified", held_at, "times " + ", ".join(texts), theory.WIDTH_THEOREM)

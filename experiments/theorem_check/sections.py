@@ -56,10 +56,10 @@ def flat(config, prefix: str = "") -> dict:
 def run(config, workdir: Workdir) -> dict[str, list[dict]]:
     """The rows of every section asked for; cells that are missing are measured and appended."""
     cells = [cell for section in config.sections.split(",") for cell in SECTIONS[section].cells(config)]
+    named = {", ".join(f"{field} {value}" for field, value in cell.items()): cell for cell in cells}
     done, rows = {row["cell"]: row for row in workdir.rows}, {}
-    with tqdm(cells, unit="cell") as bar:
-        for cell in bar:
-            name = ", ".join(f"{field} {value}" for field, value in cell.items())
+    with tqdm(named.items(), unit="cell") as bar:
+        for name, cell in bar:
             if name not in done:
                 bar.set_description(name)
                 measure = SECTIONS[cell["section"]].measure
