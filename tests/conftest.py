@@ -1,10 +1,14 @@
 """Shared by all tests: the compilation cache, the real images where they are at hand, float64 on request."""
 
+import os
 import tempfile
 from pathlib import Path
 
-import jax
-import pytest
+# Most of the suite's time is compiling; what small programs lose in speed without LLVM's optimisations is less.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
