@@ -14,6 +14,7 @@ from ml_collections import config_dict, config_flags
 from csdip_jax.types import InputError
 
 INTERRUPTED = 130
+AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from the last chunk"
 
 
@@ -50,7 +51,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
     def program(_):
         logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which other devices it looked for
         _use_compilation_cache()
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, _interrupt)
         try:
             main()
         except InputError as error:
@@ -58,6 +60,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         except KeyboardInterrupt:
             print(f"\ninterrupted: {interrupted}", file=sys.stderr)
             sys.exit(INTERRUPTED)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     app.run(program, flags_parser=_parse_flags)
 
@@ -75,6 +79,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 def _interrupt(*_):
+    """Interrupts, and again every second until it arrives: Python drops what is raised inside a finaliser."""
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     raise KeyboardInterrupt
 
 

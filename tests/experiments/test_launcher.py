@@ -1,0 +1,33 @@
+"""What every experiment's start promises."""
+
+import subprocess
+import sys
+
+import pytest
+
+from experiments.launcher import INTERRUPTED
+
+LOSES_A_SIGNAL = """
+import os, signal, time
+from experiments import launcher
+
+class Finaliser:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.1)
+
+def main():
+    Finaliser()  # Python prints and drops what is raised in __del__
+    time.sleep(60)
+
+launcher.run(main)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_that_python_drops_arrives_all_the_same(name):
+    program = [sys.executable, "-c", LOSES_A_SIGNAL.format(name=name)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=50)
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == INTERRUPTED
+    assert "interrupted:" in done.stderr
