@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, default_fits_at_once, place, take_cases
-from csdip_jax.solve.fits import Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.types import Array, InputError, Problem, Solution
 
@@ -74,6 +75,57 @@ def reconstruct(
         InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
             checkpoint of another run.
     """
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once)
+    fingerprint = (
+        "" if checkpoint is None else checkpoints.fingerprint(*job.content, job.blocks, max_redraws, keep_params)
+    )
+    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
+
+    with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
+        for number, block in enumerate(job.blocks):
+            if number < finished:
+                continue
+            arguments = job.arguments(block)
+            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
+            for fits in chunks:
+                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
+                _show(bar, fits, job.method.steps * number * block.columns.size)
+            done = jax.device_get(finish(*arguments[:2], fits, layout=block.layout, keep_params=keep_params))
+            outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
+            leaves = None
+        bar.update(bar.total - bar.n)
+    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    return solution if job.batched else jax.tree.map(lambda x: x[0], solution)
+
+
+class Job(NamedTuple):
+    """What `reconstruct` is asked for, checked and cut into blocks.
+
+    Attributes:
+        method: with the first of its swept values.
+        cases: a leading axis of cases.
+        keys: [cases, restarts].
+        blocks: of all fits.
+        batched: whether the solution has an axis of cases.
+    """
+
+    method: Method
+    cases: Case
+    keys: Array
+    blocks: list[Block]
+    batched: bool
+
+    @property
+    def content(self) -> tuple:
+        return self.method, self.cases, self.keys
+
+    def arguments(self, block: Block) -> tuple[Method, Case, Array]:
+        """Those of the compiled programs, each on its device."""
+        return self.method, take_cases(self.cases, block), place(self.keys[block.index], block.devices)
+
+
+def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
+    """See `reconstruct`."""
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
     method.require_data()
@@ -96,26 +148,7 @@ def reconstruct(
     operators = problem.operator.batch_size
     groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
     blocks = cut_into_blocks(*groups, method.restarts, fits_at_once, jax.local_device_count())
-    fingerprint = (
-        "" if checkpoint is None else checkpoints.fingerprint(method, cases, keys, blocks, max_redraws, keep_params)
-    )
-    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
-
-    with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:
-        for number, block in enumerate(blocks):
-            if number < finished:
-                continue
-            arguments = (method, take_cases(cases, block), place(keys[block.index], block.devices))
-            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
-            for fits in chunks:
-                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
-                _show(bar, fits, method.steps * number * block.columns.size)
-            done = jax.device_get(finish(*arguments[:2], fits, layout=block.layout, keep_params=keep_params))
-            outcomes = store_block(outcomes, jax.tree.leaves(done), block, keys.shape)
-            leaves = None
-        bar.update(bar.total - bar.n)
-    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
-    return solution if batched or swept else jax.tree.map(lambda x: x[0], solution)
+    return Job(method, cases, keys, blocks, batched or bool(swept))
 
 
 def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:
