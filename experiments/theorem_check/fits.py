@@ -103,6 +103,13 @@ def network_gib(entries: int, dtype) -> float:
     return COPIES * entries * jnp.dtype(dtype).itemsize / 2**30
 
 
+def batches(config, key: Array, pixels: int, width: int, target: Array, progress: Callable) -> Iterator[theory.Network]:
+    """A cell's networks, in the batches of `seed_batches`; `progress` is told what one takes before it is drawn."""
+    for seeds in seed_batches(config.num_seeds, pixels * width, target.dtype, config.memory):
+        progress(f"{len(seeds)} networks, {len(seeds) * network_gib(pixels * width, target.dtype):.2g} GiB")
+        yield draw(key, seeds, pixels, width, target)
+
+
 def draw(key: Array, seeds: np.ndarray, pixels: int, width: int, target: Array) -> theory.Network:
     """A network per seed (leading axis), each on its device."""
     return _draw(seed_keys(key, seeds), target, pixels, width)
