@@ -52,7 +52,7 @@ class Traces(NamedTuple):
 class Fits(NamedTuple):
     """Attributes:
     traces: of every step taken by the slowest of them.
-    hidden: h = W z at the end, [seeds, scales, d].
+    hidden: h = W z at the end, [seeds, scales, d]; of a fit that still moves, one step after the last of its traces.
     fitted: the misfit fell to the tolerance, bool [seeds, scales].
     stuck: it came to a halt above it (or the numbers overflowed), bool [seeds, scales].
     """
