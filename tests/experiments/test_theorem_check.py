@@ -221,6 +221,8 @@ def test_expected_error_starts_right_and_ends_at_the_noise():
 def test_every_section_runs_and_a_rerun_does_nothing(tmp_path):
     options = ["--config.quick=True", "--config.num_pixels=(20,)", "--config.ratios=(30.0,)", "--config.num_seeds=4"]
     options += ["--config.lemmas.ratios=(30.0,)", "--config.early_stopping.dcgan_steps=100"]
+    options += ["--config.early_stopping.image_shape=(16,16)", "--config.early_stopping.pixels=20"]
+    options += ["--config.spectra.num_pixels=(16,)", "--config.spectra.threshold_pixels=(5,)"]
     first = run("theorem_check", *options, f"--workdir={tmp_path}/a")
     assert first.returncode == 0, first.stderr
     pictures = {"convergence", "steps", "lemmas", "compressed", "early_stopping", "spectra"}
