@@ -61,9 +61,10 @@ def cut_into_blocks(
         parts = [([i], rows[i][part]) for i in range(operators) for part in cut(cases_per_operator, size)]
     else:
         parts = [(group, rows[group].ravel()) for group in cut(operators, size // cases_per_operator)]
+    # Restart by restart: the blocks of several devices then have an operator of its own for each.
     columns = cut(restarts, min(restarts, fits_at_once))
     pieces = [
-        Block(np.array(group), part, np.tile(column, (len(part), 1)), 1) for group, part in parts for column in columns
+        Block(np.array(group), part, np.tile(column, (len(part), 1)), 1) for column in columns for group, part in parts
     ]
     devices = min(devices, len(pieces))
     return [

@@ -166,9 +166,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
     while True:
         began = time.perf_counter()
         fits = advance(method, cases, fits, length, max_redraws, layout=layout)
-        if to_redraw(fits, max_redraws).any():
+        # Looked at on the host: reduced on the devices, it would make them talk to each other.
+        if np.asarray(to_redraw(fits, max_redraws)).any():
             fits = redraw(method, cases, keys, fits, max_redraws, layout=layout)
-        finished = bool(fits.stopped.all())
+        finished = bool(np.asarray(fits.stopped).all())
         yield fits
         if finished:
             return
@@ -177,10 +178,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
 
 
 def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
-    steps, trace = np.asarray(fits.steps), np.asarray(fits.trace)
+    steps, trace, redraws = map(np.asarray, (fits.steps, fits.trace, fits.redraws))
     if steps.min() > 0:
         last = np.take_along_axis(trace, steps[..., None] - 1, axis=-1)
-        bar.set_postfix(loss=f"{np.median(last):.3g}", redraws=int(fits.redraws.sum()), refresh=False)
+        bar.set_postfix(loss=f"{np.median(last):.3g}", redraws=int(redraws.sum()), refresh=False)
     bar.update(steps_before + int(steps.sum()) - bar.n)
 
 

@@ -4,6 +4,7 @@ import time
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from csdip_jax.solve.driver import begin, prepare
 from csdip_jax.solve.fits import advance
@@ -43,7 +44,7 @@ def trial(method, problem, key, **options) -> Trial:
 
     fits, _ = steps(fits, WARM_UP)
     taken, seconds = 0, 0.0
-    while seconds < LEAST_SECONDS and not bool(fits.stopped.all()):
+    while seconds < LEAST_SECONDS and not bool(np.asarray(fits.stopped).all()):
         fits, more = steps(fits, WARM_UP)
         taken, seconds = taken + WARM_UP, seconds + more
     size = needed.argument_size_in_bytes + needed.temp_size_in_bytes

@@ -167,14 +167,17 @@ def batches(program: Program) -> list[Batch]:
 
 
 def scenes_at_once(program: Program) -> int:
-    """On a CPU one on each device, on accelerators as many as have operators that fit beside what the fits need."""
+    """On a CPU one for each device; on accelerators as many as have operators that fill half of the first's memory.
+
+    There they are drawn; those of a block are copied to the device that needs them.
+    """
     devices = jax.local_devices()
     memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if memory is None:
         return len(devices)
     free = memory["bytes_limit"] - memory["bytes_in_use"]
-    needed = 0 if program.shares_operator else operator_bytes(program)
-    return len(devices) * max(1, min(SCENES_AT_ONCE, free // max(1, 2 * needed)))
+    needed = 1 if program.shares_operator else max(1, operator_bytes(program))
+    return max(len(devices), min(SCENES_AT_ONCE * len(devices), free // (2 * needed)))
 
 
 def operator_bytes(program: Program) -> int:

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.results import Workdir, content_digest, write_arrays, write_atomically
-from csdip_jax.solve import blocks
 from csdip_jax.types import InputError
 from experiments import pictures, settings
 from experiments.configs.sweep import AXES
@@ -125,20 +124,11 @@ def measure(batch: Batch) -> Measured:
         keys += [drawn.fit] * program.cells_per_scene
         ids += [id_] * program.cells_per_scene
     if not alone:
+        roots = jnp.stack([settings.keys(seed).operator for _, seed in batch.scenes])
+        images = jnp.asarray(ids[:: program.cells_per_scene], jnp.uint32)
         del operator
-        operator = _draw_operators(batch)
+        operator = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(roots, images)
     return Measured(cs.Problem(operator, jnp.stack(measurements)), jnp.stack(keys), ids)
-
-
-def _draw_operators(batch: Batch):
-    """One per scene (leading axis), each drawn on the device where it will be used."""
-    measurement, shape = batch.program.measurements[0], batch.program.image_shape
-    keys = jnp.stack([settings.keys(seed).operator for _, seed in batch.scenes])
-    ids = jnp.asarray([settings.image_id(image) for image, _ in batch.scenes], jnp.uint32)
-    devices = jax.local_device_count()
-    if len(batch.scenes) % devices == 0:
-        keys, ids = blocks.place((keys, ids), devices)
-    return jax.vmap(lambda key, id_: measurement.operator(key, id_, shape))(keys, ids)
 
 
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
