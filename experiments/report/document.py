@@ -1,0 +1,258 @@
+"""From what was found to what the report says, in its order."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from experiments.report import curves, embed, sheets, tables
+from experiments.report.blocks import (
+    Code,
+    Document,
+    Facts,
+    Figure,
+    Flag,
+    Folded,
+    Link,
+    Note,
+    Number,
+    Picture,
+    Problem,
+    Section,
+    Table,
+    Text,
+    problems,
+)
+from experiments.report.cells import FAILED, Cell, cells_of, slowest_first, worst_and_slowest, worst_first
+from experiments.report.departures import settings_of
+from experiments.report.find import Findings, PaperItem, Run
+from experiments.report.summary import Line, summarize
+
+FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
+CELLS = 400  # of a run
+RUN_ANCHOR = "run-{}"
+
+
+def build(findings: Findings) -> Document:
+    """Overview, items, runs; figures are embedded first, contact sheets as far as there is room after them."""
+    page = embed.Budget(embed.PAGE_BYTES)
+    anchors = {os.path.realpath(run.path): RUN_ANCHOR.format(i) for i, run in enumerate(findings.runs)}
+    cells = [cells_of(run.rows) for run in findings.runs]
+    items = [_item(item, f"item-{i}", anchors, page, findings.root) for i, item in enumerate(findings.items)]
+    figures = [_figures(run.figures, page) for run in findings.runs]
+    runs = [
+        _run(run, RUN_ANCHOR.format(i), *read, drawn, page, findings.root)
+        for i, (run, read, drawn) in enumerate(zip(findings.runs, cells, figures, strict=True))
+    ]
+    overview = _overview(findings, [found for found, _, _ in cells], [*items, *runs])
+    return Document(f"Results in {_name(findings.root.resolve())}", [overview, *items, *runs])
+
+
+def _name(path: Path) -> str:
+    return path.name or str(path)
+
+
+def _overview(findings: Findings, cells: Sequence[Sequence[Cell]], sections: Sequence[Section]) -> Section:
+    counts = [
+        (len(findings.items), "item of the paper", "items of the paper"),
+        (len(findings.runs), "run", "runs"),
+        (sum(map(len, cells)), "reconstruction", "reconstructions"),
+    ]
+    found = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts)
+    blocks = [Text(f"{found}, found under {findings.root}.")]
+    blocks += [Problem(text) for text in findings.problems]
+    for section in sections:
+        blocks += [Problem(f"{section.title}: {text}") for text in problems(section.blocks)]
+    placed = [
+        (cell, _title(run, findings.root), RUN_ANCHOR.format(i))
+        for i, (run, group) in enumerate(zip(findings.runs, cells, strict=True))
+        for cell in group
+    ]
+    where = {id(cell): Link(title, anchor) for cell, title, anchor in placed}
+    every = [cell for cell, _, _ in placed]
+    measured = [cell for cell in every if cell.mse is not None or cell.flag]
+    for caption, ordered in (("Worst cells", worst_first(measured)), ("Slowest cells", slowest_first(every))):
+        first = ordered[:FIRST_CELLS]
+        if first:
+            of = f"{caption}: the first {len(first)} of {len(ordered)}" if len(ordered) > len(first) else caption
+            rows = [[where[id(cell)], *_cell_row(cell)] for cell in first]
+            blocks.append(Table(of, ["run", *CELL_HEADER], rows, sortable=True))
+    return Section("Overview", "overview", blocks)
+
+
+def _item(item: PaperItem, anchor: str, anchors: Mapping[str, str], page: embed.Budget, root: Path) -> Section:
+    """Figure and table first, then how they came about."""
+    blocks = [Problem(text) for text in item.problems]
+    if "png" in item.files:
+        blocks += _figures([item.files["png"]], page)
+    if "md" in item.files:
+        blocks += [block for block in tables.read(item.files["md"]) if not _repeats(block, item)]
+    blocks += [Note(note) for note in item.notes]
+    if item.command:
+        blocks.append(Code(item.command))
+    if item.sweep is not None and os.path.realpath(item.sweep) in anchors:
+        blocks.append(
+            Link("The run behind it: settings, cells, reconstructions", anchors[os.path.realpath(item.sweep)])
+        )
+    if "csv" in item.files:
+        blocks.append(Folded(f"{item.files['csv'].name}: the numbers", tables.read(item.files["csv"])))
+    files = [(suffix, str(file.relative_to(root))) for suffix, file in item.files.items() if file.is_relative_to(root)]
+    if files:
+        blocks.append(Folded("Files", [Facts(files)]))
+    return Section(f"{item.name}: {item.title}", anchor, blocks, item.scale)
+
+
+def _repeats(block, item: PaperItem) -> bool:
+    """Whether a paragraph of the item's Markdown says what the section says anyway: title, command, notes."""
+    if not isinstance(block, Text):
+        return False
+    text = block.text.removeprefix("- ")
+    return text in (item.title, *item.notes) or bool(item.command and item.command in text)
+
+
+def _title(run: Run, root: Path) -> str:
+    relative = run.path.relative_to(root)
+    return _name(root.resolve()) if relative == Path() else str(relative)
+
+
+def _run(
+    run: Run,
+    anchor: str,
+    cells: Sequence[Cell],
+    others: int,
+    broken: Sequence[str],
+    figures: Sequence,
+    page: embed.Budget,
+    root: Path,
+) -> Section:
+    """Settings, summary, tables, figures, cells, contact sheets, curves."""
+    blocks = [Problem(text) for text in (*run.problems, *broken)]
+    blocks += _provenance(run, cells, others)
+    if cells:
+        blocks += _summary(summarize(cells))
+    for path in run.tables:
+        has_markdown = path.suffix == ".csv" and path.with_suffix(".md") in run.tables
+        read = tables.read(path)
+        blocks += [Folded(path.name, read)] if has_markdown else read
+    blocks += figures
+    if cells:
+        blocks.append(_cells(cells))
+        blocks += sheets.sheets_of(run.path, cells, page)
+    if not any(path.name.startswith("loss") for path in run.figures):
+        blocks += curves.plot_of(run.path, cells)
+    return Section(_title(run, root), anchor, blocks, _badge(cells))
+
+
+def _badge(cells: Sequence[Cell]) -> str:
+    failed = sum(cell.flag == FAILED for cell in cells)
+    return f"{failed} {FAILED}" if failed else ""
+
+
+def _provenance(run: Run, cells: Sequence[Cell], others: int) -> list:
+    settings = settings_of(run.config)
+    facts = [("rows", f"{len(cells)} reconstructions" + (f", {others} of another kind" if others else ""))]
+    if run.unfinished:
+        facts.append(("under way", f"{run.unfinished} checkpoints of fits that run or were interrupted"))
+    facts += [("device", str(run.config["device"]))] if run.config.get("device") else []
+    facts += [("commit", _commit(run.config))] if run.config.get("git_commit") else []
+    written = [file.stat().st_mtime for file in run.path.glob("results*.jsonl")]
+    if written:
+        facts.append(("last row", f"{datetime.fromtimestamp(max(written), UTC):%Y-%m-%d %H:%M} UTC"))
+    blocks = [Facts(facts)]
+    if settings.departing:
+        of = f"Settings other than those of experiments/configs/{settings.base}.py" if settings.base else "Settings"
+        blocks.append(Table(of, ["setting", "value"], [list(pair) for pair in settings.departing.items()]))
+    if settings.others:
+        folded = Table("", ["setting", "value"], [list(pair) for pair in settings.others.items()])
+        blocks.append(Folded("All other settings" if settings.base else "Settings", [folded]))
+    versions = run.config.get("versions")
+    if isinstance(versions, dict):
+        blocks.append(Folded("Versions", [Facts([(str(name), str(value)) for name, value in versions.items()])]))
+    return blocks
+
+
+def _commit(config: Mapping) -> str:
+    return f"{config['git_commit']}{' with uncommitted changes' if config.get('git_dirty') else ''}"
+
+
+def _summary(lines: Sequence[Line]) -> list:
+    """One table; columns that say nothing anywhere are left out."""
+    header = ["part", "measured", "noise variance", "preset", "method", "images", "seeds", "mean MSE", "± 95 %"]
+    header += ["median PSNR / dB", "median seconds", "total seconds", "failed", "not converged", "redraws", "resumed"]
+    rows = [
+        [
+            *(line.part, line.measured, _number(line.noise, "g"), line.preset, line.label),
+            *(_number(line.images, "d"), _number(line.seeds, "d")),
+            *(_number(line.mse, ".4g"), _number(line.half_width, ".2g"), _number(line.psnr, ".2f")),
+            *(_number(line.seconds, ".2f"), _number(line.total_seconds, ".1f")),
+            *(_count(line.failed), _count(line.unconverged), _count(line.redraws), _count(line.resumed)),
+        ]
+        for line in lines
+    ]
+    optional = ("part", "preset", "seeds", "failed", "not converged", "redraws", "resumed")
+    kept = [
+        i for i, name in enumerate(header) if name not in optional or any(_says_something(row[i], name) for row in rows)
+    ]
+    table = Table("Summary", [header[i] for i in kept], [[row[i] for i in kept] for row in rows], sortable=True)
+    notes = [
+        "Mean MSE over images, of each image's mean over seeds; its 95 % interval by Student's t over images, or over "
+        "seeds where there is one image. Failed and not converged cells are included."
+    ]
+    infinite = sum(line.infinite for line in lines)
+    notes += [f"{infinite} cells whose MSE is no number are left out of the means."] if infinite else []
+    return [table, Note(" ".join(notes))]
+
+
+def _says_something(entry, column: str) -> bool:
+    value = entry.value if isinstance(entry, Number) else entry
+    return value not in ("", None, 0.0) and (column, value) != ("seeds", 1.0)
+
+
+def _number(value: float | None, form: str) -> Number:
+    if value is None or math.isnan(value):
+        return Number("–", None)
+    return Number(f"{value:{form}}", float(value))
+
+
+def _count(value: int) -> Number:
+    return Number(str(value) if value else "", float(value))
+
+
+CELL_HEADER = (
+    *("image", "method", "measured", "noise variance", "seed", "MSE", "PSNR / dB", "SSIM", "seconds", "steps"),
+    *("redraws", "flag"),
+)
+
+
+def _cell_row(cell: Cell) -> list:
+    image = f"{cell.part}: {cell.image}" if cell.part else cell.image
+    seconds = Number("resumed", None) if cell.seconds is None else _number(cell.seconds, ".2f")
+    return [
+        *(image, cell.label, cell.measured, _number(cell.noise, "g"), _number(cell.seed, "d")),
+        *(_number(cell.mse, ".4g"), _number(cell.psnr, ".2f"), _number(cell.ssim, ".3f"), seconds),
+        *(_number(cell.steps, "d"), _count(cell.redraws), Flag(cell.flag)),
+    ]
+
+
+def _cells(cells: Sequence[Cell]) -> Folded:
+    shown = worst_and_slowest(cells, CELLS)
+    title = f"All {len(cells)} cells, the worst first"
+    note = []
+    if len(shown) < len(cells):
+        title = f"{len(shown)} of {len(cells)} cells, the worst first"
+        note = [Note(f"The worst {CELLS - CELLS // 2} and the slowest {CELLS // 2} others; all are in results.jsonl.")]
+    return Folded(title, [Table("", CELL_HEADER, [_cell_row(cell) for cell in shown], sortable=True), *note])
+
+
+def _figures(paths: Sequence[Path], page: embed.Budget) -> list:
+    blocks = []
+    for path in paths:
+        picture = embed.figure(path)
+        if isinstance(picture, Picture):
+            fits = page.take(picture)
+            size = f"the page may have {embed.PAGE_BYTES / sheets.MEBIBYTE:.3g} MiB of pictures"
+            blocks.append(Figure(path.name, picture) if fits else Note(f"{path} is left out: {size}."))
+        else:
+            blocks.append(picture)
+    return blocks
