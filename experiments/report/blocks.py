@@ -131,10 +131,11 @@ class Plot(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """Blocks that are closed until a reader opens them."""
+    """Blocks that a reader can open and close; closed at first, unless `open`."""
 
     title: str
     blocks: Sequence
+    open: bool = False
 
 
 class Section(NamedTuple):

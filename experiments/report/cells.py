@@ -68,7 +68,6 @@ def read(row: Mapping) -> Cell:
     """A row of experiments.reconstruct, sweep or learned_regularization."""
     part, image = row.get("part") or "", row.get("image") or ""
     count = row.get("num_measurements")
-    kind = row.get("operator") or ("radial_fourier" if "radial" in row.get("measurement", "") else "gaussian")
     psnr, mse = _number(row, "psnr"), _number(row, "mse")
     if psnr is None and mse:
         psnr = 10 * math.log10(4 / mse)  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
@@ -77,8 +76,8 @@ def read(row: Mapping) -> Cell:
         image=str(image),
         label=_label(row),
         seed=int(row.get("seed") or 0),
-        kind="" if count is None else str(kind),
-        measured="own measurements" if count is None else _measured(row, str(kind)),
+        kind=_kind(row),
+        measured="own measurements" if count is None else _measured(row),
         num_measurements=None if count is None else int(count),
         noise=_number(row, "noise_variance"),
         preset=str(row.get("preset") or ""),
@@ -106,12 +105,19 @@ def _label(row: Mapping) -> str:
     return ", ".join([str(row["stage"]), str(row["arm"]), *swept])
 
 
-def _measured(row: Mapping, kind: str) -> str:
-    m = int(row["num_measurements"])
-    if kind != "radial_fourier":
-        return f"Gaussian, m = {m}"
-    lines = f"{row['count']} radial lines" if "count" in row else row["measurement"]
-    return f"{lines}, m = {m}"
+def _kind(row: Mapping) -> str:
+    if row.get("operator"):
+        return str(row["operator"])
+    measurement = row.get("measurement") or ""
+    return "radial_fourier" if "radial" in measurement else measurement.lower()
+
+
+def _measured(row: Mapping) -> str:
+    m = f"m = {int(row['num_measurements'])}"
+    kind = _kind(row)
+    if kind == "radial_fourier":
+        return f"{row['count']} radial lines, {m}" if "count" in row else f"{row['measurement']}, {m}"
+    return f"{kind.capitalize()}, {m}" if kind else m
 
 
 def worst_first(cells: Iterable[Cell]) -> list[Cell]:

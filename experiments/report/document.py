@@ -1,22 +1,19 @@
 """From what was found to what the report says, in its order."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experiments.report import curves, embed, sheets, tables
+from experiments.report import cell_tables, curves, embed, sheets, tables
 from experiments.report.blocks import (
     Code,
     Document,
     Facts,
     Figure,
-    Flag,
     Folded,
     Link,
     Note,
-    Number,
     Picture,
     Problem,
     Section,
@@ -24,13 +21,12 @@ from experiments.report.blocks import (
     Text,
     problems,
 )
-from experiments.report.cells import FAILED, Cell, cells_of, slowest_first, worst_and_slowest, worst_first
+from experiments.report.cells import FAILED, Cell, cells_of, slowest_first, worst_first
 from experiments.report.departures import settings_of
 from experiments.report.find import Findings, PaperItem, Run
-from experiments.report.summary import Line, summarize
+from experiments.report.summary import summarize
 
 FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
-CELLS = 400  # of a run
 RUN_ANCHOR = "run-{}"
 
 
@@ -76,8 +72,7 @@ def _overview(findings: Findings, cells: Sequence[Sequence[Cell]], sections: Seq
         first = ordered[:FIRST_CELLS]
         if first:
             of = f"{caption}: the first {len(first)} of {len(ordered)}" if len(ordered) > len(first) else caption
-            rows = [[where[id(cell)], *_cell_row(cell)] for cell in first]
-            blocks.append(Table(of, ["run", *CELL_HEADER], rows, sortable=True))
+            blocks.append(cell_tables.table(of, first, [where[id(cell)] for cell in first]))
     return Section("Overview", "overview", blocks)
 
 
@@ -130,15 +125,16 @@ def _run(
     blocks = [Problem(text) for text in (*run.problems, *broken)]
     blocks += _provenance(run, cells, others)
     if cells:
-        blocks += _summary(summarize(cells))
+        blocks += cell_tables.summary(summarize(cells))
     for path in run.tables:
         has_markdown = path.suffix == ".csv" and path.with_suffix(".md") in run.tables
         read = tables.read(path)
         blocks += [Folded(path.name, read)] if has_markdown else read
     blocks += figures
     if cells:
-        blocks.append(_cells(cells))
-        blocks += sheets.sheets_of(run.path, cells, page)
+        blocks.append(cell_tables.folded(cells))
+        shown = sheets.sheets_of(run.path, cells, page)
+        blocks.append(Folded("Reconstructions", shown, open=True))
     if not any(path.name.startswith("loss") for path in run.figures):
         blocks += curves.plot_of(run.path, cells)
     return Section(_title(run, root), anchor, blocks, _badge(cells))
@@ -173,76 +169,7 @@ def _provenance(run: Run, cells: Sequence[Cell], others: int) -> list:
 
 
 def _commit(config: Mapping) -> str:
-    return f"{config['git_commit']}{' with uncommitted changes' if config.get('git_dirty') else ''}"
-
-
-def _summary(lines: Sequence[Line]) -> list:
-    """One table; columns that say nothing anywhere are left out."""
-    header = ["part", "measured", "noise variance", "preset", "method", "images", "seeds", "mean MSE", "± 95 %"]
-    header += ["median PSNR / dB", "median seconds", "total seconds", "failed", "not converged", "redraws", "resumed"]
-    rows = [
-        [
-            *(line.part, line.measured, _number(line.noise, "g"), line.preset, line.label),
-            *(_number(line.images, "d"), _number(line.seeds, "d")),
-            *(_number(line.mse, ".4g"), _number(line.half_width, ".2g"), _number(line.psnr, ".2f")),
-            *(_number(line.seconds, ".2f"), _number(line.total_seconds, ".1f")),
-            *(_count(line.failed), _count(line.unconverged), _count(line.redraws), _count(line.resumed)),
-        ]
-        for line in lines
-    ]
-    optional = ("part", "preset", "seeds", "failed", "not converged", "redraws", "resumed")
-    kept = [
-        i for i, name in enumerate(header) if name not in optional or any(_says_something(row[i], name) for row in rows)
-    ]
-    table = Table("Summary", [header[i] for i in kept], [[row[i] for i in kept] for row in rows], sortable=True)
-    notes = [
-        "Mean MSE over images, of each image's mean over seeds; its 95 % interval by Student's t over images, or over "
-        "seeds where there is one image. Failed and not converged cells are included."
-    ]
-    infinite = sum(line.infinite for line in lines)
-    notes += [f"{infinite} cells whose MSE is no number are left out of the means."] if infinite else []
-    return [table, Note(" ".join(notes))]
-
-
-def _says_something(entry, column: str) -> bool:
-    value = entry.value if isinstance(entry, Number) else entry
-    return value not in ("", None, 0.0) and (column, value) != ("seeds", 1.0)
-
-
-def _number(value: float | None, form: str) -> Number:
-    if value is None or math.isnan(value):
-        return Number("–", None)
-    return Number(f"{value:{form}}", float(value))
-
-
-def _count(value: int) -> Number:
-    return Number(str(value) if value else "", float(value))
-
-
-CELL_HEADER = (
-    *("image", "method", "measured", "noise variance", "seed", "MSE", "PSNR / dB", "SSIM", "seconds", "steps"),
-    *("redraws", "flag"),
-)
-
-
-def _cell_row(cell: Cell) -> list:
-    image = f"{cell.part}: {cell.image}" if cell.part else cell.image
-    seconds = Number("resumed", None) if cell.seconds is None else _number(cell.seconds, ".2f")
-    return [
-        *(image, cell.label, cell.measured, _number(cell.noise, "g"), _number(cell.seed, "d")),
-        *(_number(cell.mse, ".4g"), _number(cell.psnr, ".2f"), _number(cell.ssim, ".3f"), seconds),
-        *(_number(cell.steps, "d"), _count(cell.redraws), Flag(cell.flag)),
-    ]
-
-
-def _cells(cells: Sequence[Cell]) -> Folded:
-    shown = worst_and_slowest(cells, CELLS)
-    title = f"All {len(cells)} cells, the worst first"
-    note = []
-    if len(shown) < len(cells):
-        title = f"{len(shown)} of {len(cells)} cells, the worst first"
-        note = [Note(f"The worst {CELLS - CELLS // 2} and the slowest {CELLS // 2} others; all are in results.jsonl.")]
-    return Folded(title, [Table("", CELL_HEADER, [_cell_row(cell) for cell in shown], sortable=True), *note])
+    return f"{str(config['git_commit'])[:12]}{' with uncommitted changes' if config.get('git_dirty') else ''}"
 
 
 def _figures(paths: Sequence[Path], page: embed.Budget) -> list:

@@ -53,7 +53,7 @@ def _block(block, folder: Path) -> str:
             return _table(block)
         case b.Figure(title, picture):
             return f"![{plain(title)}]({quote(os.path.relpath(picture.path, folder))})"
-        case b.Folded(title, inner):
+        case b.Folded(title, inner, _):
             return "\n\n".join([f"**{plain(title)}**", *_blocks(inner, folder)])
         case b.Sheet() | b.Plot():  # the page has them
             return ""

@@ -7,7 +7,7 @@ class Markup(str):
     """HTML as it is to be written."""
 
 
-VOID = {"img", "meta", "line"}  # written without children
+VOID = {"img", "meta"}  # written without children
 
 
 def element(tag: str, *children: str | None, **attributes) -> Markup:

@@ -10,6 +10,7 @@ from experiments.report.plot import svg
 
 HERE = Path(__file__).parent
 SMALL = 160  # pixels: pictures below are shown enlarged, pixel by pixel
+SHORT = 28  # letters: an entry of a table that is not broken into lines
 THUMB = 128  # pixels: width of what a small picture is enlarged to, about
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 VIEWER = """<dialog id="viewer" aria-label="Picture, enlarged">
@@ -87,10 +88,10 @@ def _entry(entry: b.Entry) -> Markup:
     if isinstance(entry, b.Number):
         return element("td", entry.text, class_="number", data_value="" if entry.value is None else repr(entry.value))
     if isinstance(entry, b.Link):
-        return element("td", _anchor(entry.text, entry.anchor))
+        return element("td", _anchor(entry.text, entry.anchor), class_="short" if len(entry.text) <= SHORT else None)
     if isinstance(entry, b.Flag):
         return element("td", _flag(entry.text))
-    return element("td", entry)
+    return element("td", entry, class_="short" if len(entry) <= SHORT else None)
 
 
 def _flag(text: str) -> Markup | None:
@@ -153,5 +154,5 @@ RENDERERS = {
     b.Figure: _figure,
     b.Sheet: _sheet,
     b.Plot: svg,
-    b.Folded: lambda block: element("details", element("summary", block.title), _blocks(block.blocks)),
+    b.Folded: lambda block: element("details", element("summary", block.title), _blocks(block.blocks), open=block.open),
 }
