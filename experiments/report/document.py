@@ -27,6 +27,7 @@ from experiments.report.find import Findings, PaperItem, Run
 from experiments.report.summary import summarize
 
 FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
+PROBLEMS = 8  # of one kind, lines
 RUN_ANCHOR = "run-{}"
 
 
@@ -122,7 +123,7 @@ def _run(
     root: Path,
 ) -> Section:
     """Settings, summary, tables, figures, cells, contact sheets, curves."""
-    blocks = [Problem(text) for text in (*run.problems, *broken)]
+    blocks = [*map(Problem, run.problems), *_few_problems([*map(Problem, broken)])]
     blocks += _provenance(run, cells, others)
     if cells:
         blocks += cell_tables.summary(summarize(cells))
@@ -133,11 +134,19 @@ def _run(
     blocks += figures
     if cells:
         blocks.append(cell_tables.folded(cells))
-        shown = sheets.sheets_of(run.path, cells, page)
+        shown = _few_problems(sheets.sheets_of(run.path, cells, page))
         blocks.append(Folded("Reconstructions", shown, open=True))
     if not any(path.name.startswith("loss") for path in run.figures):
-        blocks += curves.plot_of(run.path, cells)
+        blocks += _few_problems(curves.plot_of(run.path, cells))
     return Section(_title(run, root), anchor, blocks, _badge(cells))
+
+
+def _few_problems(blocks: Sequence) -> list:
+    """The blocks with the first problems only, and how many there are more."""
+    found = [block for block in blocks if isinstance(block, Problem)]
+    more = [Problem(f"... and {len(found) - PROBLEMS} more of this kind")] if len(found) > PROBLEMS else []
+    shown = [block for block in blocks if not isinstance(block, Problem)]
+    return [*shown, *found[:PROBLEMS], *more]
 
 
 def _badge(cells: Sequence[Cell]) -> str:
