@@ -96,7 +96,7 @@ def _item(item: PaperItem, anchor: str, anchors: Mapping[str, str], page: embed.
     files = [(suffix, str(file.relative_to(root))) for suffix, file in item.files.items() if file.is_relative_to(root)]
     if files:
         blocks.append(Folded("Files", [Facts(files)]))
-    return Section(f"{item.name}: {item.title}", anchor, blocks, item.scale)
+    return Section(item.title, anchor, blocks, ", ".join(filter(None, (item.name, item.scale))))
 
 
 def _repeats(block, item: PaperItem) -> bool:
@@ -166,7 +166,8 @@ def _provenance(run: Run, cells: Sequence[Cell], others: int) -> list:
         facts.append(("last row", f"{datetime.fromtimestamp(max(written), UTC):%Y-%m-%d %H:%M} UTC"))
     blocks = [Facts(facts)]
     if settings.departing:
-        of = f"Settings other than those of experiments/configs/{settings.base}.py" if settings.base else "Settings"
+        of = "Settings of the last command"
+        of += f", where they are not those of experiments/configs/{settings.base}.py" if settings.base else ""
         blocks.append(Table(of, ["setting", "value"], [list(pair) for pair in settings.departing.items()]))
     if settings.others:
         folded = Table("", ["setting", "value"], [list(pair) for pair in settings.others.items()])

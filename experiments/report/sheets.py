@@ -77,7 +77,7 @@ def _by_measurement(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def _detail(cell: Cell) -> str:
-    facts = [] if cell.mse is None else [f"MSE {cell.mse:.4g}"]
+    facts = [] if cell.mse is None else [f"MSE {cell.mse:.3g}"]
     facts += [] if cell.psnr is None else [f"{cell.psnr:.1f} dB"]
     return ", ".join(facts)
 

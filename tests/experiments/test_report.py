@@ -230,8 +230,8 @@ def test_items_come_first_in_the_order_of_their_numbers_and_lead_to_their_run(tm
     for name in ("fig10", "fig2", "table1", "fig1b"):
         make_item(tmp_path / "cpu", name, sweep="mnist")
     found = document.build(find.find(tmp_path))
-    names = [section.title.partition(":")[0] for section in found.sections]
-    assert names == ["Overview", "fig1b", "fig2", "fig10", "table1", "cpu/mnist"]
+    badges = [section.badge for section in found.sections]
+    assert badges == ["", "fig1b, quick", "fig2, quick", "fig10, quick", "table1, quick", ""]
     item, run = found.sections[1], found.sections[-1]
     assert [b.anchor for b in item.blocks if isinstance(b, blocks.Link)] == [run.anchor]
     assert [b.header for b in item.blocks if isinstance(b, blocks.Table)] == [["m", "MSE"]]

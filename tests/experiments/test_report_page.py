@@ -3,8 +3,6 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,6 +13,7 @@ from experiments.report import blocks, markdown, page, write
 from experiments.report.markup import element
 from experiments.report.plot import svg
 from tests.conftest import REPOSITORY
+from tests.experiments import commands
 from tests.experiments.report_workdirs import make_item, make_run, row
 
 EVIL = "<script>alert('x')</script>\"&"
@@ -115,10 +114,11 @@ def test_small_pictures_are_enlarged_pixel_by_pixel():
     assert attributes(256)["width"] == str(page.SMALL) and attributes(256).get("class") != "pixels"
 
 
-def test_a_report_of_reports_is_the_same(runs):
-    _, path, text = write.report(runs, None)
+def test_a_second_report_is_the_same(runs):
+    run = runs / "a & <b>"
+    _, path, text = write.report(run, None)
     before = path.read_bytes(), text.read_bytes()
-    write.report(runs, None)
+    write.report(run, None)  # the first one's files are no results of the run
     assert (path.read_bytes(), text.read_bytes()) == before
 
 
@@ -171,14 +171,9 @@ def test_text_is_escaped_unless_it_is_markup():
     )
 
 
-def test_the_command(runs, tmp_path):
-    def run(*options):
-        command = [sys.executable, "-m", "experiments.report", *options]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-
-    done = run(f"--workdir={runs}")
+def test_the_command(runs):
+    done = commands.run("report", f"--workdir={runs}")
     assert done.returncode == 0, done.stderr
     assert "1 item of the paper, 1 run, 4 reconstructions" in done.stdout and "report.html" in done.stdout
     assert (runs / "report.html").stat().st_size > 10_000 and (runs / "report.md").exists()
-    refused = run()
-    assert refused.returncode == 1 and refused.stderr.startswith("error: --workdir is missing")
+    assert "--workdir is missing" in commands.refused(commands.run("report"))
