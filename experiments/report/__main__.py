@@ -1,0 +1,36 @@
+"""One HTML page, and Markdown, of every result under a folder.
+
+    python -m experiments.report --workdir=runs
+    python -m experiments.report --workdir=runs/paper --output=paper.html
+
+Takes what experiments.paper, sweep, reconstruct, learned_regularization and theorem_check wrote, also while they run:
+figures, tables, means with 95 % intervals, the worst and the slowest cells, contact sheets of the reconstructions,
+settings, versions, device and commit. The page is one file: it opens from disk, and nothing of it is fetched from
+anywhere. The Markdown lies beside it.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from csdip_jax.types import InputError
+from experiments import launcher
+from experiments.report import blocks, write
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results: of a run, or one above several.")
+_OUTPUT = flags.DEFINE_string("output", None, "The page, a file that ends in .html; default: <workdir>/report.html.")
+
+
+def main() -> None:
+    if not _WORKDIR.value:
+        raise InputError("--workdir is missing: name the folder of the results, --workdir=runs for example")
+    document, page, markdown = write.report(Path(_WORKDIR.value), Path(_OUTPUT.value) if _OUTPUT.value else None)
+    overview = document.sections[0].blocks
+    print(overview[0].text)
+    for problem in blocks.problems(overview):
+        print(f"warning: {problem}")
+    print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MiB), text: {markdown}")
+
+
+if __name__ == "__main__":
+    launcher.run(main, interrupted="nothing was written")

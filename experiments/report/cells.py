@@ -1,0 +1,144 @@
+"""Rows of all kinds of runs as cells of one kind: an image, measured once, reconstructed under one setting."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from experiments.reconstruct import fits, table
+
+FAILED = "FAILED"
+
+
+class Cell(NamedTuple):
+    """One reconstruction.
+
+    Attributes:
+        part, image, label, seed: which; label is the method with its swept values.
+        kind: "gaussian" or "radial_fourier"; empty where the row does not say.
+        measured: the same with its numbers, for people.
+        num_measurements: size of y; None for a user's own measurements.
+        noise: variance; None for a user's own measurements.
+        preset: of the method.
+        mse, psnr, ssim: None where there is no original, or a tiny image.
+        seconds: None where the fit was resumed.
+        steps, redraws: of the optimiser.
+        flag: what is wrong, in a word.
+        file: stem of its files.
+    """
+
+    part: str
+    image: str
+    label: str
+    seed: int
+    kind: str
+    measured: str
+    num_measurements: int | None
+    noise: float | None
+    preset: str
+    mse: float | None
+    psnr: float | None
+    ssim: float | None
+    seconds: float | None
+    steps: int
+    redraws: int
+    flag: str
+    file: str
+
+
+def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
+    """Cells, the number of rows that are no reconstructions, and what of the others cannot be read.
+
+    Of rows of the same cell the last one counts.
+    """
+    found, others, problems = {}, 0, []
+    for number, row in enumerate(rows, 1):
+        if not (isinstance(row, Mapping) and {"method", "label"} <= row.keys()):
+            others += 1
+            continue
+        try:
+            cell = read(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problems.append(f"row {number} cannot be read ({type(error).__name__}: {error}); it is left out")
+            continue
+        found[cell.file, cell.num_measurements, cell.noise, cell.seed, cell.preset] = cell
+    return list(found.values()), others, problems
+
+
+def read(row: Mapping) -> Cell:
+    """A row of experiments.reconstruct, sweep or learned_regularization."""
+    part, image = row.get("part") or "", row.get("image") or ""
+    count = row.get("num_measurements")
+    psnr, mse = _number(row, "psnr"), _number(row, "mse")
+    if psnr is None and mse:
+        psnr = 10 * math.log10(4 / mse)  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
+    return Cell(
+        part=str(part),
+        image=str(image),
+        label=_label(row),
+        seed=int(row.get("seed") or 0),
+        kind=_kind(row),
+        measured="own measurements" if count is None else _measured(row),
+        num_measurements=None if count is None else int(count),
+        noise=_number(row, "noise_variance"),
+        preset=str(row.get("preset") or ""),
+        mse=mse,
+        psnr=psnr,
+        ssim=_number(row, "ssim"),
+        seconds=_number(row, "seconds"),
+        steps=int(row.get("steps") or 0),
+        redraws=int(row.get("redraws") or 0),
+        flag=table.flag(row),
+        file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
+    )
+
+
+def _number(row: Mapping, name: str) -> float | None:
+    value = row.get(name)
+    return None if value is None else float(value)
+
+
+def _label(row: Mapping) -> str:
+    """The method and its swept values; which fit of learned_regularization it was."""
+    if "stage" not in row:
+        return str(row["label"])
+    swept = [f"lr_weight={row['lr_weight']:g}"] if row["lr_weight"] else []
+    return ", ".join([str(row["stage"]), str(row["arm"]), *swept])
+
+
+def _kind(row: Mapping) -> str:
+    if row.get("operator"):
+        return str(row["operator"])
+    measurement = row.get("measurement") or ""
+    return "radial_fourier" if "radial" in measurement else measurement.lower()
+
+
+def _measured(row: Mapping) -> str:
+    m = f"m = {int(row['num_measurements'])}"
+    kind = _kind(row)
+    if kind == "radial_fourier":
+        return f"{row['count']} radial lines, {m}" if "count" in row else f"{row['measurement']}, {m}"
+    return f"{kind.capitalize()}, {m}" if kind else m
+
+
+def worst_first(cells: Iterable[Cell]) -> list[Cell]:
+    """Failed ones, then by descending MSE; NaN is as bad as it can be, those without an original come last."""
+
+    def badness(cell):
+        mse = -math.inf if cell.mse is None else math.inf if math.isnan(cell.mse) else cell.mse
+        return cell.flag == FAILED, mse
+
+    return sorted(cells, key=badness, reverse=True)
+
+
+def slowest_first(cells: Iterable[Cell]) -> list[Cell]:
+    """By descending seconds; resumed ones, which have none, last."""
+    return sorted(cells, key=lambda cell: -1.0 if cell.seconds is None else cell.seconds, reverse=True)
+
+
+def worst_and_slowest(cells: Sequence[Cell], limit: int) -> list[Cell]:
+    """At most `limit` cells, worst first: all, or in equal shares the worst and, of the others, the slowest."""
+    ordered = worst_first(cells)
+    if len(ordered) <= limit:
+        return ordered
+    worst = ordered[: limit - limit // 2]
+    return worst_first([*worst, *slowest_first(ordered[len(worst) :])[: limit // 2]])

@@ -1,0 +1,164 @@
+"""What lies under a folder: items of the paper, and workdirs of runs. What cannot be read is said, not raised."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from csdip_jax.results import read_rows
+from csdip_jax.types import InputError
+
+FILES_OF_CELLS = {"reconstructions", "originals", "curves", "weights", "priors"}  # of a run: not searched for others
+
+
+class PaperItem(NamedTuple):
+    """A table or figure of the paper, see experiments.paper.
+
+    Attributes:
+        path: of its .json.
+        name, title, scale, command, notes: as it says.
+        sweep: folder of its results; None where it has none.
+        files: suffix ("png", "pdf", "csv", "md") -> path, of those that are there.
+        problems: what of it cannot be used.
+    """
+
+    path: Path
+    name: str
+    title: str
+    scale: str
+    command: str
+    notes: Sequence[str]
+    sweep: Path | None
+    files: Mapping[str, Path]
+    problems: Sequence[str]
+
+
+class Run(NamedTuple):
+    """A workdir.
+
+    Attributes:
+        path: folder.
+        config: contents of config.json, empty where there is none.
+        rows: of all its results*.jsonl.
+        figures, tables: its own .png, and its .md and .csv.
+        unfinished: number of checkpoints, each of fits that run or were interrupted.
+        problems: what of it cannot be used.
+    """
+
+    path: Path
+    config: Mapping
+    rows: Sequence[Mapping]
+    figures: Sequence[Path]
+    tables: Sequence[Path]
+    unfinished: int
+    problems: Sequence[str]
+
+
+class Findings(NamedTuple):
+    root: Path
+    items: Sequence[PaperItem]
+    runs: Sequence[Run]
+    problems: Sequence[str]
+
+
+def find(root: Path, own_files: Sequence[Path] = ()) -> Findings:
+    """Everything under a folder, in the order of the paths.
+
+    Args:
+        root: where to look.
+        own_files: what an earlier report wrote, which is no result.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it.
+    """
+    if not root.is_dir():
+        raise InputError(f"--workdir={root}: no such folder; name one that a run wrote, or one above several")
+    items, folders, problems = [], [], []
+    for folder, below, names in os.walk(root, onerror=lambda error: problems.append(f"{error.filename}: {error}")):
+        path = Path(folder)
+        is_run = "config.json" in names or any(_is_results(name) for name in names)
+        below[:] = sorted(name for name in below if not (name.startswith(".") or (is_run and name in FILES_OF_CELLS)))
+        if is_run:
+            folders.append(path)
+        for name in sorted(names):
+            if name.endswith(".json") and name != "config.json" and not name.startswith("."):
+                _add_item(path / name, items, problems)
+    taken = {file for item in items for file in item.files.values()} | {Path(file) for file in own_files}
+    runs = [read_run(path, taken) for path in folders]
+    if not (items or runs or problems):
+        raise InputError(
+            f"--workdir={root} holds no results (no config.json or results.jsonl): name a folder that "
+            "experiments.reconstruct, sweep, paper, learned_regularization or theorem_check wrote"
+        )
+    return Findings(root, sorted(items, key=_place_of), runs, problems)
+
+
+def _is_results(name: str) -> bool:
+    return name.startswith("results") and name.endswith(".jsonl")
+
+
+def _place_of(item: PaperItem) -> tuple:
+    """Scales apart, names in the order of their numbers: fig2 before fig10."""
+    letters = item.name.rstrip("abcdefghijklmnopqrstuvwxyz")
+    number = letters.lstrip("abcdefghijklmnopqrstuvwxyz_")
+    return str(item.path.parent), letters.removesuffix(number), int(number) if number.isdecimal() else 0, item.name
+
+
+def _add_item(path: Path, items: list, problems: list) -> None:
+    try:
+        described = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: {error}")
+        return
+    if isinstance(described, dict) and {"item", "title", "files"} <= described.keys():
+        items.append(_read_item(path, described))
+
+
+def _read_item(path: Path, described: Mapping) -> PaperItem:
+    files, problems, sweep = {}, [], None
+    named = described["files"] if isinstance(described["files"], dict) else {}
+    for suffix, name in named.items():
+        file = path.parent / str(name)
+        if file.is_file():
+            files[suffix] = file
+        else:
+            problems.append(f"{file}: missing, {path.name} names it")
+    if described.get("sweep"):
+        sweep = path.parent / str(described["sweep"])
+        if not sweep.is_dir():
+            problems.append(f"{sweep}: missing, {path.name} names it as the folder of its results")
+    notes = described.get("notes")
+    texts = (str(described.get(name) or "") for name in ("item", "title", "scale", "command"))
+    return PaperItem(path, *texts, [str(x) for x in notes] if isinstance(notes, list) else [], sweep, files, problems)
+
+
+def read_run(path: Path, taken: set[Path] = frozenset()) -> Run:
+    """A workdir, without the files that others (`taken`) show."""
+    problems, config, rows = [], {}, []
+    try:
+        config = json.loads((path / "config.json").read_text())
+        if not isinstance(config, dict):
+            raise ValueError("holds no settings")
+    except (OSError, ValueError) as error:
+        problems.append(f"{path / 'config.json'}: {_reason(error)}; settings, versions and device are not known")
+        config = {}
+    for file in sorted(path.glob("results*.jsonl")):
+        try:
+            rows += read_rows(file)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file}: {_reason(error)}; its rows are left out")
+    mine = [file for file in sorted(path.iterdir()) if file.is_file() and file not in taken and file.name[0] != "."]
+    return Run(
+        path,
+        config,
+        rows,
+        [file for file in mine if file.suffix == ".png"],
+        [file for file in mine if file.suffix in (".md", ".csv")],
+        len(list(path.glob("checkpoint*.npz"))),
+        problems,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return "missing" if isinstance(error, FileNotFoundError) else str(error)

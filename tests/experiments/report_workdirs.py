@@ -1,0 +1,87 @@
+"""Workdirs as the experiments write them, made up for the tests of the report."""
+
+import numpy as np
+
+from csdip_jax.results import append_row, write_arrays, write_json
+from experiments import pictures
+from experiments.configs import sweep
+
+
+def row(**fields):
+    """A row as experiments.sweep writes it, with these fields other than usual."""
+    usual = {
+        "part": "",
+        "image": "digit",
+        "image_digest": "0123",
+        "operator": "gaussian",
+        "count": 100,
+        "measurement": "Gaussian",
+        "num_measurements": 100,
+        "noise_variance": 0.0,
+        "preset": "paper",
+        "seed": 0,
+        "method": "tv",
+        "label": "tv",
+        "swept": {},
+        "seconds": 1.5,
+        "measurement_loss": 0.1,
+        "relative_residual": 0.01,
+        "steps": 20,
+        "restart": 0,
+        "redraws": 0,
+        "ok": True,
+        "converged": True,
+        "mse": 0.01,
+        "psnr": 26.0,
+        "ssim": 0.9,
+    }
+    made = usual | fields
+    made.setdefault(
+        "file", f"{made['image']}-m{made['count']}-noise{made['noise_variance']:g}-seed{made['seed']}-{made['label']}"
+    )
+    return made
+
+
+def settings(**fields):
+    """Contents of a config.json of a sweep."""
+    config = sweep.get_config()
+    config.update(fields)
+    return {
+        "settings": {"config": config.to_dict(), "flags": {}},
+        "versions": {"python": "3.11.7", "jax": "0.10.2"},
+        "device": "cpu: cpu, 1 device(s), 2 cores",
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+        "git_dirty": True,
+    }
+
+
+def make_run(folder, rows, config=None, side=28):
+    """The workdir of a sweep with these rows and their pictures of [side, side] pixels."""
+    write_json(folder / "config.json", settings() if config is None else config)
+    random = np.random.default_rng(0)
+    for one in rows:
+        append_row(folder / "results.jsonl", one)
+        image = random.uniform(-1, 1, (side, side, 1)).astype(np.float32)
+        path = folder / "reconstructions" / f"{one['file']}.png"
+        pictures.save_image(path, image)
+        write_arrays(path.with_suffix(".npz"), image=image, trace=np.geomspace(10, 0.1, one["steps"]))
+        pictures.save_image(folder / "originals" / f"{one['image']}.png", image)
+    return folder
+
+
+def make_item(folder, name, **fields):
+    """An item as experiments.paper writes it."""
+    described = {
+        "item": name,
+        "title": f"Title of {name}",
+        "scale": "quick",
+        "sweep": None,
+        "files": {"png": f"{name}.png", "csv": f"{name}.csv", "md": f"{name}.md"},
+        "command": f"python -m experiments.paper --item={name} --scale=quick",
+        "notes": ["Toy images."],
+    } | fields
+    write_json(folder / f"{name}.json", described)
+    pictures.save_image(folder / f"{name}.png", np.zeros((30, 40, 1)))
+    (folder / f"{name}.csv").write_text("m,mse\n100,0.0123\n")
+    text = f"# {described['title']}\n\nScale `quick`: `{described['command']}`\n\n"
+    (folder / f"{name}.md").write_text(text + "| m | MSE |\n|---|---|\n| 100 | 0.0123 |\n\n- Toy images.\n")

@@ -1,0 +1,262 @@
+"""What the report finds, and the numbers it makes of it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from csdip_jax.types import InputError
+from experiments.configs import learned_regularization, theorem_check
+from experiments.report import blocks, curves, document, embed, find, sheets, tables, write
+from experiments.report.cells import cells_of, read, slowest_first, worst_and_slowest, worst_first
+from experiments.report.departures import settings_of
+from experiments.report.summary import summarize
+from tests.experiments.report_workdirs import make_item, make_run, row, settings
+
+
+def test_means_are_over_images_with_students_interval():
+    errors = np.random.default_rng(1).uniform(0.01, 0.1, (4, 3))  # images, seeds
+    cells = [
+        read(row(image=f"i{i}", seed=seed, mse=mse, psnr=10 * i + seed, seconds=float(i + seed), redraws=1))
+        for (i, seed), mse in np.ndenumerate(errors)
+    ]
+    (line,) = summarize(cells)
+    means = errors.mean(1)
+    low, high = stats.t.interval(0.95, 3, means.mean(), stats.sem(means))
+    np.testing.assert_allclose([line.mse - line.half_width, line.mse + line.half_width], [low, high])
+    psnr, seconds = ([value for i in range(4) for value in (f * i, f * i + 1, f * i + 2)] for f in (10, 1))
+    assert (line.psnr, line.seconds, line.total_seconds) == (np.median(psnr), np.median(seconds), sum(seconds))
+    assert (line.images, line.seeds, line.redraws) == (4, 3, 12)
+
+
+def test_the_interval_of_a_single_image_is_over_its_seeds():
+    errors = [0.01, 0.02, 0.05]
+    (line,) = summarize([read(row(seed=seed, mse=mse)) for seed, mse in enumerate(errors)])
+    assert line.mse == pytest.approx(np.mean(errors))
+    assert line.half_width == pytest.approx(stats.t.ppf(0.975, 2) * stats.sem(errors))
+
+
+def test_what_went_wrong_is_counted_and_what_is_no_number_left_out():
+    rows = [
+        row(image="a", mse=0.1),
+        row(image="b", mse=0.3, ok=False),
+        row(image="c", mse=float("nan"), ok=False, psnr=float("nan")),
+        row(image="d", mse=0.2, converged=False, seconds=None),
+    ]
+    (line,) = summarize([read(one) for one in rows])
+    assert line.mse == pytest.approx(0.2)
+    assert (line.failed, line.unconverged, line.resumed, line.infinite, line.images) == (2, 1, 1, 1, 4)
+
+
+def test_a_line_per_part_measurement_noise_and_label_in_their_order():
+    rows = [
+        row(num_measurements=m, noise_variance=noise, label=label)
+        for label in ("tv mu=64", "tv mu=16")
+        for m in (200, 50)
+        for noise in (10.0, 0.0)
+    ]
+    found = [(line.measured, line.noise, line.label) for line in summarize([read(one) for one in rows])]
+    expected = [(f"Gaussian, m = {m}", s, f"tv mu={mu}") for m in (50, 200) for s in (0.0, 10.0) for mu in (64, 16)]
+    assert found == expected
+
+
+def test_worst_and_slowest_come_first():
+    facts = {"a": (0.1, 1.0), "b": (0.3, 5.0), "c": (0.001, 3.0), "d": (float("nan"), None), "e": (0.2, 4.0)}
+    cells = [read(row(image=name, mse=mse, seconds=s, ok=name != "c")) for name, (mse, s) in facts.items()]
+    assert "".join(cell.image for cell in worst_first(cells)) == "cdbea"
+    assert "".join(cell.image for cell in slowest_first(cells)) == "becad"
+    assert "".join(cell.image for cell in worst_and_slowest(cells, 4)) == "cdbe"
+    assert "".join(cell.image for cell in worst_and_slowest(cells, 5)) == "cdbea"
+
+
+def test_rows_of_every_experiment_become_cells():
+    reconstruct = {name: x for name, x in row(part="grey").items() if name not in ("operator", "count", "file")}
+    fourier = row(operator="radial_fourier", count=12, num_measurements=500)
+    study = row(stage="test", arm="weights", lr_weight=0.1, cell="m100-noise0", stem="m100-a") | {"file": None}
+    study = {name: x for name, x in study.items() if name not in ("operator", "measurement", "psnr", "preset", "seed")}
+    own = {"preset": "paper", "method": "tv", "label": "tv", "ok": True, "converged": True, "steps": 3, "seconds": 1.0}
+    found, others, problems = cells_of([reconstruct, fourier, study, own, {"section": "lemmas"}])
+    assert [cell.file for cell in found] == ["grey-digit-tv", fourier["file"], "m100-a", "tv"]
+    assert [cell.measured for cell in found[:3]] == ["Gaussian, m = 100", "12 radial lines, m = 500", "m = 100"]
+    assert found[2].label == "test, weights, lr_weight=0.1" and found[2].psnr == pytest.approx(10 * np.log10(4 / 0.01))
+    assert (found[3].measured, found[3].mse, found[3].image) == ("own measurements", None, "")
+    assert others == 1 and not problems
+
+
+def test_of_rows_of_one_cell_the_last_counts():
+    found, _, _ = cells_of([row(mse=0.5), row(mse=0.25)])
+    assert [cell.mse for cell in found] == [0.25]
+
+
+def test_rows_of_all_processes_are_read(tmp_path):
+    folder = make_run(tmp_path / "run", [row(image="a")])
+    (folder / "results-1.jsonl").write_text(json.dumps(row(image="b")) + "\n" + json.dumps(row(image="c"))[:40])
+    (run,) = find.find(tmp_path).runs
+    assert [one["image"] for one in run.rows] == ["b", "a"] and not run.problems
+
+
+def test_departing_settings():
+    settings_ = settings_of(settings(num_measurements=(25, 50), data="mnist", tv={"mu": 32.0}))
+    assert settings_.base == "sweep"
+    assert settings_.departing == {"num_measurements": "[25, 50]", "data": "mnist", "tv.mu": "32.0"}
+    assert settings_.others["tv.beta"] == "null"
+
+
+@pytest.mark.parametrize("module", [learned_regularization, theorem_check])
+def test_each_experiment_departs_from_its_own_defaults(module):
+    config = module.get_config()
+    config.seed = 7
+    settings_ = settings_of({"settings": {"config": json.loads(json.dumps(config.to_dict())), "flags": {"sweep": "x"}}})
+    assert settings_.base == module.__name__.rpartition(".")[2]
+    assert settings_.departing == {"seed": "7", "sweep": "x"}
+
+
+def test_settings_of_something_else_have_no_defaults():
+    settings_ = settings_of({"settings": {"config": {"colour": "red"}, "seed": 3}})
+    assert settings_ == (None, {"seed": "3"}, {"colour": "red"})
+
+
+@pytest.mark.parametrize("config", [{}, {"settings": None}, {"settings": {"config": None, "flags": 3}}])
+def test_settings_that_are_missing_or_odd(config):
+    assert settings_of(config).departing == {}
+
+
+def test_markdown_tables():
+    text = "# Title\n\nPercent of\n| a | b \\| c |\n|---|:-:|\n| 1.5 | x |\n| <i> |\n\nafter | this"
+    title, before, table, after = tables.from_markdown(text)
+    assert (title.text, before.text, after.text) == ("Title", "Percent of", "after | this")
+    assert table.header == ["a", "b | c"]
+    assert table.rows == [[blocks.Number("1.5", 1.5), "x"], ["<i>", ""]]
+
+
+def test_csv_tables_are_cut():
+    text = "# comment\nm,name\n" + "".join(f'{m},"a,b"\n' for m in range(tables.CSV_ROWS + 3))
+    table, note = tables.from_csv(text, "x.csv")
+    assert table.header == ["m", "name"] and len(table.rows) == tables.CSV_ROWS
+    assert table.rows[2] == [blocks.Number("2", 2.0), "a,b"] and "3 further rows" in note.text
+
+
+def test_contact_sheets_keep_to_their_limit_and_say_so(tmp_path):
+    rows = [row(image=f"i{i}", label=label) for i in range(5) for label in ("tv", "lasso_dct")]
+    folder = make_run(tmp_path, rows)
+    cells = [read(one) for one in rows]
+    shown = sheets.sheets_of(folder, cells, embed.Budget(10**9))
+    assert [block.name for block in shown] == [f"i{i}" for i in range(5)]
+    labels = [[thumb.label for strip in block.strips for thumb in strip.thumbs] for block in shown]
+    assert labels == [["original", "tv", "lasso_dct"]] * 5
+    sizes = [len(t.picture.png) for sheet in shown for strip in sheet.strips for t in strip.thumbs]
+    assert all(size < 2000 for size in sizes)
+
+    for limit, page in ((sum(sizes[:7]), 10**9), (10**9, sum(sizes[:7]))):
+        note, *cut = sheets.sheets_of(folder, cells, embed.Budget(page), limit)
+        assert "2 of 5 images" in note.text
+        assert sum(len(t.picture.png) for s in cut for strip in s.strips for t in strip.thumbs) <= sum(sizes[:7])
+
+
+def test_large_and_sixteen_bit_pictures_are_brought_to_size(tmp_path):
+    Image.fromarray(np.full((600, 1200), 65535, np.uint16)).save(tmp_path / "large.png")
+    picture = embed.thumb(tmp_path / "large.png")
+    assert (picture.width, picture.height) == (embed.THUMB_SIDE, embed.THUMB_SIDE // 2)
+    noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    figure = embed.figure(tmp_path / "noise.png")
+    assert len(figure.png) < 0.6 * (tmp_path / "noise.png").stat().st_size
+
+
+def test_curves_take_labels_in_turn_and_stop_where_the_fit_did(tmp_path):
+    rows = [row(image=f"i{i}", label=label) for label in ("tv", "csdip") for i in range(4)]
+    cells = [read(one) for one in rows]
+    folder = make_run(tmp_path, rows)
+    plot, note = curves.plot_of(folder, cells, limit=3)
+    assert [curve.label for curve in plot.curves] == ["tv", "csdip", "tv"] and "5 further" in note.text
+    trace = np.concatenate([np.geomspace(100, 1, 1000), np.full(500, np.nan)])
+    points = np.array(curves.thinned(trace))
+    assert points[0].tolist() == [1, 100] and points[-1].tolist() == [1000, 1]
+    assert len(points) <= curves.POINTS and np.allclose(points[:, 1], trace[points[:, 0].astype(int) - 1])
+    assert curves.thinned(np.full(3, np.nan)) == []
+
+
+def texts(found):
+    return " ".join(blocks.problems(found.sections[0].blocks))
+
+
+def test_what_is_broken_is_a_line_not_a_crash(tmp_path):
+    good = make_run(tmp_path / "good", [row(image="a"), row(image="b")])
+    (good / "reconstructions" / f"{row(image='a')['file']}.png").write_bytes(b"\x89PNG\r\n\x1a\nhalf")
+    (good / "reconstructions" / f"{row(image='b')['file']}.npz").write_bytes(b"PK half")
+    (good / "chart.png").write_bytes(b"no picture")
+    (good / "notes.md").write_bytes(b"\xff\xfe")
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "config.json").write_text('{"settings": {"conf')
+    (bad / "results.jsonl").write_text(
+        json.dumps(row(image="c", mse="much")) + "\n3\n" + json.dumps(row(image="d")) + "\n"
+    )
+    (bad / "results-1.jsonl").write_text("{half\n" + json.dumps(row()) + "\n")
+    (tmp_path / "fig1a.json").write_text("{")
+    make_item(tmp_path, "fig1b", sweep="nowhere", files={"png": "missing.png"})
+    found = document.build(find.find(tmp_path))
+    for piece in (
+        f"{row(image='a')['file']}.png: no picture",
+        f"{row(image='b')['file']}.npz: no arrays",
+        "chart.png: no picture",
+        "notes.md",
+        "bad/config.json",
+        "results-1.jsonl",
+        "row 1 cannot be read",
+        "fig1a.json",
+        "nowhere: missing",
+        "missing.png: missing",
+    ):
+        assert piece in texts(found)
+    run = next(section for section in found.sections if section.title == "bad")
+    (summary,) = [b for b in run.blocks if isinstance(b, blocks.Table) and b.caption == "Summary"]
+    assert len(summary.rows) == 1  # of the row that can be read
+
+
+def test_the_same_trouble_with_very_many_files_is_told_in_few_lines(tmp_path):
+    folder = make_run(tmp_path, [row(image=f"i{i}") for i in range(30)])
+    for path in folder.glob("reconstructions/*.png"):
+        path.unlink()
+    found = document.build(find.find(tmp_path))
+    assert len(blocks.problems(found.sections[1].blocks)) == document.PROBLEMS + 1
+    assert f"{30 - document.PROBLEMS} more" in texts(found)
+
+
+def test_items_come_first_in_the_order_of_their_numbers_and_lead_to_their_run(tmp_path):
+    make_run(tmp_path / "cpu" / "mnist", [row()])
+    for name in ("fig10", "fig2", "table1", "fig1b"):
+        make_item(tmp_path / "cpu", name, sweep="mnist")
+    found = document.build(find.find(tmp_path))
+    badges = [section.badge for section in found.sections]
+    assert badges == ["", "fig1b, quick", "fig2, quick", "fig10, quick", "table1, quick", ""]
+    item, run = found.sections[1], found.sections[-1]
+    assert [b.anchor for b in item.blocks if isinstance(b, blocks.Link)] == [run.anchor]
+    assert [b.header for b in item.blocks if isinstance(b, blocks.Table)] == [["m", "MSE"]]
+    assert sum(isinstance(b, blocks.Figure) for b in item.blocks) == 1
+    assert [b.text for b in item.blocks if isinstance(b, blocks.Note)] == ["Toy images."]
+    assert not [b for b in item.blocks if isinstance(b, blocks.Text)]  # title, command and notes are not said twice
+
+
+def test_an_items_files_are_not_shown_again_by_a_run_in_the_same_folder(tmp_path):
+    make_item(make_run(tmp_path, [row()]), "fig2")
+    found = document.build(find.find(tmp_path))
+    assert not [b for b in found.sections[-1].blocks if isinstance(b, blocks.Figure)]
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_nothing_to_report_is_refused_with_a_remedy(make, tmp_path):
+    make(tmp_path / "runs")
+    with pytest.raises(InputError, match=r"--workdir=.*runs.* name "):
+        write.report(tmp_path / "runs", None)
+
+
+def test_an_output_that_cannot_be_is_refused(tmp_path):
+    make_run(tmp_path / "run", [row()])
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        write.report(tmp_path, tmp_path / "report.pdf")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="choose another --output"):
+        write.report(tmp_path, tmp_path / "file" / "report.html")
