@@ -15,7 +15,7 @@ import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.results import Workdir
 from csdip_jax.solve.fits import advance
-from experiments import learned_priors, settings
+from experiments import learned_priors, published, settings
 from experiments.configs import default, learned_regularization
 from experiments.learned_regularization import report, study
 from experiments.learned_regularization.stages import CellRun, Row
@@ -396,6 +396,6 @@ def test_the_interval_covers_what_it_should():
 
 
 def test_published_values_are_the_paper_s():
-    values = report.published()
+    values = published.percent_decreases()
     assert len(values) == 20 and values[1000.0, 500] == 37.4 and values[0.0, 8000] == 0.6
     assert json.dumps(sorted({noise for noise, _ in values})) == "[0.0, 10.0, 100.0, 1000.0]"
