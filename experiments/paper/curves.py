@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.transforms import offset_copy
 
 from experiments.paper.items import DISPLAY, SWEEPS, Item
 from experiments.paper.points import Point
 from experiments.pictures import plt
 
+SIZE = (8.2, 4.4)  # inches, the legend beside the axes
+DODGE = 2.5  # points between the bars of two methods at one place
 COLOURS = {"csdip": "C3", "bm3d_amp": "C0", "tv": "C2", "lasso_dct": "C1", "csgm": "C4"}
 
 
@@ -20,10 +23,12 @@ def draw(item: Item, points: Sequence[Point], preset: str, lines: dict[float, in
         preset: of the settings, for the legend.
         lines: coefficients -> radial lines, to name on a Fourier axis.
     """
-    figure, axis = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-    for method in dict.fromkeys(point.method for point in points):
+    figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
+    methods = list(dict.fromkeys(point.method for point in points))
+    for number, method in enumerate(methods):
         mine = [point for point in points if point.method == method]
-        style = {"color": COLOURS[method], "capsize": 2, "lw": 1.3, "ms": 4}
+        aside = offset_copy(axis.transData, figure, x=DODGE * (number - (len(methods) - 1) / 2), units="points")
+        style = {"color": COLOURS[method], "capsize": 2, "lw": 1.3, "ms": 4, "transform": aside}
         x, means, widths = np.array([(p.x, p.estimate.mean, p.estimate.half_width) for p in mine]).T
         axis.errorbar(x, means, widths, fmt="o-", label=f"{DISPLAY[method]}, preset {preset}", **style)
         theirs = [(p.x, p.published.value, 1.96 * p.published.standard_error) for p in mine if p.published]
@@ -36,7 +41,7 @@ def draw(item: Item, points: Sequence[Point], preset: str, lines: dict[float, in
     _x_axis(axis, item, sorted({point.x for point in points}), lines or {})
     axis.set_title(item.title, fontsize=10)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7)
+    figure.legend(loc="outside right upper", fontsize=7.5)
     return figure
 
 
@@ -50,9 +55,11 @@ def _limits(points: Sequence[Point]) -> tuple[float, float]:
 def _x_axis(axis, item: Item, x: Sequence[float], lines: dict[float, int]) -> None:
     if item.axis == "noise_variance":
         axis.set_xscale("symlog", linthresh=10, linscale=0.6)  # the first of them is 0
+        axis.set_xlim(-3, 1.5 * max(x))  # limits are given, for matplotlib cannot tell them from points put aside
         axis.set_xlabel(r"noise variance $\sigma^2$, of a measurement $\sigma^2 / m$")
     else:
         axis.set_xscale("log")
+        axis.set_xlim(min(x) / 1.15, 1.15 * max(x))
         fourier = SWEEPS[item.sweep].fourier
         axis.set_xlabel("Fourier coefficients on radial lines" if fourier else "measurements m")
     labels = [f"{value:g}\n({lines[value]} lines)" if value in lines else f"{value:g}" for value in x]
@@ -62,7 +69,7 @@ def _x_axis(axis, item: Item, x: Sequence[float], lines: dict[float, int]) -> No
 
 def draw_seconds(item: Item, medians: Sequence, device: str):
     """Median seconds an image against m; published times, of other machines, as crosses."""
-    figure, axis = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+    figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
     for method in dict.fromkeys(median.method for median in medians):
         mine = [median for median in medians if median.method == method]
         colour = COLOURS[method]
@@ -76,5 +83,5 @@ def draw_seconds(item: Item, medians: Sequence, device: str):
     _x_axis(axis, item, sorted({median.m for median in medians}), {})
     axis.set_title(f"{item.title}\nhere: {device}", fontsize=9)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7)
+    figure.legend(loc="outside right upper", fontsize=7.5)
     return figure

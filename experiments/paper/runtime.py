@@ -10,8 +10,9 @@ from experiments.paper.items import DISPLAY, PUBLISHED_AS
 from experiments.published import Value
 
 NOTE = (
-    "Medians over images. The first image of a program contains its compilation (or reading it from the cache) and is "
-    "left out where there are more; * marks where it is the only one."
+    "Medians over images; an image's time is its share of the batch it ran in, on a CPU a batch of one. The first "
+    "batch of a program contains its compilation (or reading it from the cache) and is left out where there are more; "
+    "* marks where it is the only one."
 )
 
 
@@ -22,7 +23,7 @@ class Median(NamedTuple):
         method, m: which.
         seconds: the median over the images counted; NaN where all were resumed.
         count: how many that are.
-        compiled: whether the first image, whose time contains compilation, is among them for want of others.
+        compiled: whether these are the first batch, whose time contains compilation, for want of others.
         published: seconds of another machine, or None.
     """
 
@@ -37,8 +38,8 @@ class Median(NamedTuple):
 def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tuple[str, int], Value]) -> list[Median]:
     """One per method and m.
 
-    The first image of a program contains its compilation (or reading it from the cache) and is left out where there are
-    more. Rows that an earlier process had begun have no time.
+    The first batch of a program, whose images have one time in common, contains its compilation (or reading it from the
+    cache) and is left out where there are more. Rows that an earlier process had begun have no time.
 
     Args:
         rows: in the order in which they were written.
@@ -51,10 +52,10 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
     found = []
     for method, m in sorted(groups, key=lambda key: (methods.index(key[0]), key[1])):
         times = [seconds for seconds in groups[method, m] if seconds is not None]
-        counted = times[1:] if len(times) > 1 else times
+        counted = [seconds for seconds in times if seconds != times[0]] or times
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan
-        found.append(Median(method, m, median, len(counted), len(times) == 1, theirs and theirs.value))
+        found.append(Median(method, m, median, len(counted), bool(times) and counted == times, theirs and theirs.value))
     return found
 
 
