@@ -83,10 +83,16 @@ def read_rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in finished.splitlines()]
 
 
+def read_all_rows(folder: Path) -> list[dict]:
+    """The rows that all processes of a run have finished: results.jsonl, results-1.jsonl, ..."""
+    return [row for path in sorted(Path(folder).glob("results*.jsonl")) for row in read_rows(path)]
+
+
 class Workdir:
     """A run's folder: config.json (settings, versions, device, commit), results.jsonl, reconstructions, pictures.
 
-    Opening it again with the same settings goes on with the run; with others it is refused.
+    Opening it again with the same settings goes on with the run; with others it is refused. Several processes of one
+    run (see docs/clusters.md) share it, each with a file of rows of its own.
     """
 
     def __init__(self, path: Path | str, settings: dict, free: tuple[str, ...] = ()):
@@ -100,7 +106,7 @@ class Workdir:
         Raises:
             InputError: the folder cannot be written, or holds a run with other settings.
         """
-        self.path = Path(path)
+        self.path, self.process = Path(path), jax.process_index()
         settings = json.loads(json.dumps(settings))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -111,9 +117,11 @@ class Workdir:
                     f"workdir {self.path} holds a run with other settings ({', '.join(changed)}): "
                     "choose another --workdir, or remove that one"
                 )
-            for leftover in self.path.rglob(".*.tmp"):  # of a killed write
-                leftover.unlink()
-            write_json(self._config, {"settings": settings, **environment()})
+            if jax.process_count() == 1:
+                for leftover in self.path.rglob(".*.tmp"):  # of a killed write
+                    leftover.unlink()
+            if self.process == 0:
+                write_json(self._config, {"settings": settings, **environment()})
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
 
@@ -123,11 +131,12 @@ class Workdir:
 
     @property
     def rows(self) -> list[dict]:
-        """The rows of results.jsonl so far."""
-        return read_rows(self.path / "results.jsonl")
+        """The rows so far, of all processes."""
+        return read_all_rows(self.path)
 
     def append(self, row: dict) -> None:
-        append_row(self.path / "results.jsonl", row)
+        name = f"results-{self.process}.jsonl" if self.process else "results.jsonl"
+        append_row(self.path / name, row)
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:

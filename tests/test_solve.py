@@ -18,8 +18,8 @@ METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
 KEY = jax.random.key(0)
 
 
-def problem(m=20):
-    operator = cs.operators.gaussian(jax.random.key(1), m, SHAPE)
+def problem(m=20, seed=1):
+    operator = cs.operators.gaussian(jax.random.key(seed), m, SHAPE)
     return cs.Problem(operator, operator.forward(jnp.linspace(-1, 1, 64).reshape(SHAPE)))
 
 
@@ -66,6 +66,10 @@ def bad_inputs():
         "measurements are float32, but the operator's are complex64": refuse(
             cs.Problem(cs.operators.radial_fourier(2, SHAPE), jnp.ones(15))
         ),
+        r"keys of shape \(2,\) for 1 images": lambda: cs.reconstruct(METHOD, problem(), jax.random.split(KEY)),
+        r"2 operators for measurements of shape \(3, 20\): each should have made 2": refuse(
+            cs.Problem(stacked, jnp.stack([y] * 3)), cases_per_operator=2
+        ),
         "fits_at_once = 0": refuse(cs.Problem(operator, y), fits_at_once=0),
         "2 image_ids for 1 images": refuse(cs.Problem(operator, y), image_ids=[1, 2]),
         "fits_at_once = -1": refuse(cs.Problem(operator, y), fits_at_once=-1),
@@ -107,6 +111,21 @@ def test_a_batch_and_as_many_settings_go_together():
         np.testing.assert_allclose(together.image[i], single.image, atol=1e-5)
 
 
+def test_operators_that_serve_several_cases_and_a_key_for_each():
+    """Two operators with two measurements each beside four single runs."""
+    problems = [problem(), problem(seed=2)]
+    operators = jax.tree.map(lambda *x: jnp.stack(x), *(p.operator for p in problems))
+    y = jnp.stack([k * p.measurements for p in problems for k in (1.0, 2.0)])
+    keys, method = jax.random.split(KEY, 4), dataclasses.replace(cs.methods.DampTv(SHAPE), steps=3)
+    for at_once in (1, 2, 4):
+        batch = cs.reconstruct(
+            method, cs.Problem(operators, y), keys, image_ids=[5, 6, 5, 6], cases_per_operator=2, fits_at_once=at_once
+        )
+        for i in range(4):
+            alone = cs.reconstruct(method, cs.Problem(problems[i // 2].operator, y[i]), keys[i], image_ids=[5 + i % 2])
+            np.testing.assert_allclose(batch.image[i], alone.image, atol=1e-5)
+
+
 def test_a_key_without_a_type_is_refused():
     with pytest.raises(cs.InputError, match="give jax.random.key"):
         cs.reconstruct(METHOD, problem(), jax.random.PRNGKey(0))
@@ -114,13 +133,20 @@ def test_a_key_without_a_type_is_refused():
         cs.reconstruct(METHOD, problem(), 0)
 
 
-def test_blocks_cover_every_fit_and_are_of_one_size():
-    for images, restarts, at_once in [(1, 1, 1), (3, 5, 1), (3, 5, 2), (3, 5, 5), (7, 2, 6), (2, 2, 100)]:
-        cut = blocks.cut_into_blocks(images, restarts, at_once)
-        fits = {(int(i), int(r)) for rows, columns in cut for i in rows for r in columns}
-        assert fits == {(i, r) for i in range(images) for r in range(restarts)}
-        assert len({(len(rows), len(columns)) for rows, columns in cut}) == 1
-        assert all(len(rows) * len(columns) <= max(1, at_once) for rows, columns in cut)
+@pytest.mark.parametrize("devices", [1, 3])
+@pytest.mark.parametrize(("operators", "each"), [(1, 1), (3, 1), (1, 3), (7, 1), (2, 4)])
+@pytest.mark.parametrize("restarts", [1, 2, 5])
+@pytest.mark.parametrize("at_once", [1, 2, 5, 6, 12, 100])
+def test_blocks_cover_every_fit_and_are_of_one_size(operators, each, restarts, at_once, devices):
+    cut = blocks.cut_into_blocks(operators, each, restarts, at_once, devices)
+    fits = {(int(i), int(r)) for block in cut for row, rs in zip(*block[1:3], strict=True) for i in [row] for r in rs}
+    assert fits == {(i, r) for i in range(operators * each) for r in range(restarts)}
+    assert len({tuple(map(np.shape, block)) for block in cut}) == 1
+    for block in cut:
+        assert block.columns.size <= at_once * block.devices and block.devices <= devices
+        np.testing.assert_array_equal(
+            np.repeat(block.operators, len(block.rows) // len(block.operators)), block.rows // each
+        )  # the operator of each row
 
 
 def test_fits_in_memory():
@@ -142,9 +168,9 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     operator, y = problem()
     batch, batched = checked_batch(cs.Problem(operator, jnp.stack([y, y])), method)
     cases, keys = Case(batch, {}), fit_keys(KEY, jnp.arange(2), jnp.arange(3))
-    assert batched and blocks.default_fits_at_once(method, cases, keys, False, 1) == 1
+    assert batched and blocks.default_fits_at_once(method, cases, keys, 1) == 1
     monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()])
-    count = blocks.default_fits_at_once(method, cases, keys, False, 1)
+    count = blocks.default_fits_at_once(method, cases, keys, 1)
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(method.init(problem(), KEY)))
     assert 1 < count < 25 * 10**6 / weights
 

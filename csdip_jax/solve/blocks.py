@@ -1,40 +1,92 @@
-"""How fits are cut into blocks, and how many fit into memory."""
+"""How fits are cut into blocks, how many fit into memory, and where they lie."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from csdip_jax.methods.base import Method
-from csdip_jax.solve.fits import Case, Layout, advance, start
+from csdip_jax.solve.fits import Case, Layout, advance, mesh, start
 from csdip_jax.types import InputError, Problem
 
 
-def cut_into_blocks(cases: int, restarts: int, fits_at_once: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(case indices, restart indices) of each block, all of one size: the last ones repeat a fit to fill up."""
+class Block(NamedTuple):
+    """The fits that run together, equally many on each device.
+
+    Attributes:
+        operators: indices of the operators, [devices * operators on each].
+        rows: of the cases, [devices * cases on each].
+        columns: of the restarts, [devices * cases on each, restarts].
+        devices: how many.
+    """
+
+    operators: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    devices: int
+
+    @property
+    def index(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of its fits in arrays [cases, restarts]."""
+        return self.rows[:, None], self.columns
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(single=self.columns.size == self.devices, devices=self.devices)
+
+
+def cut_into_blocks(
+    operators: int, cases_per_operator: int, restarts: int, fits_at_once: int, devices: int = 1
+) -> list[Block]:
+    """The blocks of all fits, of one size: where they do not come out even, a fit is repeated to fill up.
+
+    Args:
+        operators: how many; each serves the next `cases_per_operator` cases.
+        cases_per_operator: at least 1.
+        restarts: of each case.
+        fits_at_once: the most on a device.
+        devices: how many there are. Fewer are used where there are not enough fits.
+    """
     if fits_at_once < 1:
         raise InputError(f"fits_at_once = {fits_at_once}: it must be at least 1")
 
     def cut(count, size):
         return [np.minimum(np.arange(first, first + size), count - 1) for first in range(0, count, size)]
 
-    columns = min(restarts, fits_at_once)
-    rows = min(cases, max(1, fits_at_once // restarts))
-    return [(row, column) for row in cut(cases, rows) for column in cut(restarts, columns)]
+    rows = np.arange(operators * cases_per_operator).reshape(operators, cases_per_operator)
+    size = min(rows.size, max(1, fits_at_once // restarts))
+    if size < cases_per_operator:
+        parts = [([i], rows[i][part]) for i in range(operators) for part in cut(cases_per_operator, size)]
+    else:
+        parts = [(group, rows[group].ravel()) for group in cut(operators, size // cases_per_operator)]
+    columns = cut(restarts, min(restarts, fits_at_once))
+    pieces = [
+        Block(np.array(group), part, np.tile(column, (len(part), 1)), 1) for group, part in parts for column in columns
+    ]
+    devices = min(devices, len(pieces))
+    return [
+        Block(*(np.concatenate(parts) for parts in zip(*(pieces[i][:3] for i in together), strict=True)), devices)
+        for together in cut(len(pieces), devices)
+    ]
 
 
-def default_fits_at_once(method: Method, cases: Case, keys, operator_batched: bool, cases_per_image: int) -> int:
-    """As many as memory allows; on a CPU one, or those of one image where the method leaves room for more."""
-    device = jax.local_devices()[0]
-    memory = device.memory_stats() if device.platform != "cpu" else None
+def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
+    """As many as a device's memory allows; on a CPU one, or those of one image where the method leaves room for more.
+
+    Fits that leave other devices idle do not count as allowed.
+    """
+    devices = jax.local_devices()
+    memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if memory is None:
         return 1 if method.fills_the_cache else method.restarts * cases_per_image
-    layout = Layout(single=True, operator_batched=operator_batched)
-    one = (method, take_cases(cases, np.zeros(1, int), operator_batched))
-    fits = jax.eval_shape(partial(start, layout=layout), *one, keys[:1, :1])
-    needed = advance.lower(*one, fits, 1, 0, layout=layout).compile().memory_analysis()
-    return fits_in(memory["bytes_limit"] - memory["bytes_in_use"], needed.temp_size_in_bytes + _bytes_of(fits))
+    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
+    one = (method, take_cases(cases, single))
+    fits = jax.eval_shape(partial(start, layout=single.layout), *one, keys[:1, :1])
+    needed = advance.lower(*one, fits, 1, 0, layout=single.layout).compile().memory_analysis()
+    allowed = fits_in(memory["bytes_limit"] - memory["bytes_in_use"], needed.temp_size_in_bytes + _bytes_of(fits))
+    return min(allowed, -(-keys.size // len(devices)))
 
 
 def _bytes_of(tree: Any) -> int:
@@ -46,10 +98,22 @@ def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
     return max(1, int(0.8 * free_bytes) // max(1, bytes_per_fit))
 
 
-def take_cases(cases: Case, rows: np.ndarray, operator_batched: bool) -> Case:
+def take_cases(cases: Case, block: Block) -> Case:
+    """The cases of a block, each on its device."""
     (operator, measurements), swept = cases
-    if len(measurements) == 1:
-        return cases
-    if operator_batched:
-        operator = jax.tree.map(lambda x: x[rows], operator)
-    return Case(Problem(operator, measurements[rows]), jax.tree.map(lambda x: x[rows], swept))
+    if operator.batch_size is None:
+        operator = place(operator, block.devices, shared=True)
+    else:
+        if not np.array_equal(block.operators, np.arange(operator.batch_size)):  # else no copy of its matrices
+            operator = jax.tree.map(lambda x: x[block.operators], operator)
+        operator = place(operator, block.devices)
+    rest = jax.tree.map(lambda x: x[block.rows], (measurements, swept))
+    measurements, swept = place(rest, block.devices)
+    return Case(Problem(operator, measurements), swept)
+
+
+def place(tree: Any, devices: int, shared: bool = False) -> Any:
+    """Its arrays cut along the leading axis and shared out over the devices, or a copy on each."""
+    if devices == 1:
+        return tree
+    return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits")))

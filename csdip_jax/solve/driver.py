@@ -1,15 +1,17 @@
 """`reconstruct`: any method on one problem or a batch, with restarts, redraws, progress and checkpoints.
 
 A *case* is one image under one setting of the method, a *fit* one restart of a case. Fits run in blocks (cases x
-restarts) that share a compiled program: as many as memory allows, but on a CPU one at a time where a second would push
-the first out of the cache. A block advances in chunks, a `while_loop` on the device whose length the host chooses;
-between chunks the host shows progress, redraws failed attempts, and saves a checkpoint. True images never come here.
+restarts) that share a compiled program, equally many on each device: as many as memory allows, but on a CPU one at a
+time where a second would push the first out of the cache. A block advances in chunks, a `while_loop` on the device
+whose length the host chooses; between chunks the host shows progress, redraws failed attempts, and saves a checkpoint.
+True images never come here.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +20,8 @@ from tqdm import tqdm
 
 from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve.blocks import cut_into_blocks, default_fits_at_once, take_cases
-from csdip_jax.solve.fits import Fit, Layout, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.blocks import Block, cut_into_blocks, default_fits_at_once, place, take_cases
+from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.types import Array, InputError, Problem, Solution
 
@@ -33,6 +35,7 @@ def reconstruct(
     key: Array,
     *,
     image_ids: Sequence[int] | None = None,
+    cases_per_operator: int = 1,
     fits_at_once: int | None = None,
     max_redraws: int = 3,
     progress: str | None = None,
@@ -50,11 +53,13 @@ def reconstruct(
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
         problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
             each image has an operator of its own.
-        key: random key, `jax.random.key(...)`. Restart r of image i draws from fold_in(fold_in(key, i), r), so an
-            image's answer does not depend on what else is in the batch.
+        key: random key, `jax.random.key(...)`, or one per image of a batch. Restart r of image i draws from
+            fold_in(fold_in(key, i), r), so an image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
-        fits_at_once: fits advanced together by one vectorized program; by default as many as memory allows, but on a
-            CPU those of one image (all restarts, the whole sweep), or one for a method that fills the cache by itself.
+        cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
+        fits_at_once: fits advanced together on a device by one vectorized program; by default as many as its memory
+            allows, but on a CPU those of one image (all restarts, the whole sweep), or one for a method that fills the
+            cache by itself. Blocks of so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss and the time left; None for no bar.
         checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
@@ -70,55 +75,89 @@ def reconstruct(
         InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
             checkpoint of another run.
     """
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once)
+    fingerprint = (
+        "" if checkpoint is None else checkpoints.fingerprint(*job.content, job.blocks, max_redraws, keep_params)
+    )
+    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
+
+    with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
+        for number, block in enumerate(job.blocks):
+            if number < finished:
+                continue
+            arguments = job.arguments(block)
+            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
+            for fits in chunks:
+                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
+                _show(bar, fits, job.method.steps * number * block.columns.size)
+            done = jax.device_get(finish(*arguments[:2], fits, layout=block.layout, keep_params=keep_params))
+            outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
+            leaves = None
+        bar.update(bar.total - bar.n)
+    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    return solution if job.batched else jax.tree.map(lambda x: x[0], solution)
+
+
+class Job(NamedTuple):
+    """What `reconstruct` is asked for, checked and cut into blocks.
+
+    Attributes:
+        method: with the first of its swept values.
+        cases: a leading axis of cases.
+        keys: [cases, restarts].
+        blocks: of all fits.
+        batched: whether the solution has an axis of cases.
+    """
+
+    method: Method
+    cases: Case
+    keys: Array
+    blocks: list[Block]
+    batched: bool
+
+    @property
+    def content(self) -> tuple:
+        return self.method, self.cases, self.keys
+
+    def arguments(self, block: Block) -> tuple[Method, Case, Array]:
+        """Those of the compiled programs, each on its device."""
+        return self.method, take_cases(self.cases, block), place(self.keys[block.index], block.devices)
+
+
+def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
+    """See `reconstruct`."""
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
     method.require_data()
-    problem, batched = checked_batch(problem, method)
+    problem, batched = checked_batch(problem, method, cases_per_operator)
     images = problem.measurements.shape[0]
     ids = list(range(images)) if image_ids is None else list(image_ids)
     if len(ids) != images:
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
+    if key.shape not in ((), (images,)):
+        raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
     method, swept = split_swept(method, problem.measurements.dtype)
-    cases_per_image = 1
     if swept and not batched:
-        cases_per_image = num_cases(swept)
-        ids = ids * cases_per_image
-        problem = problem._replace(measurements=jnp.repeat(problem.measurements, cases_per_image, axis=0))
+        ids = ids * num_cases(swept)
+        problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))
+        cases_per_operator = len(ids)
     cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
-    operator_batched = problem.operator.batch_size is not None
     if fits_at_once is None:
-        fits_at_once = default_fits_at_once(method, cases, keys, operator_batched, cases_per_image)
-    blocks = cut_into_blocks(len(ids), method.restarts, fits_at_once)
-    fingerprint = (
-        "" if checkpoint is None else checkpoints.fingerprint(method, cases, keys, blocks, max_redraws, keep_params)
-    )
-    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
-
-    with tqdm(total=keys.size * method.steps, desc=progress, disable=progress is None, unit="step") as bar:
-        for number, (rows, columns) in enumerate(blocks):
-            if number < finished:
-                continue
-            arguments = (method, take_cases(cases, rows, operator_batched), keys[rows][:, columns])
-            layout = Layout(single=rows.size * columns.size == 1, operator_batched=operator_batched)
-            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, layout), max_redraws, layout)
-            for fits in chunks:
-                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
-                _show(bar, fits, method.steps * number * rows.size * columns.size)
-            block = jax.device_get(finish(*arguments[:2], fits, layout=layout, keep_params=keep_params))
-            outcomes = store_block(outcomes, jax.tree.leaves(block), rows, columns, keys.shape)
-            leaves = None
-        bar.update(bar.total - bar.n)
-    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(block), outcomes))
-    return solution if batched or swept else jax.tree.map(lambda x: x[0], solution)
+        fits_at_once = default_fits_at_once(method, cases, keys, cases_per_operator)
+    operators = problem.operator.batch_size
+    groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
+    blocks = cut_into_blocks(*groups, method.restarts, fits_at_once, jax.local_device_count())
+    return Job(method, cases, keys, blocks, batched or bool(swept))
 
 
-def begin(method, cases, keys, leaves: list | None, layout) -> Fit:
+def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:
     """The fits of a block at their start, or as a checkpoint left them."""
-    fresh = partial(start, method, cases, keys, layout=layout)
+    fresh = partial(start, method, cases, keys, layout=block.layout)
     if leaves is None:
         return fresh()
-    return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
+    fits = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
+    return place(fits, block.devices)
 
 
 def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterator[Fit]:
@@ -145,12 +184,12 @@ def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
     bar.update(steps_before + int(steps.sum()) - bar.n)
 
 
-def store_block(outcomes: list | None, block: list, rows, columns, shape: tuple[int, int]) -> list:
+def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, int]) -> list:
     """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
     if outcomes is None:
-        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in block]
-    for everything, part in zip(outcomes, block, strict=True):
-        everything[rows[:, None], columns] = part
+        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]
+    for everything, part in zip(outcomes, leaves, strict=True):
+        everything[block.index] = part
     return outcomes
 
 

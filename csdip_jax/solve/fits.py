@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import measurement_loss
@@ -64,39 +66,64 @@ class Outcome(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How the fits of a block lie: a single one (not vectorized at all), or cases x restarts.
+    """How the fits of a block lie: on one device or on several, on each a single one or cases x restarts.
 
     Attributes:
-        single: the block holds one fit.
-        operator_batched: each case has an operator of its own.
+        single: a device holds one fit (not vectorized at all).
+        devices: the leading axis of operators (if they have one), cases and fits is cut into as many equal parts.
     """
 
     single: bool
-    operator_batched: bool
+    devices: int = 1
+
+
+def mesh(devices: int) -> Mesh:
+    """The first devices of this process."""
+    return Mesh(np.array(jax.local_devices()[:devices]), ("fits",))
 
 
 def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
-    """`one_fit(method, problem, *fit)` -> the same over a block: `f(cases [cases], *fits [cases, restarts])`."""
-    operator_axis = 0 if layout.operator_batched else None
+    """`one_fit(method, problem, *fit)` -> the same over a block: `f(cases [cases], *fits [cases, restarts])`.
 
-    def one_case(case, *fit):
-        return one_fit(dataclasses.replace(method, **case.swept), case.problem, *fit)
+    The operator is one for all cases, or a batch of them, each of which serves equally many consecutive cases.
+    """
 
-    def block(cases, *fits):
+    def one_case(operator, case, *fit):
+        (_, measurements), swept = case
+        return one_fit(dataclasses.replace(method, **swept), Problem(operator, measurements), *fit)
+
+    def of_one_operator(operator, cases, *fits):
         def restarts(case, *fits):
-            return jax.vmap(partial(one_case, case))(*fits)
+            return jax.vmap(partial(one_case, operator, case))(*fits)
 
-        return jax.vmap(restarts, in_axes=(Case(Problem(operator_axis, 0), 0), *(0 for _ in fits)))(cases, *fits)
-
-    def single(cases, *fits):
-        (operator, measurements), swept = cases
-        if layout.operator_batched:
-            operator = jax.tree.map(lambda x: x[0], operator)
-        case = Case(Problem(operator, measurements[0]), jax.tree.map(lambda x: x[0], swept))
-        outputs = one_case(case, *jax.tree.map(lambda x: x[0, 0], fits))
+        if not layout.single:
+            return jax.vmap(restarts)(cases, *fits)
+        outputs = one_case(operator, jax.tree.map(lambda x: x[0], cases), *jax.tree.map(lambda x: x[0, 0], fits))
         return jax.tree.map(lambda x: x[None, None], outputs)
 
-    return single if layout.single else block
+    def on_one_device(operator, cases, *fits):
+        operators = operator.batch_size
+        if operators is None:
+            return of_one_operator(operator, cases, *fits)
+        if operators == 1:  # the same program as of a shared one
+            return of_one_operator(jax.tree.map(lambda x: x[0], operator), cases, *fits)
+        grouped = jax.tree.map(lambda x: x.reshape(operators, -1, *x.shape[1:]), (cases, *fits))
+        outputs = jax.vmap(of_one_operator)(operator, *grouped)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
+
+    def block(cases, *fits):
+        (operator, measurements), swept = cases
+        arguments = (operator, Case(Problem(None, measurements), swept), *fits)
+        if layout.devices == 1:
+            return on_one_device(*arguments)
+        part = PartitionSpec("fits")
+        specs = (PartitionSpec() if operator.batch_size is None else part, *(part for _ in arguments[1:]))
+        # Not one vectorized loop over all devices: each stops when its own fits have, and asks no other device.
+        return jax.shard_map(on_one_device, mesh=mesh(layout.devices), in_specs=specs, out_specs=part, check_vma=False)(
+            *arguments
+        )
+
+    return block
 
 
 def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array) -> Fit:
@@ -181,9 +208,10 @@ def finish(method, cases, fits, *, layout, keep_params):
 
 @jax.jit
 def fit_keys(key, ids, restarts):
-    """Keys [cases, restarts]."""
+    """Keys [cases, restarts], of one key or of a key per case."""
 
-    def fit_key(image, restart):
+    def fit_key(key, image, restart):
         return jax.random.fold_in(jax.random.fold_in(key, image), restart)
 
-    return jax.vmap(jax.vmap(fit_key, in_axes=(None, 0)), in_axes=(0, None))(ids, restarts)
+    over_restarts = jax.vmap(fit_key, in_axes=(None, None, 0))
+    return jax.vmap(over_restarts, in_axes=(0 if key.ndim else None, 0, None))(key, ids, restarts)

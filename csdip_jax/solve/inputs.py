@@ -12,7 +12,7 @@ from csdip_jax.solve.fits import Case
 from csdip_jax.types import InputError, Problem
 
 
-def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
+def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
     operator = as_operator(problem.operator, method.image_shape)
     if method.needs_linear_operator and not isinstance(operator, LinearOperator):
@@ -33,10 +33,11 @@ def checked_batch(problem: Problem, method: Method) -> tuple[Problem, bool]:
             f"measurements of shape {measurements.shape} do not fit the operator: "
             f"it makes {expected.shape} per image of shape {operator.image_shape}"
         )
-    if operator.batch_size is not None and (not batched or operator.batch_size != measurements.shape[0]):
+    operators, each = operator.batch_size, cases_per_operator
+    if operators is not None and (not batched or operators * each != measurements.shape[0]):
         raise InputError(
-            f"{operator.batch_size} operators for measurements of shape {measurements.shape}: "
-            "the leading axes (one per image) must agree"
+            f"{operators} operators for measurements of shape {measurements.shape}: "
+            + ("the leading axes (one per image) must agree" if each == 1 else f"each should have made {each} of them")
         )
     _require_finite(measurements, "measurements")
     for leaf in jax.tree.leaves(operator):

@@ -123,8 +123,7 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
 
 def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
     cells = []
-    for name in ("num_measurements", "noise_variance"):
-        require(len(set(config[name])) == len(config[name]), name, config[name], "without repetitions")
+    _require_distinct({name: config[name] for name in ("num_measurements", "noise_variance")})
     for m in config.num_measurements:
         require_count("num_measurements", m)
         for variance in config.noise_variance:
@@ -136,18 +135,14 @@ def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
 
 
 def _arms(config: ConfigDict) -> list[Arm]:
-    for name, values in {
-        "training_counts": config.training_counts,
-        "arms": config.arms.split(","),
-        **config.lr_weights,
-    }.items():
-        require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
+    names = tuple(map(str.strip, config.arms.split(",")))
+    _require_distinct({"training_counts": config.training_counts, "arms": names, **config.lr_weights})
     for count in config.training_counts:
         allowed = f"1 to num_training_images = {config.num_training_images}"
         require_count("training_counts", count)
         require(count <= config.num_training_images, "training_counts", config.training_counts, allowed)
     arms = []
-    for name in map(str.strip, config.arms.split(",")):
+    for name in names:
         if name not in ARMS:
             raise InputError(f"unknown arm {name!r} in --config.arms: choose from {', '.join(ARMS)}")
         reading = name.partition("+")[0]
@@ -161,6 +156,11 @@ def _arms(config: ConfigDict) -> list[Arm]:
             label = name if not config.training_counts else f"{name} of {count}"
             arms.append(Arm(reading, penalized, warm, count, label))
     return arms
+
+
+def _require_distinct(fields: Mapping[str, Sequence]) -> None:
+    for name, values in fields.items():
+        require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
 
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:

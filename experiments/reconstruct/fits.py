@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.results import Workdir, write_arrays
@@ -72,12 +73,18 @@ def _fits(prefix, sweep, solutions, problem, seconds) -> Iterator[Fit]:
     for i, label in enumerate(sweep.labels):
         solution = jax.tree.map(lambda x, i=i: x[i], solutions)
         name = stem(prefix, label)
-        if not solution.ok:
-            print(f"warning: {name}: every attempt collapsed or diverged; {sweep.method.remedy}")
-        elif not solution.converged:
-            print(f"warning: {name}: not converged; {sweep.method.remedy}")
-        facts = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
-        yield Fit(name, label, solution, facts | _facts(solution, problem.measurements, seconds))
+        known = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
+        fit = Fit(name, label, solution, known | facts(solution, problem.measurements, seconds))
+        warn(fit, sweep.method)
+        yield fit
+
+
+def warn(fit: Fit, method: cs.methods.Method) -> None:
+    """Says so where a fit failed or did not converge."""
+    if not fit.solution.ok:
+        tqdm.write(f"warning: {fit.stem}: every attempt collapsed or diverged; {method.remedy}")
+    elif not fit.solution.converged:
+        tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
@@ -100,7 +107,8 @@ def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
     write_arrays(path, image=image, trace=fit.solution.trace, **more)
 
 
-def _facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
+def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
+    """What a row says of a solution."""
     energy = float(np.sum(np.abs(np.asarray(measurements)) ** 2))
     return {
         "seconds": seconds,

@@ -99,7 +99,7 @@ def _run_part(workdir: Workdir, part: Part) -> None:
                         "preset": part.config.preset,
                         "seed": part.config.seed,
                         **fit.facts,
-                        **_metrics(fit.solution.image, image),
+                        **metrics(fit.solution.image, image),
                     }
                 )
             fits.forget_checkpoint(workdir, prefix, sweep)
@@ -119,7 +119,8 @@ def _finished(workdir: Workdir, part: Part) -> set[tuple[str, str]]:
     return done
 
 
-def _metrics(image: np.ndarray, original: np.ndarray) -> dict:
+def metrics(image: np.ndarray, original: np.ndarray) -> dict:
+    """Those of `csdip_jax.metrics` that an image of this size has."""
     values = {"mse": cs.metrics.mse(image, original), "psnr": cs.metrics.psnr(image, original)}
     if min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW:
         values["ssim"] = cs.metrics.ssim(image, original)

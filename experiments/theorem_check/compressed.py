@@ -39,8 +39,7 @@ def measure(config, cell: dict, key, progress) -> dict:
     target, d = real_measurements(operator, image), round(cell["ratio"] * m)
     pixels = m if cell["operator"] == "none" else image.size
     scales, batches = [theory.CERTIFIED_SCALE, 1.0], []
-    for seeds in fits.seed_batches(config.num_seeds, pixels * d, config.dtype, config.memory):
-        networks = fits.draw(key, seeds, pixels, d, target)
+    for networks in fits.batches(config, key, pixels, d, target, progress):
         if cell["operator"] != "none":
             networks = with_operator(operator, networks, factor)
         result = fits.fit(networks, target, scales, config.max_steps, progress=progress)

@@ -19,9 +19,7 @@ def measure(config, cell: dict, key, progress) -> dict:
     """Every seed with every step scale."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
     target, scales, batches = random_target(key, n, config.dtype), sorted(set(config.step_scales)), []
-    for seeds in fits.seed_batches(config.num_seeds, n * d, target.dtype, config.memory):
-        progress(f"{len(seeds)} networks, {len(seeds) * fits.network_gib(n * d, target.dtype):.2g} GiB")
-        networks = fits.draw(key, seeds, n, d, target)
+    for networks in fits.batches(config, key, n, d, target, progress):
         result = fits.fit(networks, target, scales, config.max_steps, progress=progress)
         batches.append(outcome(result, scales, n, d, config.max_steps))
     steps = curve_steps(config.max_steps)

@@ -68,8 +68,7 @@ def noisy(key, clean, noise: float):
 def one_layer(config, key, clean, target, progress) -> tuple[np.ndarray, np.ndarray]:
     """Misfit and error, [steps, seeds], of gradient descent with c = 1/16."""
     n, d, parts = clean.size, config.early_stopping.ratio * clean.size, []
-    for seeds in fits.seed_batches(config.num_seeds, n * d, target.dtype, config.memory):
-        networks = fits.draw(key, seeds, n, d, target)
+    for networks in fits.batches(config, key, n, d, target, progress):
         traces = fits.fit(networks, target, [theory.CERTIFIED_SCALE], config.max_steps, clean, progress).traces
         parts.append(np.stack([traces.misfit[..., 0], traces.error[..., 0]]))
     steps = max(part.shape[1] for part in parts)

@@ -52,7 +52,7 @@ class Traces(NamedTuple):
 class Fits(NamedTuple):
     """Attributes:
     traces: of every step taken by the slowest of them.
-    hidden: h = W z at the end, [seeds, scales, d].
+    hidden: h = W z at the end, [seeds, scales, d]; of a fit that still moves, one step after the last of its traces.
     fitted: the misfit fell to the tolerance, bool [seeds, scales].
     stuck: it came to a halt above it (or the numbers overflowed), bool [seeds, scales].
     """
@@ -101,6 +101,13 @@ def seed_batches(seeds: int, entries: int, dtype, memory: float) -> Iterator[np.
 def network_gib(entries: int, dtype) -> float:
     """Memory that one network takes, while it is drawn."""
     return COPIES * entries * jnp.dtype(dtype).itemsize / 2**30
+
+
+def batches(config, key: Array, pixels: int, width: int, target: Array, progress: Callable) -> Iterator[theory.Network]:
+    """A cell's networks, in the batches of `seed_batches`; `progress` is told what one takes before it is drawn."""
+    for seeds in seed_batches(config.num_seeds, pixels * width, target.dtype, config.memory):
+        progress(f"{len(seeds)} networks, {len(seeds) * network_gib(pixels * width, target.dtype):.2g} GiB")
+        yield draw(key, seeds, pixels, width, target)
 
 
 def draw(key: Array, seeds: np.ndarray, pixels: int, width: int, target: Array) -> theory.Network:

@@ -28,10 +28,9 @@ def measure(config, cell: dict, key, progress) -> dict:
     """The margins of every seed, name -> [seeds]."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
     target, found = random_target(key, n, config.dtype), []
-    for seeds in fits.seed_batches(config.num_seeds, n * d, target.dtype, config.memory):
-        networks = fits.draw(key, seeds, n, d, target)
+    for networks in fits.batches(config, key, n, d, target, progress):
         result = fits.fit(networks, target, [theory.CERTIFIED_SCALE], config.max_steps, progress=progress)
-        for seed in range(len(seeds)):
+        for seed in range(len(result.hidden)):
             network, final = jax.tree.map(lambda x, seed=seed: x[seed], (networks, result.hidden[:, 0]))
             found.append(jax.device_get(margins(network, final, target)))
     return {"width": d, **{name: [float(seed[name]) for seed in found[: config.num_seeds]] for name in found[0]}}

@@ -333,6 +333,8 @@ def test_a_saved_prior_serves_reconstruct(finished):
     ("changes", "message"),
     [
         ({"arms": "weigths"}, "unknown arm 'weigths' in --config.arms: choose from weights, layer_means, warm_start"),
+        ({"arms": "weights, weights"}, r"arms = \('weights', 'weights'\): it must be without repetitions"),
+        ({"training_counts": (1, 1)}, "training_counts = .* without repetitions"),
         ({"num_training_images": 1}, "num_training_images = 1: it must be at least 2"),
         ({"num_choosing": 4}, "num_choosing = 4: it must be 1 to num_training_images"),
         ({"training_counts": (4,)}, r"training_counts = \(4,\): it must be 1 to num_training_images = 3"),

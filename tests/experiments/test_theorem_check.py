@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -116,6 +117,15 @@ def test_memory_decides_the_batches():
     assert batches(2, 1.5 * network) == [[0], [1]]
     with pytest.raises(InputError, match="--config.memory is 0.001"):
         batches(3, 0.001)
+
+
+def test_every_batch_is_told_before_it_is_drawn(target):
+    config, told = SimpleNamespace(num_seeds=3, memory=1.5 * fits.network_gib(N * D, target.dtype)), []
+    for count, networks in enumerate(fits.batches(config, KEY, N, D, target, told.append), start=1):
+        assert len(told) == count and told[-1].startswith("1 networks")
+        single = theory.draw(jax.random.fold_in(KEY, count - 1), N, D, target)
+        np.testing.assert_allclose(networks.outer[0], single.outer, rtol=1e-6)
+    assert count == 3
 
 
 def test_summary_forgets_the_seeds_that_filled_up(result):

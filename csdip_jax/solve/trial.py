@@ -1,0 +1,50 @@
+"""What a reconstruction will take, found out by its first steps."""
+
+import time
+from typing import NamedTuple
+
+import jax
+
+from csdip_jax.solve.driver import begin, prepare
+from csdip_jax.solve.fits import advance
+
+WARM_UP = 2
+LEAST_SECONDS = 0.5
+
+
+class Trial(NamedTuple):
+    """Attributes:
+    bytes: of memory on a device: operators, fits and what the program needs beside them.
+    compile_seconds: until the program was ready (less where it was in the compilation cache).
+    step_seconds: of one step of one block.
+    blocks: how many there are.
+    """
+
+    bytes: int
+    compile_seconds: float
+    step_seconds: float
+    blocks: int
+
+
+def trial(method, problem, key, **options) -> Trial:
+    """Takes a few steps of what `reconstruct` would do; options: image_ids, cases_per_operator, fits_at_once."""
+    job = prepare(method, problem, key, **options)
+    block = job.blocks[0]
+    arguments = job.arguments(block)
+    fits = begin(*arguments, None, block)
+    began = time.perf_counter()
+    needed = advance.lower(*arguments[:2], fits, 1, 0, layout=block.layout).compile().memory_analysis()
+    compiled = time.perf_counter() - began
+
+    def steps(fits, count):
+        began = time.perf_counter()
+        fits = jax.block_until_ready(advance(*arguments[:2], fits, count, 0, layout=block.layout))
+        return fits, time.perf_counter() - began
+
+    fits, _ = steps(fits, WARM_UP)
+    taken, seconds = 0, 0.0
+    while seconds < LEAST_SECONDS and not bool(fits.stopped.all()):
+        fits, more = steps(fits, WARM_UP)
+        taken, seconds = taken + WARM_UP, seconds + more
+    size = needed.argument_size_in_bytes + needed.temp_size_in_bytes
+    return Trial(size, compiled, seconds / max(taken, 1), len(job.blocks))

@@ -1,0 +1,38 @@
+"""Base of the sweeps: the same fields as in default.py, some of them axes of a product.
+
+    python -m experiments.sweep --config.num_measurements='(200,400,800)' --config.grids='("tv.mu=64,256",)'
+    python -m experiments.sweep --config.data=mnist --config.methods=csdip,lasso_dct --data_dir=data \\
+        --config.num_measurements='(25,50,100)' --config.num_images=20 --config.preset=paper
+
+As it stands: a photograph that scikit-image ships, 64 x 64 in grey, by the fast baselines at three numbers of
+measurements and two noise variances; 18 cells, under a minute on two cores.
+"""
+
+from experiments.configs import default
+
+AXES = ("seed", "operator", "num_measurements", "num_lines", "noise_variance")
+
+
+def get_config():
+    config = with_axes(
+        default.get_config(),
+        seed=(0,),
+        operator=("gaussian",),
+        num_measurements=(400, 800, 1600),
+        num_lines=(),
+        noise_variance=(0.0, 100.0),
+    )
+    config.grids = ()  # of "<method>.<field>=<value>,<value>,...": each method's are combined with one another
+    config.data = "demo"
+    config.image_shape = (64, 64, 1)
+    config.num_images = 1
+    config.methods = "lasso_dct,tv,damp_tv"
+    return config
+
+
+def with_axes(config, **axes: tuple):
+    """The configuration with these fields as tuples, where default.py has single values."""
+    for name, values in axes.items():
+        del config[name]
+        config[name] = values
+    return config

@@ -1,0 +1,42 @@
+"""Every combination of methods, measurements, noise, operators, images, seeds and settings, a row each.
+
+    python -m experiments.sweep --dry_run
+    python -m experiments.sweep --config.num_measurements='(200,400)' --config.grids='("tv.mu=16,64,256",)'
+    python -m experiments.sweep --config.data=mnist --config.methods=csdip,lasso_dct --data_dir=data
+    python -m experiments.sweep --config=experiments/configs/mnist.py --data_dir=data --workdir=runs/digits
+
+What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
+kill, and with more images, measurements, seeds, methods or grids to let the sweep grow: only what is missing is
+computed. The workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png.
+On several machines: --distributed, docs/clusters.md.
+"""
+
+from absl import flags
+
+from experiments import launcher
+from experiments.sweep import dry_run, machines, run, table
+
+_CONFIG = launcher.define_config("sweep")
+flags.adopt_module_key_flags(launcher)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, its memory and time from a few steps.")
+_CURVES = flags.DEFINE_bool("curves", False, "Write the loss of each cell, step by step, as curves/<cell>.csv.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that share the sweep.")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0; default: as Slurm says.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes; default: as Slurm says.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is, from 0; default: as Slurm says.")
+
+
+def main() -> None:
+    if _DISTRIBUTED.value:
+        machines.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    config = launcher.config_of(_CONFIG)
+    if _DRY_RUN.value:
+        dry_run.dry_run(config, _DATA_DIR.value)
+    else:
+        table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, curves=_CURVES.value))
+
+
+if __name__ == "__main__":
+    launcher.run(main)

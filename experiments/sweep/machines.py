@@ -1,0 +1,46 @@
+"""Several processes, on one machine or many, that share the batches of a sweep: see docs/clusters.md.
+
+They compute nothing together, so none waits for another before the end.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import jax
+from jax.experimental import multihost_utils
+
+from csdip_jax.types import InputError
+
+T = TypeVar("T")
+
+
+def join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Makes this process one of several; to be called before JAX is used.
+
+    Args:
+        coordinator: host:port of the first process; with None all three are asked of the cluster's environment (Slurm,
+            Open MPI, Kubernetes, TPU).
+        num_processes: how many.
+        process_id: which one this is, from 0.
+
+    Raises:
+        InputError: the environment does not tell, or the coordinator does not answer.
+    """
+    given = [value is not None for value in (coordinator, num_processes, process_id)]
+    if any(given) and not all(given):
+        raise InputError("--coordinator, --num_processes and --process_id: give all three, or none under Slurm")
+    try:
+        jax.distributed.initialize(coordinator, num_processes, process_id)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"cannot join the other processes: {' '.join(str(error).split())}") from error
+
+
+def share(batches: Sequence[T]) -> list[T]:
+    """Every so manieth, which a process can tell without asking the others."""
+    return list(batches[jax.process_index() :: jax.process_count()])
+
+
+def wait_for_others() -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("sweep")

@@ -1,0 +1,183 @@
+"""What a sweep consists of: cells (rows to be), the programs they share, and the batches that run together."""
+
+import dataclasses
+import itertools
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections.config_dict import ConfigDict
+
+from csdip_jax.methods import Method
+from csdip_jax.methods.base import require
+from csdip_jax.types import InputError
+from experiments import settings
+from experiments.configs.sweep import AXES
+from experiments.reconstruct import fits
+
+SCENES_AT_ONCE = 32
+"""On each accelerator: beyond, a batch gains little, and a killed run loses more."""
+
+
+class Scene(NamedTuple):
+    """An image, and the seed of its operator, noise and fits."""
+
+    image: str
+    seed: int
+
+
+class Cell(NamedTuple):
+    """A row to be: a scene measured in one way, by a program's method under one of its settings (an index)."""
+
+    scene: Scene
+    measurement: settings.Measurement
+    setting: int
+
+
+class Program(NamedTuple):
+    """Cells that share a compiled program: one method, one kind and number of measurements, one shape of images.
+
+    Attributes:
+        part: see `settings.parts`.
+        preset: of the method.
+        sweep: the method under all its settings.
+        measurements: those that differ in noise alone.
+        seeds: of the scenes.
+        images: name -> image [h, w, c].
+    """
+
+    part: str
+    preset: str
+    sweep: settings.Sweep
+    measurements: Sequence[settings.Measurement]
+    seeds: Sequence[int]
+    images: Mapping[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """In files and on the screen."""
+        return fits.stem(self.part, measurement_name(self.measurements[0]), self.sweep.name)
+
+    @property
+    def scenes(self) -> list[Scene]:
+        return [Scene(*parts) for parts in itertools.product(self.images, self.seeds)]
+
+    @property
+    def cells_per_scene(self) -> int:
+        return len(self.measurements) * len(self.sweep.labels)
+
+    @property
+    def shares_operator(self) -> bool:
+        """Whether all scenes are measured by the same operator."""
+        first = self.measurements[0]
+        return first.kind == "radial_fourier" or (first.reference and len(self.seeds) == 1)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return next(iter(self.images.values())).shape
+
+
+class Batch(NamedTuple):
+    """Scenes of a program that are computed together, with all their cells."""
+
+    program: Program
+    scenes: Sequence[Scene]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Scene by scene, in it measurement by measurement."""
+        settings_ = range(len(self.program.sweep.labels))
+        return [Cell(*parts) for parts in itertools.product(self.scenes, self.program.measurements, settings_)]
+
+    @property
+    def method(self) -> Method:
+        """The method; what is swept has a value per cell."""
+        sweep = self.program.sweep
+        repeats = len(self.scenes) * len(self.program.measurements)
+        return dataclasses.replace(sweep.method, **{name: np.tile(x, repeats) for name, x in sweep.swept.items()})
+
+    @property
+    def checkpoint(self) -> str:
+        """A file name that no other batch of the workdir has."""
+        content = repr((self.scenes, self.program.measurements, self.program.sweep.labels))
+        return f"checkpoint-{self.program.name}-{zlib.crc32(content.encode()):08x}.npz"
+
+
+def measurement_name(measurement: settings.Measurement) -> str:
+    return f"{'lines' if measurement.kind == 'radial_fourier' else 'm'}{measurement.count}"
+
+
+def stem(program: Program, cell: Cell) -> str:
+    """Name of a cell's files."""
+    where = f"{measurement_name(cell.measurement)}-noise{cell.measurement.noise_variance:g}-seed{cell.scene.seed}"
+    return fits.stem(program.part, cell.scene.image, where, program.sweep.labels[cell.setting])
+
+
+def make_programs(config: ConfigDict, data_dir: str | None) -> list[Program]:
+    """The whole sweep, in the order in which it is computed.
+
+    Raises:
+        InputError: images that cannot be read, or settings out of range; nothing is left to be refused later.
+    """
+    programs = []
+    for part, settings_ in settings.parts(config).items():
+        programs += _programs_of_part(part, settings_, data_dir)
+    return programs
+
+
+def _programs_of_part(part: str, config: ConfigDict, data_dir: str | None) -> list[Program]:
+    images = dict(zip(*settings.load_images(config, data_dir), strict=True))
+    shape = next(iter(images.values())).shape
+    axes = {name: axis(config, name) for name in AXES}
+    sweeps = settings.sweeps(config, shape, data_dir, config.get("grids", ()))
+    programs = []
+    for kind in axes["operator"]:
+        count_name = "num_lines" if kind == "radial_fourier" else "num_measurements"
+        for count in axes[count_name]:
+            one = {"operator": kind, "num_measurements": None, "num_lines": None} | {count_name: count}
+            measurements = [
+                settings.measurement(ConfigDict(config.to_dict() | one | {"noise_variance": variance}), shape)
+                for variance in axes["noise_variance"]
+            ]
+            programs += [Program(part, config.preset, x, measurements, axes["seed"], images) for x in sweeps]
+    if not programs:
+        raise InputError(f"the sweep is empty: operator = {axes['operator']} needs num_measurements or num_lines")
+    return programs
+
+
+def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
+    """The values of a field that may be an axis."""
+    values = config[name] if isinstance(config[name], (tuple, list)) else (config[name],)
+    require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
+    optional = name in ("num_measurements", "num_lines")  # needed by one kind of operator each
+    require(bool(values) or optional, name, (), "one value at least")
+    return tuple(values)
+
+
+def batches(program: Program) -> list[Batch]:
+    """All scenes of a program, those that run together in a batch.
+
+    They are cut from the plan, not from what is still missing: the composition of a batch may show in the last bits.
+    """
+    scenes, size = program.scenes, scenes_at_once(program)
+    return [Batch(program, scenes[first : first + size]) for first in range(0, len(scenes), size)]
+
+
+def scenes_at_once(program: Program) -> int:
+    """On a CPU one on each device, on accelerators as many as have operators that fit beside what the fits need."""
+    devices = jax.local_devices()
+    memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
+    if memory is None:
+        return len(devices)
+    free = memory["bytes_limit"] - memory["bytes_in_use"]
+    needed = 0 if program.shares_operator else operator_bytes(program)
+    return len(devices) * max(1, min(SCENES_AT_ONCE, free // max(1, 2 * needed)))
+
+
+def operator_bytes(program: Program) -> int:
+    """Of one operator."""
+    first = program.measurements[0]
+    return 0 if first.kind == "radial_fourier" else 4 * first.count * math.prod(program.image_shape)

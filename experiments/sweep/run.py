@@ -1,0 +1,254 @@
+"""Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections.config_dict import ConfigDict
+from tqdm import tqdm
+
+import csdip_jax as cs
+from csdip_jax.results import Workdir, content_digest, write_arrays, write_atomically
+from csdip_jax.solve import blocks
+from csdip_jax.types import InputError
+from experiments import pictures, settings
+from experiments.configs.sweep import AXES
+from experiments.reconstruct import fits
+from experiments.reconstruct.images import metrics
+from experiments.sweep import machines
+from experiments.sweep.plan import Batch, Cell, Program, batches, make_programs, stem
+
+FREE_SETTINGS = (*AXES, "grids", "num_images", "first_image", "methods")  # the sweep may grow in the same workdir
+
+
+def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, *, curves: bool = False) -> list[dict]:
+    """Computes the cells of a configuration that the workdir does not have yet.
+
+    Args:
+        config: like experiments/configs/sweep.py; a configuration of `experiments.reconstruct` is one, too.
+        workdir: folder of the results, runs/<name of the settings> by default.
+        data_dir: folder of the data sets.
+        curves: whether to write each cell's loss as curves/<cell>.csv.
+
+    Returns:
+        The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far.
+
+    Raises:
+        InputError: settings or data that cannot be used, or another process works in the workdir.
+    """
+    programs = make_programs(config, data_dir)
+    folder = fits.open_workdir(
+        workdir,
+        "sweep",
+        config,
+        free=FREE_SETTINGS,
+        trained=settings.digests(program.sweep for program in programs),
+    )
+    with locked(folder):
+        rows = finished_rows(folder, programs)
+        every = [batch for program in programs for batch in batches(program)]
+        mine = machines.share(every)
+        with progress_bar(every, mine, rows) as bar:
+            for batch in mine:
+                missing = [cell for cell in batch.cells if stem(batch.program, cell) not in rows]
+                if missing:
+                    bar.begin(batch)
+                    for name, row in run_batch(folder, batch, missing, curves):
+                        folder.append(row)
+                        rows[name] = row
+                    (folder.path / batch.checkpoint).unlink(missing_ok=True)
+                    bar.end(batch, len(missing), rows)
+    machines.wait_for_others()
+    rows = finished_rows(folder, programs)
+    names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
+    return [rows[name] for name in names if name in rows]
+
+
+@contextmanager
+def locked(workdir: Workdir) -> Iterator[None]:
+    """Holds the workdir against a second run by mistake; the operating system lets go when this process ends."""
+    with open(workdir.path / f".lock-{workdir.process}", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"another process works in {workdir.path}: wait for it, or choose another --workdir"
+            ) from None
+        yield
+
+
+def finished_rows(workdir: Workdir, programs: Sequence[Program]) -> dict[str, dict]:
+    """Name of a cell -> its row, where its reconstruction is there; InputError if an image is no longer the same."""
+    digests = {
+        (program.part, name): content_digest(image) for program in programs for name, image in program.images.items()
+    }
+    rows = {}
+    for row in workdir.rows:
+        digest = digests.get((row["part"], row["image"]), row["image_digest"])
+        if digest != row["image_digest"]:
+            raise InputError(
+                f"image {row['image']} has changed since {workdir.path} was written: choose another --workdir"
+            )
+        if fits.reconstruction(workdir, row["file"]).exists():
+            rows[row["file"]] = row
+    return rows
+
+
+class Measured(NamedTuple):
+    """A batch, ready for `csdip_jax.reconstruct`; leading axes of cells, but one operator per scene or one for all."""
+
+    problem: cs.Problem
+    keys: jax.Array
+    image_ids: list[int]
+
+
+def measure(batch: Batch) -> Measured:
+    """Draws the operators, and the measurements of each scene by its own: they do not depend on what is beside it."""
+    program, measurements, keys, ids = batch.program, [], [], []
+    first, alone = program.measurements[0], len(batch.scenes) == 1 or program.shares_operator
+    labels = len(program.sweep.labels)
+    for image, seed in batch.scenes:
+        drawn, id_ = settings.keys(seed), settings.image_id(image)
+        operator = first.operator(drawn.operator, id_, program.image_shape)
+        noise = jax.random.fold_in(drawn.noise, id_)
+        for measurement in program.measurements:
+            measurements += [measurement.measure(noise, operator, program.images[image])] * labels
+        keys += [drawn.fit] * program.cells_per_scene
+        ids += [id_] * program.cells_per_scene
+    if not alone:
+        del operator
+        operator = _draw_operators(batch)
+    return Measured(cs.Problem(operator, jnp.stack(measurements)), jnp.stack(keys), ids)
+
+
+def _draw_operators(batch: Batch):
+    """One per scene (leading axis), each drawn on the device where it will be used."""
+    measurement, shape = batch.program.measurements[0], batch.program.image_shape
+    keys = jnp.stack([settings.keys(seed).operator for _, seed in batch.scenes])
+    ids = jnp.asarray([settings.image_id(image) for image, _ in batch.scenes], jnp.uint32)
+    devices = jax.local_device_count()
+    if len(batch.scenes) % devices == 0:
+        keys, ids = blocks.place((keys, ids), devices)
+    return jax.vmap(lambda key, id_: measurement.operator(key, id_, shape))(keys, ids)
+
+
+def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
+    """(name, row) of each missing cell, its files being written."""
+    program, checkpoint = batch.program, workdir.path / batch.checkpoint
+    resumed, began = checkpoint.exists(), time.perf_counter()
+    measured = measure(batch)
+    solution = cs.reconstruct(
+        batch.method,
+        measured.problem,
+        measured.keys,
+        image_ids=measured.image_ids,
+        cases_per_operator=program.cells_per_scene,
+        progress=f"  {program.name}",
+        checkpoint=checkpoint,
+    )
+    cells = batch.cells
+    seconds = None if resumed else round((time.perf_counter() - began) / len(cells), 3)
+    solution = jax.tree.map(np.asarray, solution)
+    for i, cell in enumerate(cells):
+        if cell not in missing:
+            continue
+        one = jax.tree.map(lambda x, i=i: x[i], solution)
+        yield _finish(workdir, program, cell, one, measured.problem.measurements[i], seconds, curves)
+
+
+def _finish(workdir, program, cell, solution, measurements, seconds, curves) -> tuple[str, dict]:
+    (image_name, seed), measurement, setting = cell
+    image, name, label = program.images[image_name], stem(program, cell), program.sweep.labels[setting]
+    fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
+    fits.warn(fit, program.sweep.method)
+    original = workdir.path / "originals" / f"{image_name}.npz"
+    if not original.exists():
+        pictures.save_image(original.with_suffix(".png"), image)
+        write_arrays(original, image=image)
+    fits.save(workdir, fit, solution.image, {})
+    if curves:
+        save_curve(workdir.path / "curves" / f"{name}.csv", solution.trace)
+    return name, {
+        "part": program.part,
+        "image": image_name,
+        "image_digest": content_digest(image),
+        "operator": measurement.kind,
+        "count": measurement.count,
+        "measurement": measurement.description,
+        "num_measurements": int(measurements.size),
+        "noise_variance": measurement.noise_variance,
+        "preset": program.preset,
+        "seed": seed,
+        "method": program.sweep.name,
+        "label": label,
+        "swept": program.sweep.values(setting),
+        **fit.facts,
+        **metrics(solution.image, image),
+        "file": name,
+    }
+
+
+def save_curve(path: Path, trace: np.ndarray) -> None:
+    """The loss of each step taken, a line each."""
+    lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
+    write_atomically(path, lambda file: file.write("\n".join([*lines, ""]).encode()))
+
+
+class progress_bar:
+    """Cells done of all, and the time left: from the seconds of cells done, those of the same program if there are.
+
+    Rows of earlier runs count, so the estimate is there at once when a sweep goes on.
+    """
+
+    def __init__(self, every: Sequence[Batch], mine: Sequence[Batch], rows: dict[str, dict]):
+        self.mine = mine
+        names = [stem(batch.program, cell) for batch in mine for cell in batch.cells]
+        total, done = len(names), sum(name in rows for name in names)
+        form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
+        self.bar = tqdm(total=total, initial=done, desc="sweep", bar_format=form)
+        self.update(rows)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def begin(self, batch: Batch) -> None:
+        self.bar.set_description_str(f"sweep, {batch.program.name}")
+
+    def end(self, batch: Batch, cells: int, rows: dict[str, dict]) -> None:
+        self.bar.update(cells)
+        self.update(rows)
+
+    def update(self, rows: dict[str, dict]) -> None:
+        left = seconds_left(self.mine, rows)
+        if left is not None:
+            self.bar.set_postfix_str(f"{tqdm.format_interval(left)} left")
+
+
+def seconds_left(mine: Sequence[Batch], rows: dict[str, dict]) -> float | None:
+    """What the missing cells will take, if they take what others did; None before any is done."""
+    by_program, by_method, left = {}, {}, {}
+    for batch in mine:
+        program = batch.program
+        for cell in batch.cells:
+            row = rows.get(stem(program, cell))
+            if row is None:
+                left[program.name, program.sweep.name] = left.get((program.name, program.sweep.name), 0) + 1
+            elif row["seconds"] is not None:
+                by_program.setdefault(program.name, []).append(row["seconds"])
+                by_method.setdefault(program.sweep.name, []).append(row["seconds"])
+    every = [x for values in by_method.values() for x in values]
+    if not every:
+        return None
+    return sum(
+        count * float(np.mean(by_program.get(program) or by_method.get(method) or every))
+        for (program, method), count in left.items()
+    )

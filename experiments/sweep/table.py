@@ -1,0 +1,43 @@
+"""The rows of a sweep as a table: a line per part, measurement, noise and method, means over images and seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from experiments.reconstruct import table
+
+
+def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and half its 95 % interval by Student's t; NaN for a single value."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float(values.mean()), float("nan")
+    return float(values.mean()), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+
+
+def print_table(rows: Sequence[dict]) -> None:
+    groups = {}
+    for row in rows:
+        where = (row["part"], row["measurement"], row["num_measurements"], row["noise_variance"])
+        groups.setdefault((*where, row["label"]), []).append(row)
+    width = max(14, *(len(label) for *_, label in groups))
+    columns = f"{'measured':>18} {'m':>6} {'noise':>7} {'method':{width}} {'cells':>5}"
+    print(columns, f" {'mean MSE (95 %)':20}   PSNR  seconds")
+    for (part, measurement, m, noise, label), group in groups.items():
+        where = f"{f'{part} {measurement}':>18} {m:6d} {noise:7g} {label:{width}} {len(group):5d}"
+        print("  ".join([where, _summary(group), *_flags(group)]))
+
+
+def _summary(group: Sequence[dict]) -> str:
+    mean, half = mean_and_half_width([row["mse"] for row in group])
+    error = f"{mean:.5f}" + (f" +- {half:.5f}" if len(group) > 1 else "")
+    seconds = [row["seconds"] for row in group if row["seconds"] is not None]
+    time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
+    return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"
+
+
+def _flags(group: Sequence[dict]) -> list[str]:
+    """What is wrong with how many of them."""
+    found = [table.flag(row) for row in group]
+    return [f"{found.count(flag)} {flag}" for flag in dict.fromkeys(found) if flag]
