@@ -152,8 +152,14 @@ def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
         notes += [toy_decoder.NOTE] if "csgm" in item.methods else []
     elif item.published:
         notes.append(f"Published: {published.read(item.published).source}")
-    missing = set(item.methods) - {row["method"] for row in rows}
-    if rows and "bm3d_amp" in missing:
+    missing = [DISPLAY[method] for method in item.methods if method not in paper.methods_of(item, scale)]
+    if item.sweep and missing:
+        notes.append(f"At this scale without {', '.join(missing)}.")
+    if (
+        item.sweep
+        and "bm3d_amp" in paper.methods_of(item, scale)
+        and "bm3d_amp" not in paper.default.installed("bm3d_amp")
+    ):
         notes.append("BM3D-AMP is missing: its extra is not installed (pip install 'csdip_jax[bm3d]').")
     if any(row["seconds"] is None for row in rows):
         notes.append("Cells that were interrupted and resumed have no time.")

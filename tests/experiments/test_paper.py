@@ -337,6 +337,14 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path):
 
 def test_a_missing_extra_is_told(monkeypatch):
     item = ITEMS["fig1b"]
-    rows = [row for row in made_up_rows(item) if row["method"] != "bm3d_amp"]
-    assert any("BM3D-AMP is missing" in note for note in run._notes(item, "cpu", rows))
     assert not any("missing" in note for note in run._notes(item, "cpu", made_up_rows(item)))
+    monkeypatch.setattr(
+        config.default, "installed", lambda *names: ",".join(name for name in names if name != "bm3d_amp")
+    )
+    assert any("BM3D-AMP is missing" in note for note in run._notes(item, "cpu", made_up_rows(item)))
+
+
+def test_what_quick_leaves_out_is_told():
+    notes = run._notes(ITEMS["fig3a"], "quick", [])
+    assert "At this scale without BM3D-AMP, TV (TVAL3's problem)." in notes
+    assert not any("without" in note for note in run._notes(ITEMS["fig3a"], "cpu", []))
