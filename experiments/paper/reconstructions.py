@@ -8,7 +8,7 @@ import numpy as np
 from experiments.paper import tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
-from experiments.reconstruct.table import flag
+from experiments.reconstruct.table import flag, measured
 
 COLUMNS = 6
 
@@ -44,7 +44,7 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
             axis.set_xlabel(
                 "\n".join(filter(None, [f"{row['mse']:.4f}, {row['psnr']:.1f} dB", flag(row)])), fontsize=6.5
             )
-    figure.suptitle(f"{item.title}\nunder each: MSE, PSNR", fontsize=9)
+    figure.suptitle(f"{item.title}\n{measured(rows[0])}; under each: MSE, PSNR", fontsize=9)
     return figure
 
 

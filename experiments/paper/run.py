@@ -15,6 +15,7 @@ from experiments.paper import curves, mask, points, reconstructions, runtime, ta
 from experiments.paper.items import DISPLAY, SWEEPS, Item
 from experiments.sweep import run as sweep_run
 
+NOT_INSTALLED = "BM3D-AMP is missing: its extra is not installed (pip install 'csdip_jax[bm3d]')."
 FORMATS = ("png", "pdf")
 
 
@@ -39,6 +40,8 @@ class Rendered(NamedTuple):
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     """Computes and writes <workdir>/<scale>/<item>.{png,pdf,csv,md,json}; prints the table."""
+    if scale == "quick":
+        item = item._replace(title=f"{item.title} (toy images)")
     folder = workdir / scale
     rendered = RENDERERS[item.kind](item, scale, folder, data_dir)
     path = folder / f"{item.name}.png"
@@ -152,15 +155,11 @@ def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
         notes += [toy_decoder.NOTE] if "csgm" in item.methods else []
     elif item.published:
         notes.append(f"Published: {published.read(item.published).source}")
-    missing = [DISPLAY[method] for method in item.methods if method not in paper.methods_of(item, scale)]
-    if item.sweep and missing:
-        notes.append(f"At this scale without {', '.join(missing)}.")
-    if (
-        item.sweep
-        and "bm3d_amp" in paper.methods_of(item, scale)
-        and "bm3d_amp" not in paper.default.installed("bm3d_amp")
-    ):
-        notes.append("BM3D-AMP is missing: its extra is not installed (pip install 'csdip_jax[bm3d]').")
+    if item.sweep:
+        chosen, here = paper.methods_of(item, scale), paper.installed_methods(item, scale)
+        left_out = [DISPLAY[method] for method in item.methods if method not in chosen]
+        notes += [f"At this scale without {', '.join(left_out)}."] if left_out else []
+        notes += [NOT_INSTALLED] if "bm3d_amp" in set(chosen) - set(here) else []
     if any(row["seconds"] is None for row in rows):
         notes.append("Cells that were interrupted and resumed have no time.")
     return notes

@@ -33,6 +33,7 @@ def made_up_rows(item, images=4, scale="cpu"):
                             "label": method,
                             "count": count,
                             "num_measurements": 127 * count + 1 if SWEEPS[item.sweep].fourier else count,
+                            "measurement": "Gaussian",
                             "noise_variance": noise,
                             "preset": "paper",
                             "mse": LEVEL[method] * (1 + image / 10) * 100 / count * (1 + noise),
@@ -273,6 +274,7 @@ def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
     rows[2] |= {"ok": False}
     write_images(tmp_path, rows)
     figure = reconstructions.draw(item, tmp_path, rows)
+    assert figure.get_suptitle().endswith("Gaussian, m = 75; under each: MSE, PSNR")
     axes = np.array(figure.axes).reshape(5, 4)
     assert [axis.get_ylabel() for axis in axes[:, 0]] == [
         *("original", "CS-DIP", "BM3D-AMP", "TV\n(TVAL3's problem)", "Lasso-DCT")
@@ -347,4 +349,4 @@ def test_a_missing_extra_is_told(monkeypatch):
 def test_what_quick_leaves_out_is_told():
     notes = run._notes(ITEMS["fig3a"], "quick", [])
     assert "At this scale without BM3D-AMP, TV (TVAL3's problem)." in notes
-    assert not any("without" in note for note in run._notes(ITEMS["fig3a"], "cpu", []))
+    assert not any("At this scale" in note for note in run._notes(ITEMS["fig3a"], "cpu", []))

@@ -34,7 +34,7 @@ def test_every_item_has_its_files(workdir, item):
         assert (workdir / "quick" / file).stat().st_size > 50
     if item.kind != "mask":
         assert (workdir / "quick" / description["sweep"] / "config.json").exists()
-        assert description["seconds"] > 0
+        assert description["seconds"] > 0 and description["title"] == f"{item.title} (toy images)"
         assert any("Toy images" in note for note in description["notes"])
 
 
@@ -104,7 +104,6 @@ def test_the_command(tmp_path):
     [
         (["--item=fig99"], "fig1a"),
         (["--item=fig1a", "--scale=huge"], "quick|cpu|paper"),
-        ([], "--item is missing: choose from fig1a"),
         (["--item=fig1b", "--scale=cpu"], "needs a data_dir"),
     ],
 )
