@@ -4,22 +4,22 @@ import os
 import tempfile
 from pathlib import Path
 
-# Most of the suite's time is compiling; what small programs lose in speed without LLVM's optimisations is less.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+CACHE = Path(tempfile.gettempdir()) / "csdip_jax_test_cache"
+os.environ |= {
+    # Most of the suite's time is compiling; what small programs lose in speed without LLVM's optimisations is less.
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "--xla_backend_optimization_level=0"),
+    # Programs compiled by one process or one run serve the next, and so does Matplotlib's list of fonts.
+    "JAX_COMPILATION_CACHE_DIR": str(CACHE),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    "MPLCONFIGDIR": str(CACHE / "matplotlib"),
+}
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
-
-
-def pytest_configure(config):
-    # Programs compiled by one worker or one run serve the next.
-    cache = Path(tempfile.gettempdir()) / "csdip_jax_test_cache"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Several processes, on one machine or many, that share the batches of a sweep: see docs/clusters.md.
 
-They compute nothing together, so none waits for another before the end.
+They compute nothing together: having learned which of them it is, a process has nothing more to say to the others. One
+may finish hours before another, or be killed, and what it leaves undone is done by the next run.
 """
 
 from collections.abc import Sequence
 from typing import TypeVar
 
 import jax
-from jax.experimental import multihost_utils
 
 from csdip_jax.types import InputError
 
@@ -31,6 +31,8 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         raise InputError("--coordinator, --num_processes and --process_id: give all three, or none under Slurm")
     try:
         jax.distributed.initialize(coordinator, num_processes, process_id)
+        jax.devices()  # the processes tell each other of their devices
+        jax.distributed.shutdown()  # JAX would end every process as soon as one is gone, or done early
     except (RuntimeError, ValueError) as error:
         raise InputError(f"cannot join the other processes: {' '.join(str(error).split())}") from error
 
@@ -38,9 +40,3 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
 def share(batches: Sequence[T]) -> list[T]:
     """Every so manieth, which a process can tell without asking the others."""
     return list(batches[jax.process_index() :: jax.process_count()])
-
-
-def wait_for_others() -> None:
-    """Returns when every process has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("sweep")

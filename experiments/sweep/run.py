@@ -37,7 +37,8 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
         curves: whether to write each cell's loss as curves/<cell>.csv.
 
     Returns:
-        The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far.
+        The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far
+        (the same call finds them all when the others have finished).
 
     Raises:
         InputError: settings or data that cannot be used, or another process works in the workdir.
@@ -58,9 +59,11 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
                         rows[name] = row
                     (folder.path / batch.checkpoint).unlink(missing_ok=True)
                     bar.end(batch, len(missing), rows)
-    machines.wait_for_others()
     rows = finished_rows(folder, programs)
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
+    missing = sum(name not in rows for name in names)
+    if missing:
+        print(f"{missing} of {len(names)} cells are still to come from other processes")
     return [rows[name] for name in names if name in rows]
 
 

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -15,7 +12,7 @@ from experiments.configs import paper
 from experiments.paper import run
 from experiments.paper.items import ITEMS
 from experiments.sweep import run as sweep_run
-from tests.conftest import REPOSITORY
+from tests.experiments import commands
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +79,8 @@ def test_table_1_is_that_of_the_study(workdir):
     assert (folder / "table1" / "table.md").read_text().strip() in (folder / "table1.md").read_text()
 
 
-def command(tmp_path, *options):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.paper", f"--workdir={tmp_path}", *options],
-        cwd=REPOSITORY,
-        env=os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_the_command(tmp_path):
-    done = command(tmp_path, "--item=fig13", "--scale=paper")
+    done = commands.run("paper", f"--workdir={tmp_path}", "--item=fig13", "--scale=paper")
     assert done.returncode == 0, done.stderr
     assert "| 10 | 1260 | 1260 |" in done.stdout and (tmp_path / "paper" / "fig13.pdf").exists()
 
@@ -104,16 +90,19 @@ def test_the_command(tmp_path):
     [
         (["--item=fig99"], "fig1a"),
         (["--item=fig1a", "--scale=huge"], "quick|cpu|paper"),
+        ([], "--item is missing: choose from fig1a"),
         (["--item=fig1b", "--scale=cpu"], "needs a data_dir"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, options, message):
-    done = command(tmp_path, *options)
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 1 and len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ") and message in lines[0]
+    assert message in commands.refused(commands.run("paper", f"--workdir={tmp_path}", *options))
 
 
-def test_help(tmp_path):
-    done = command(tmp_path, "--help")
+def test_a_bad_selection_is_refused_in_one_line():
+    refused = commands.refused(commands.run("sweep", "--config=experiments/configs/paper.py:fig99,cpu", "--dry_run"))
+    assert refused.startswith("error: unknown item 'fig99': choose from fig1a") and "Traceback" not in refused
+
+
+def test_help():
+    done = commands.run("paper", "--help")
     assert "--item: <fig1a|fig1b|" in done.stdout and "--scale: <quick|cpu|paper>" in done.stdout

@@ -1,10 +1,7 @@
-"""The command as a user runs it, in processes of its own, on small images and few steps."""
+"""The command as a user runs it, on small images and few steps."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,31 +10,10 @@ from PIL import Image
 
 from experiments import vae_weights
 from tests.conftest import REPOSITORY
+from tests.experiments.commands import command, image_of, refused, rows_of, run, run_process
 from tests.methods.decoders import random_decoder
 
 STEPS = "--config.csdip.steps=20"
-
-
-def command(*options):
-    return [sys.executable, "-m", "experiments.reconstruct", *options]
-
-
-def environment(tmp_path):
-    return os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib")}
-
-
-def run(tmp_path, *options):
-    return subprocess.run(
-        command(*options), cwd=REPOSITORY, env=environment(tmp_path), capture_output=True, text=True, check=False
-    )
-
-
-def refused(result):
-    """The one line of a refusal."""
-    lines = result.stderr.strip().splitlines()
-    assert result.returncode == 1, result.stderr
-    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
-    return lines[0]
 
 
 @pytest.fixture
@@ -56,19 +32,10 @@ def draw_scans(parent):
     return folder
 
 
-def rows_of(workdir):
-    return [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
-
-
-def image_of(workdir, name):
-    with np.load(workdir / "reconstructions" / f"{name}.npz") as saved:
-        return saved["image"]
-
-
 def test_own_images_then_more_of_them(scans, tmp_path):
     workdir = tmp_path / "run"
     options = [f"--images={scans}/*.png", f"--workdir={workdir}", STEPS, "--config.num_measurements=100"]
-    first = run(tmp_path, *options, "--config.num_images=2")
+    first = run("reconstruct", *options, "--config.num_images=2")
     assert first.returncode == 0, first.stderr
     assert "scan_0" in first.stdout and "mean MSE of 2 images" in first.stdout
     assert "loss=" in first.stderr
@@ -79,20 +46,20 @@ def test_own_images_then_more_of_them(scans, tmp_path):
     assert [row["image"] for row in before] == ["scan_0", "scan_1"]
     assert all(row["num_measurements"] == 100 and row["ok"] and 0 < row["mse"] < 1 for row in before)
 
-    again = run(tmp_path, *options, "--config.num_images=3")
+    again = run("reconstruct", *options, "--config.num_images=3")
     assert again.returncode == 0, again.stderr
     assert rows_of(workdir)[:2] == before and rows_of(workdir)[2]["image"] == "scan_2"
     assert "scan_0-csdip" not in again.stderr  # no progress bar: it was skipped
 
-    other = run(tmp_path, *options, "--config.seed=5")
+    other = run("reconstruct", *options, "--config.seed=5")
     assert "other settings (config.seed)" in refused(other)
 
 
 def test_a_changed_input_of_the_same_name_is_refused(scans, tmp_path):
     options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", "--config.csdip.steps=2"]
-    assert run(tmp_path, *options).returncode == 0
+    assert run("reconstruct", *options).returncode == 0
     Image.fromarray(np.full((24, 20), 9, np.uint8)).save(scans / "scan_0.png")
-    assert "image scan_0 has changed" in refused(run(tmp_path, *options))
+    assert "image scan_0 has changed" in refused(run("reconstruct", *options))
 
 
 LONG = ["--config.csdip.steps=1500", "--config.num_measurements=100"]
@@ -103,7 +70,7 @@ def straight_run(tmp_path_factory):
     """Row and image of a run that nobody interrupted."""
     folder = tmp_path_factory.mktemp("straight")
     options = [f"--images={draw_scans(folder)}/scan_0.png", f"--workdir={folder / 'run'}"]
-    assert run(folder, *options, *LONG).returncode == 0
+    assert run("reconstruct", *options, *LONG).returncode == 0
     return rows_of(folder / "run")[0], image_of(folder / "run", "scan_0-csdip")
 
 
@@ -111,9 +78,8 @@ def straight_run(tmp_path_factory):
 def test_an_interrupted_run_goes_on_and_ends_the_same(kill, straight_run, scans, tmp_path):
     options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'killed'}", *LONG]
     process = subprocess.Popen(
-        command(*options),
+        command("reconstruct", *options),
         cwd=REPOSITORY,
-        env=environment(tmp_path),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -122,17 +88,13 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(kill, straight_run, scans,
     while not list((tmp_path / "killed").glob("checkpoint*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(kill)
-    try:
-        errors = process.communicate(timeout=3)[1]
-    except subprocess.TimeoutExpired:  # Python drops an interrupt that comes in the middle of a finaliser
-        process.send_signal(kill)
-        errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=60)[1]
     if kill != signal.SIGKILL:
         assert process.returncode == 130 and "interrupted: the same command goes on" in errors
     assert not (tmp_path / "killed" / "results.jsonl").exists()
     assert len(list((tmp_path / "killed").glob("checkpoint*"))) == 1
 
-    finished = run(tmp_path, *options)
+    finished = run("reconstruct", *options)
     assert finished.returncode == 0, finished.stderr
     straight, image = straight_run
     np.testing.assert_array_equal(image_of(tmp_path / "killed", "scan_0-csdip"), image)
@@ -148,7 +110,7 @@ def test_methods_and_sweeps_in_one_table(scans, tmp_path):
     vae_weights.save(weights, {"params": {"decoder": random_decoder(5, 30, 480)["params"]}}, {})
     options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}", STEPS, f"--config.vae={weights}"]
     options += ["--config.num_measurements=150", "--sweep=tv.mu=16,64", "--config.csgm.steps=20"]
-    first = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm")
+    first = run("reconstruct", *options, "--config.methods=csdip,lasso_dct,tv,csgm")
     assert first.returncode == 0, first.stderr
     labels = ["csdip", "lasso_dct", "tv mu=16", "tv mu=64", "csgm"]
     rows = rows_of(tmp_path / "run")
@@ -156,12 +118,12 @@ def test_methods_and_sweeps_in_one_table(scans, tmp_path):
     assert [row["swept"] for row in rows] == [{}, {}, {"mu": 16.0}, {"mu": 64.0}, {}]
     assert (image_of(tmp_path / "run", "scan_0-tv-mu=16") != image_of(tmp_path / "run", "scan_0-tv-mu=64")).any()
 
-    more = run(tmp_path, *options, "--config.methods=csdip,lasso_dct,tv,csgm,bm3d_amp")
+    more = run("reconstruct", *options, "--config.methods=csdip,lasso_dct,tv,csgm,bm3d_amp")
     assert more.returncode == 0, more.stderr
     assert rows_of(tmp_path / "run")[:5] == rows and rows_of(tmp_path / "run")[5]["label"] == "bm3d_amp"
     assert all(label in more.stdout for label in labels)
 
-    again = run(tmp_path, *options, "--config.methods=tv", "--sweep=tv.mu=1,2")
+    again = run("reconstruct", *options, "--config.methods=tv", "--sweep=tv.mu=1,2")
     assert "other settings (flags.sweep" in refused(again)
 
 
@@ -170,7 +132,7 @@ def test_own_measurements_have_no_metrics(tmp_path):
     np.save(tmp_path / "A.npy", rng.standard_normal((60, 16 * 12)))
     np.save(tmp_path / "y.npy", rng.standard_normal(60))
     result = run(
-        tmp_path,
+        "reconstruct",
         f"--measurements={tmp_path}/y.npy",
         f"--matrix={tmp_path}/A.npy",
         "--image_shape=16,12,1",
@@ -211,19 +173,30 @@ def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_p
     options = [option.format(tmp=tmp_path) for option in options]
     if not any(option.startswith("--workdir") for option in options):
         options.append(f"--workdir={tmp_path / 'run'}")
-    assert message in refused(run(tmp_path, *options))
+    assert message in refused(run("reconstruct", *options))
     assert not (tmp_path / "run").exists()
 
 
-def test_nothing_given_means_a_photograph_of_the_demo(tmp_path):
+@pytest.mark.parametrize("option", ["--config.nope=1", "--config.operator=nope"])
+def test_bad_input_of_a_process(option, tmp_path):
+    """Refused while the flags are defined, and by the run."""
+    assert "nope" in refused(run_process("reconstruct", option, f"--workdir={tmp_path / 'run'}"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_given_means_a_photograph_of_the_demo(tmp_path, monkeypatch):
+    """In a process of its own, which keeps its compiled programs where a user's are kept."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     options = ["--image_shape=16,16,1", "--config.methods=lasso_dct", f"--workdir={tmp_path / 'run'}"]
-    result = run(tmp_path, *options)
+    result = run_process("reconstruct", *options)
     assert result.returncode == 0, result.stderr
     assert "the first photograph of the demo" in result.stdout and len(rows_of(tmp_path / "run")) == 1
+    assert any((tmp_path / "cache" / "csdip_jax" / "xla").iterdir())
 
 
-def test_help_names_the_options(tmp_path):
-    shown = run(tmp_path, "--help").stdout
+def test_help_names_the_options():
+    shown = run_process("reconstruct", "--help").stdout
     for word in (
         "--images",
         "--measurements",

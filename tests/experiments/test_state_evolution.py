@@ -1,25 +1,17 @@
 """State evolution beside a run, as the command does it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 
-from tests.conftest import REPOSITORY
-from tests.experiments.test_reconstruct import environment, refused
-
-
-def run(tmp_path, *options):
-    command = [sys.executable, "-m", "experiments.state_evolution", "--config.methods=damp_tv", *options]
-    options = {"cwd": REPOSITORY, "env": environment(tmp_path), "capture_output": True, "text": True}
-    return subprocess.run(command, **options, check=False)
+from tests.experiments.commands import refused, run, run_process
 
 
 def test_prediction_and_run_agree_and_a_rerun_does_nothing(tmp_path):
-    options = ["--config.image_shape=(48,48,1)", "--config.num_measurements=800", "--config.damp_tv.steps=6"]
+    options = ["--config.methods=damp_tv", "--config.image_shape=(48,48,1)", "--config.num_measurements=800"]
+    options += ["--config.damp_tv.steps=6"]
     options += ["--config.preset=reference", "--config.noise_variance=100"]  # whose noise counts in another way
-    first = run(tmp_path, *options, f"--workdir={tmp_path / 'run'}")
+    first = run("state_evolution", *options, f"--workdir={tmp_path / 'run'}")
     assert first.returncode == 0, first.stderr
     rows = (tmp_path / "run" / "results.jsonl").read_text()
     row = json.loads(rows)
@@ -29,9 +21,9 @@ def test_prediction_and_run_agree_and_a_rerun_does_nothing(tmp_path):
     assert "largest departure of the true noise" in first.stdout
     assert (tmp_path / "run" / "state_evolution.png").stat().st_size > 10_000
 
-    again = run(tmp_path, *options, f"--workdir={tmp_path / 'run'}")
+    again = run("state_evolution", *options, f"--workdir={tmp_path / 'run'}")
     assert again.stdout == first.stdout and (tmp_path / "run" / "results.jsonl").read_text() == rows
 
 
-def test_what_has_no_state_evolution_is_refused(tmp_path):
-    assert "'tv' is not among" in refused(run(tmp_path, "--config.methods=tv"))
+def test_what_has_no_state_evolution_is_refused():
+    assert "'tv' is not among" in refused(run_process("state_evolution", "--config.methods=tv"))

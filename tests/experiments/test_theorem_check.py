@@ -1,6 +1,7 @@
 """The sweeps of the theorem check beside single runs, its verdicts, and the command."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from experiments.configs import theorem_check
 from experiments.theorem_check import claims, compressed, descent, early_stopping, figures, fits, lemmas, rows, spectra
 from experiments.theorem_check.sections import check
 from tests.conftest import REPOSITORY
-from tests.experiments.test_reconstruct import environment, refused
+from tests.experiments.commands import refused, run, run_process
 
 N, D, SCALES, SEEDS = 6, 60, (1 / 16, 0.3, 1.0), np.arange(3)
 KEY = jax.random.key(7)
@@ -227,17 +228,12 @@ def test_expected_error_starts_right_and_ends_at_the_noise():
     assert start == pytest.approx(np.sqrt(1 + 1.25 / 2)) and end == pytest.approx(0.5)
 
 
-def run(tmp_path, *options, **variables):
-    command = [sys.executable, "-m", "experiments.theorem_check", "--config.quick=True", *options]
-    return subprocess.run(
-        command, cwd=REPOSITORY, env=environment(tmp_path) | variables, capture_output=True, text=True, check=False
-    )
-
-
 def test_every_section_runs_and_a_rerun_does_nothing(tmp_path):
-    options = ["--config.num_pixels=(20,)", "--config.ratios=(30.0,)", "--config.num_seeds=4"]
+    options = ["--config.quick=True", "--config.num_pixels=(20,)", "--config.ratios=(30.0,)", "--config.num_seeds=4"]
     options += ["--config.lemmas.ratios=(30.0,)", "--config.early_stopping.dcgan_steps=100"]
-    first = run(tmp_path, *options, f"--workdir={tmp_path}/a")
+    options += ["--config.early_stopping.image_shape=(16,16)", "--config.early_stopping.pixels=20"]
+    options += ["--config.spectra.num_pixels=(16,)", "--config.spectra.threshold_pixels=(5,)"]
+    first = run("theorem_check", *options, f"--workdir={tmp_path}/a")
     assert first.returncode == 0, first.stderr
     pictures = {"convergence", "steps", "lemmas", "compressed", "early_stopping", "spectra"}
     assert {path.stem for path in (tmp_path / "a").glob("*.png")} == pictures
@@ -246,7 +242,7 @@ def test_every_section_runs_and_a_rerun_does_nothing(tmp_path):
         assert claim in first.stdout
     certified = next(line for line in first.stdout.splitlines() if "(certified)" in line)
     assert "below threshold (4.3e+15 n), holds" in certified
-    again = run(tmp_path, *options, f"--workdir={tmp_path}/a")
+    again = run("theorem_check", *options, f"--workdir={tmp_path}/a")
     assert again.stdout == first.stdout and (tmp_path / "a" / "results.jsonl").read_text() == written
 
 
@@ -267,7 +263,7 @@ np.save("misfit.npy", result.traces.misfit)
 
 def test_several_devices_share_the_seeds(tmp_path, result):
     variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(REPOSITORY)}
-    command, variables = [sys.executable, "-c", SHARED_SEEDS], environment(tmp_path) | variables
+    command, variables = [sys.executable, "-c", SHARED_SEEDS], os.environ | variables
     ran = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     shared = np.load(tmp_path / "misfit.npy")
@@ -305,5 +301,6 @@ def test_bad_settings_are_refused(field, value, message):
         check(settings(**{field: value}))
 
 
-def test_bad_input_is_one_line(tmp_path):
-    assert "num_pixels = (0,)" in refused(run(tmp_path, "--config.num_pixels=(0,)"))  # quick gives way to what is given
+def test_bad_input_is_one_line():
+    result = run_process("theorem_check", "--config.quick=True", "--config.num_pixels=(0,)")
+    assert "num_pixels = (0,)" in refused(result)  # quick gives way to what is given

@@ -1,10 +1,8 @@
 """Training the VAE: the ELBO rises, a killed run ends in the same bits, weights are found, bad ones refused."""
 
 import dataclasses
-import json
 import signal
 import subprocess
-import sys
 import time
 
 import jax
@@ -18,6 +16,7 @@ from csdip_jax.generators import VAE, decoder_of, decoder_sizes
 from csdip_jax.methods import Csgm
 from experiments import vae_weights
 from tests.conftest import REPOSITORY
+from tests.experiments.commands import command, refused, rows_of, run, run_process
 
 SHAPE = (12, 10, 1)
 
@@ -36,26 +35,14 @@ def scans(tmp_path_factory):
 def options(scans, workdir, epochs):
     sizes = ["--config.hidden=(24, 24)", "--config.latent_dim=3", "--config.batch_size=8", "--config.num_held_out=9"]
     sizes.append("--config.learning_rate=0.01")
-    return [
-        *(sys.executable, "-m", "experiments.train_vae", f"--config.data={scans}", f"--config.held_out={scans}"),
-        *sizes,
-        f"--workdir={workdir}",
-        f"--config.epochs={epochs}",
-    ]
-
-
-def train(*arguments):
-    return subprocess.run(options(*arguments), cwd=REPOSITORY, capture_output=True, text=True, check=False)
-
-
-def rows_of(workdir):
-    return [json.loads(line) for line in (workdir / "results.jsonl").read_text().splitlines()]
+    images = [f"--config.data={scans}", f"--config.held_out={scans}"]
+    return [*images, *sizes, f"--workdir={workdir}", f"--config.epochs={epochs}"]
 
 
 @pytest.fixture(scope="module")
 def straight(scans, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "straight"
-    finished = train(scans, workdir, 60)
+    finished = run("train_vae", *options(scans, workdir, 60))
     assert finished.returncode == 0, finished.stderr
     assert "loss=" in finished.stderr and "held out" in finished.stdout
     return workdir
@@ -86,8 +73,12 @@ def test_csgm_reconstructs_with_them(straight, scans):
 
 
 def test_a_killed_training_goes_on_and_ends_the_same(straight, scans, tmp_path):
-    command = options(scans, tmp_path, 10**6)
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command("train_vae", *options(scans, tmp_path, 10**6)),
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "checkpoint.msgpack").exists() and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -95,7 +86,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(straight, scans, tmp_path):
     process.wait(timeout=60)
     assert 1 <= len(rows_of(tmp_path)) < 60 and not (tmp_path / "vae_mnist.msgpack").exists()
 
-    finished = train(scans, tmp_path, 60)
+    finished = run("train_vae", *options(scans, tmp_path, 60))
     assert finished.returncode == 0, finished.stderr
     assert rows_of(tmp_path) == rows_of(straight)
     killed, uninterrupted = (vae_weights.load(workdir / "vae_mnist.msgpack")[0] for workdir in (tmp_path, straight))
@@ -111,17 +102,16 @@ def test_a_killed_training_goes_on_and_ends_the_same(straight, scans, tmp_path):
     ],
 )
 def test_bad_input_is_one_line(extra, message, straight, scans):
-    result = subprocess.run(
-        [*options(scans, straight, 60), extra], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    lines = result.stderr.strip().splitlines()
-    assert result.returncode == 1 and len(lines) == 1 and message in lines[0], result.stderr
+    assert message in refused(run("train_vae", *options(scans, straight, 60), extra))
+
+
+def test_bad_input_of_a_process():
+    assert "config.latent_dim = 0" in refused(run_process("train_vae", "--config.latent_dim=0"))
 
 
 def test_mnist_is_the_default(real_data, tmp_path):
-    command = [sys.executable, "-m", "experiments.train_vae", f"--data_dir={real_data}", f"--workdir={tmp_path}"]
-    command += ["--config.num_images=1000", "--config.epochs=1"]
-    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    options = [f"--data_dir={real_data}", f"--workdir={tmp_path}", "--config.num_images=1000", "--config.epochs=1"]
+    finished = run("train_vae", *options)
     assert finished.returncode == 0, finished.stderr
     decoder = vae_weights.load_decoder((28, 28, 1), path=tmp_path / "vae_mnist.msgpack")
     assert decoder_sizes(decoder) == (20, 500, 500, 784)

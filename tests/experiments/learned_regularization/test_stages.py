@@ -1,7 +1,6 @@
-"""The study of learned regularization at toy size: its stages, what they share, its table, and resuming it."""
+"""The stages: what is fitted, learned and chosen from what, what the fits share, and resuming them."""
 
 import dataclasses
-import json
 import shutil
 from types import SimpleNamespace
 
@@ -9,81 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.results import Workdir
-from csdip_jax.solve.fits import advance
-from experiments import learned_priors, published, settings
-from experiments.configs import default, learned_regularization
-from experiments.learned_regularization import report, study
+from experiments import learned_priors, settings
+from experiments.configs import default
+from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun, Row
 from experiments.reconstruct import fits
-
-M, NOISE = 60, 100.0
-CELL = f"m{M}-noise{NOISE:g}"
-
-
-def draw(folder, numbers):
-    folder.mkdir()
-    rows, columns = np.indices((16, 16))
-    for i in numbers:
-        disc = np.hypot(rows - 6 - i, columns - 7) < 5
-        Image.fromarray(np.where(disc, 220 - 20 * i, 40).astype(np.uint8)).save(folder / f"disc_{i}.png")
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("images")
-    draw(root / "training", (0, 1, 2))
-    draw(root / "test", (3, 4))
-    return root
-
-
-def config(folders, **changes):
-    result = learned_regularization.get_config()
-    result.update(
-        {
-            "data": str(folders / "test"),
-            "training_data": str(folders / "training"),
-            "num_training_images": 3,
-            "num_images": 2,
-            "num_choosing": 2,
-            "held_out": 50,
-            "num_measurements": (M,),
-            "noise_variance": (NOISE,),
-            "arms": "weights,layer_means+warm_start,warm_start",
-            "training_counts": (1, 3),
-        }
-        | changes
-    )
-    result.lr_weights.weights = (1e-2, 1.0)
-    result.lr_weights.layer_means = (1.0,)
-    result.csdip.steps = 12
-    return result
-
-
-def run(folders, path, **changes):
-    plan = study.plan(config(folders, **changes), None)
-    workdir = study.open_workdir(plan, str(path))
-    for cell in plan.cells:
-        CellRun(plan, workdir, cell).run()
-    report.write(plan, workdir)
-    return CellRun(plan, workdir, plan.cells[0])
-
-
-@pytest.fixture(scope="module")
-def finished_and_programs(folders, tmp_path_factory):
-    """A finished cell, and how many programs were compiled for it."""
-    before = advance._cache_size()
-    finished = run(folders, tmp_path_factory.mktemp("run"))
-    return finished, advance._cache_size() - before
-
-
-@pytest.fixture
-def finished(finished_and_programs):
-    return finished_and_programs[0]
+from tests.experiments.learned_regularization.toy import CELL, NOISE, config, run
 
 
 def test_one_program_per_kind_of_arm(finished_and_programs):
@@ -239,39 +173,6 @@ def test_arms_share_everything_but_the_prior(finished):
         assert len({float(firsts[arm]) for arm in ("off", "warm_start of 1", "warm_start of 3")}) == 3
 
 
-def test_the_table_is_that_of_the_rows(finished):
-    plan, workdir, _ = finished
-    rows = finished.rows
-    off = np.array([rows[Row("test", "off", 0.0, name)]["mse"] for name in plan.test])
-    (entry,) = (entry for entry in report.entries(plan, workdir) if entry.arm == "warm_start of 3")
-    on = np.array([rows[Row("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
-    np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
-    text = (workdir.path / "table.md").read_text()
-    assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} |" in text  # a warm start has no weight
-    for name in ("table.csv", "table.png", "choice.png", f"comparison-{CELL}.png"):
-        assert (workdir.path / name).stat().st_size > 100
-
-
-def test_what_the_table_says_beside_the_numbers(finished):
-    plan, workdir, _ = finished
-    entry = report.entries(plan, workdir)[0]
-    assert np.isnan(entry.published)  # 16 x 16 is not the paper's experiment
-    assert report._cell_text(entry._replace(is_off=True, published=37.4)) == "off (37.4)"
-    facts = {"decrease": 1.0, "half_width": 2.0, "published": np.nan, "is_off": False}
-    assert report._cell_text(entry._replace(lr_weight=10.0, **facts)) == "1.0 +- 2.0 [10]"
-    good = {"redraws": 0, "ok": True}
-    assert not report._unequal(good, good)
-    assert report._unequal(good, good | {"redraws": 1}) and report._unequal(good, good | {"ok": False})
-    assert "not paired: weights" in report.markdown([entry._replace(arm="weights", unequal=1)], 2)
-
-
-def test_a_choice_at_the_end_of_its_grid_is_told(finished, monkeypatch):
-    plan, workdir, _ = finished
-    for weight, told in ((max(plan.lr_weights("weights")), True), (0.0, False)):
-        monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading, weight=weight: weight)
-        assert any("the largest of its grid" in note for note in report._notes(plan, workdir)) == told
-
-
 def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
     shutil.copytree(finished.workdir.path, tmp_path / "copy")
     copy = finished._replace(workdir=SimpleNamespace(path=tmp_path / "copy", rows=finished.workdir.rows))
@@ -327,77 +228,3 @@ def test_a_saved_prior_serves_reconstruct(finished):
     fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
     image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
     np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir, row["stem"]))["image"], atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"arms": "weigths"}, "unknown arm 'weigths' in --config.arms: choose from weights, layer_means, warm_start"),
-        ({"arms": "weights, weights"}, r"arms = \('weights', 'weights'\): it must be without repetitions"),
-        ({"training_counts": (1, 1)}, "training_counts = .* without repetitions"),
-        ({"num_training_images": 1}, "num_training_images = 1: it must be at least 2"),
-        ({"num_choosing": 4}, "num_choosing = 4: it must be 1 to num_training_images"),
-        ({"training_counts": (4,)}, r"training_counts = \(4,\): it must be 1 to num_training_images = 3"),
-        ({"operator": "radial_fourier"}, "operator = 'radial_fourier': it must be gaussian"),
-        ({"methods": "tv"}, "methods = 'tv': it must be csdip"),
-        ({"held_out": 0}, "held_out = 0"),
-        ({"held_out": 257}, "held_out = 257: it must be at most the 256 pixels"),
-        ({"samples": 1}, "samples = 1: it must be at least 2"),
-        ({"rounds": 0}, "rounds = 0"),
-        ({"num_training_images": 9}, "training images: num_images=9"),
-        ({"num_measurements": (60.5,)}, "num_measurements = 60.5"),
-        ({"num_measurements": (60, 60)}, "num_measurements = .* without repetitions"),
-        ({"noise_variance": ("a",)}, "noise_variance = 'a': it must be a number"),
-        ({"training_counts": (1.5,)}, "training_counts = 1.5: it must be a whole number"),
-        ({"num_measurements": (300,)}, "m = 300 of n = 256"),
-        ({"num_measurements": ()}, "give at least one of each"),
-    ],
-)
-def test_bad_settings(folders, changes, message):
-    with pytest.raises(cs.InputError, match=message):
-        study.plan(config(folders, **changes), None)
-
-
-def test_bad_fields_of_parts(folders):
-    bad = config(folders)
-    for grid, message in (((1.0, 0.0), "weights = 0.0: it must be a number above 0"), ((), r"weights = \(\)")):
-        bad.lr_weights.weights = grid
-        with pytest.raises(cs.InputError, match=message):
-            study.plan(bad, None)
-    bad = config(folders)
-    bad.csdip.lr_weight = 7.0
-    with pytest.raises(cs.InputError, match="csdip.lr_weight = 7.0: it must be left out"):
-        study.plan(bad, None)
-    with pytest.raises(cs.InputError, match="this study needs fields of its own"):
-        study.plan(default.get_config(), None)
-
-
-def test_a_test_image_among_the_training_images_is_refused(folders):
-    with pytest.raises(cs.InputError, match="test image disc_0 is a training image too"):
-        study.plan(config(folders, data=str(folders / "training"), num_images=1), None)
-
-
-def test_percent_decrease_by_hand():
-    off, on = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.5, 1.0])
-    decrease, half_width = report.percent_decrease(off, on)
-    assert decrease == pytest.approx(50)
-    residuals = on - 0.5 * off  # 0, 0.5, -0.5
-    assert half_width == pytest.approx(100 * 4.30265 * np.std(residuals, ddof=1) / 2 / np.sqrt(3), rel=1e-5)
-    assert report.percent_decrease(off, 0.7 * off) == pytest.approx((30, 0))
-    assert np.isnan(report.percent_decrease(off[:1], on[:1])[1])
-
-
-def test_the_interval_covers_what_it_should():
-    """Drawn pairs with a known ratio of means: about 95 % of the intervals hold it."""
-    rng, covered = np.random.default_rng(0), []
-    for _ in range(400):
-        off = rng.uniform(0.5, 1.5, 8)
-        decrease, half_width = report.percent_decrease(off, 0.8 * off * rng.uniform(0.7, 1.3, 8))
-        covered.append(abs(decrease - 20) < half_width)
-    assert 0.91 < np.mean(covered) < 0.98
-
-
-def test_published_values_are_the_paper_s():
-    values = published.percent_decreases()
-    assert len(values) == 20 and values[1000.0, 500] == 37.4 and values[0.0, 8000] == 0.6
-    assert json.dumps(sorted({noise for noise, _ in values})) == "[0.0, 10.0, 100.0, 1000.0]"

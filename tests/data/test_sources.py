@@ -1,0 +1,230 @@
+"""csdip_jax.data.sources: files by folder, glob or data set, their names, and which of them are taken."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from csdip_jax import data
+from csdip_jax.types import InputError
+from tests.data.files import COLOUR8, GREY8, assert_refused, write_all
+
+
+def test_folder_glob_and_file(tmp_path, monkeypatch):
+    flat = {"b.png": 0, "a.png": 255, "c.png": 51}
+    write_all(tmp_path, {file: np.full((4, 4), value, np.uint8) for file, value in flat.items()})
+    write_all(tmp_path, {"inner/d.png": GREY8})
+    (tmp_path / "notes.txt").write_text("not an image")
+    names, images = data.load_named(tmp_path)
+    assert names == ["a", "b", "c"] and images.shape == (3, 4, 4, 1)
+    np.testing.assert_allclose(images[:, 0, 0, 0], [1, -1, -0.6], rtol=0, atol=1e-7)
+
+    monkeypatch.chdir(tmp_path)
+    assert data.load_named("[ab].png")[0] == ["a", "b"]
+    assert data.load_named("**/d.png")[0] == ["d"]
+    assert data.load_named("c.png")[0] == ["c"]
+
+
+def test_names_do_not_depend_on_the_part_that_is_read(tmp_path):
+    write_all(tmp_path, {f"{index}.png": np.full((2, 2), index, np.uint8) for index in range(5)})
+    names, images = data.load_named(tmp_path)
+    for first, num_images in ((0, 2), (3, None), (4, 1)):
+        some_names, some_images = data.load_named(tmp_path, first=first, num_images=num_images)
+        stop = None if num_images is None else first + num_images
+        assert some_names == names[first:stop]
+        np.testing.assert_array_equal(some_images, images[first:stop])
+
+
+@pytest.mark.parametrize(
+    "files, names",
+    [
+        (["x.npy", "x.png", "y.png"], ["x.npy", "x.png", "y"]),
+        (["p/x.png", "q/x.png", "q/z.png"], ["p__x.png", "q__x.png", "z"]),
+        (["p/x.npy", "p/x.png", "q/x.npy"], ["p__x.npy", "x.png", "q__x.npy"]),
+    ],
+)
+def test_equal_stems_keep_suffix_and_folder(tmp_path, files, names):
+    write_all(tmp_path, dict.fromkeys(files, GREY8))
+    assert data.load_named(tmp_path / "**" / "*.*")[0] == names
+
+
+def test_names_that_collide_all_the_same_are_refused(tmp_path):
+    write_all(tmp_path, dict.fromkeys(["p/x.png", "q/x.png", "p__x.png.png"], GREY8))
+    with pytest.raises(InputError, match="'p__x.png'; rename"):
+        data.load(tmp_path / "**" / "*.png")
+
+
+def test_images_of_different_shape(tmp_path):
+    write_all(tmp_path, {"a.png": GREY8, "b.png": GREY8.T, "c.png": COLOUR8})
+    with pytest.raises(InputError, match=r"a\.png is \(6, 5, 1\).*b\.png is \(5, 6, 1\).*image_shape="):
+        data.load(tmp_path)
+    assert data.load(tmp_path, image_shape=(4, 4, 1)).shape == (3, 4, 4, 1)
+
+
+def test_sources_that_are_not_there(tmp_path):
+    for source, message in (
+        ("mnits", "neither a known name .mnist, xray, retino, demo."),
+        (tmp_path / "none", "nor a folder, glob or file that exists"),
+        (tmp_path, "none of the 0 files"),
+        (tmp_path / "*.png", "none of the 0 files"),
+    ):
+        with pytest.raises(InputError, match=message):
+            data.load(source)
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(InputError, match="none of the 1 files"):
+        data.load(tmp_path / "*.txt")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_images": 2}, "num_images=2.*1 images.*use 1 to 1"),
+        ({"num_images": 0}, "num_images=0"),
+        ({"num_images": 1.0}, "whole numbers"),
+        ({"first": 1}, "first=1: .*use 0 to 0"),
+        ({"first": -1}, "first=-1"),
+    ],
+)
+def test_selections_that_are_refused(tmp_path, options, message):
+    np.save(tmp_path / "a.npy", GREY8)
+    assert_refused(tmp_path / "a.npy", message, **options)
+
+
+def test_demo_needs_no_data():
+    colour_names, colour = data.load_named("demo")
+    assert colour_names[0] == "retina" and colour.shape == (len(colour_names), 128, 128, 3)
+    grey_names, grey = data.load_named("demo", image_shape=(64, 64, 1), num_images=2)
+    assert grey_names[0] == "camera" and grey.shape == (2, 64, 64, 1)
+    block_means = skimage.data.camera().reshape(64, 8, 64, 8).mean((1, 3))
+    np.testing.assert_allclose(grey[0, ..., 0], block_means / 127.5 - 1, rtol=0, atol=1e-6)
+
+
+def idx(shape, magic=0x00000803, cut=0):
+    pixels = np.arange(np.prod(shape)).astype(np.uint8).tobytes()
+    content = struct.pack(">IIII", magic, *shape) + pixels
+    return content[: len(content) - cut]
+
+
+@pytest.mark.parametrize(
+    "file, pack",
+    [
+        ("t10k-images-idx3-ubyte", bytes),
+        ("mnist/t10k-images-idx3-ubyte", bytes),
+        ("t10k-images-idx3-ubyte.gz", gzip.compress),
+        ("mnist/t10k-images-idx3-ubyte.gz", gzip.compress),
+        ("mnist/t10k-images-idx3-ubyte.gz", bytes),  # unpacked on its way, but not renamed
+    ],
+)
+def test_mnist(tmp_path, file, pack):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(pack(idx((7, 4, 3))))
+    names, images = data.load_named("mnist", tmp_path, first=2, num_images=2)
+    assert names == ["mnist_test_00002", "mnist_test_00003"]
+    expected = np.arange(24, 48).reshape(2, 4, 3, 1) / 127.5 - 1
+    np.testing.assert_allclose(images, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (idx((7, 4, 3), magic=0x00000801), "starts with 0x00000801 not 0x00000803"),
+        (idx((7, 4, 3), cut=5), "7 images of 4x3, it holds 79 pixels"),
+        (idx((7, 4, 3)) + b"\0", "it holds 85 pixels"),
+        (idx((7, 4, 3))[:9], "truncated within its header"),
+        (b"", "no IDX file"),
+        (gzip.compress(idx((7, 4, 3)))[:-9], "not readable"),
+        (b"\x1f\x8b no gzip", "not readable"),
+    ],
+)
+def test_damaged_mnist(tmp_path, content, message):
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        data.load("mnist", tmp_path)
+    assert "experiments.fetch_data" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_manifest_gives_order_and_roles(tmp_path):
+    write_all(tmp_path / "xray", {f"{n}.png": np.full((2, 2), i, np.uint8) for i, n in enumerate("abcd")})
+    manifest = tmp_path / "xray" / "manifest.csv"
+    assert data.load_named("xray", tmp_path)[0] == ["a", "b", "c", "d"]
+
+    manifest.write_text("file,role\nd.png,test\nc.png,lr_train\na.png,test\n")
+    names, images = data.load_named("xray", tmp_path)
+    assert names == ["d", "a"]
+    np.testing.assert_allclose(images[:, 0, 0, 0], [3 / 127.5 - 1, -1], rtol=0, atol=1e-7)
+    assert data.load_named("xray:lr_train", tmp_path)[0] == ["c"]
+
+    manifest.write_text("file,source\nb.png,somewhere\n")
+    assert data.load_named("xray", tmp_path)[0] == ["b"]
+
+
+@pytest.mark.parametrize("folder", ["retino", "retina"])
+def test_retino_has_two_folder_names(tmp_path, folder):
+    write_all(tmp_path / folder, {"im0001.png": COLOUR8})
+    assert data.load_named("retino", tmp_path)[0] == ["im0001"]
+
+
+@pytest.mark.parametrize(
+    "source, manifest, message",
+    [
+        ("xray", "file,role\na.png,test\nmissing.png,test\n", "names missing.png, which is missing"),
+        ("xray:dev", "file,role\na.png,test\n", "role 'dev'; there is test"),
+        ("xray", "name\na.png\n", "needs a column `file`"),
+        ("xray", "file,role\n", "no image is of role 'test'; there is none"),
+        ("xray:lr_train", None, "no manifest.csv to say"),
+        ("mnist", None, "run `python -m experiments.fetch_data --dataset=mnist"),
+        ("mnist:dev", None, "the parts of MNIST are test, train"),
+        ("retino", None, "has no retino/.* or retina/.*; run"),
+    ],
+)
+def test_bad_data_dir(tmp_path, source, manifest, message):
+    write_all(tmp_path / "xray", {"a.png": GREY8})
+    if manifest is not None:
+        (tmp_path / "xray" / "manifest.csv").write_text(manifest)
+    with pytest.raises(InputError, match=message) as caught:
+        data.load(source, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_dir_is_needed_and_named(tmp_path):
+    with pytest.raises(InputError, match="needs a data_dir.*--dataset=xray --data_dir=data"):
+        data.load("xray")
+    with pytest.raises(InputError, match="nowhere'.*pass the --data_dir that has it"):
+        data.load("xray", tmp_path / "nowhere")
+    (tmp_path / "xray").mkdir()
+    (tmp_path / "xray" / "readme.txt").write_text("")
+    with pytest.raises(InputError, match="no image"):
+        data.load("xray", tmp_path)
+
+
+def test_real_mnist_is_in_official_order(real_data):
+    names, images = data.load_named("mnist", real_data)
+    assert images.shape == (10000, 28, 28, 1) and names[7] == "mnist_test_00007"
+    with gzip.open(real_data / "mnist" / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    # The labels are those of these images, in this order: the nearest class mean finds most of them.
+    means = np.stack([images[labels == digit].mean(0).ravel() for digit in range(10)])
+    flat = images.reshape(len(images), -1)
+    nearest = (flat @ means.T - 0.5 * (means**2).sum(1)).argmax(1)
+    assert (nearest == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    "source, shape, first_name",
+    [
+        ("xray", (60, 256, 256, 1), "001_81089cb4"),
+        ("xray:lr_train", (10, 256, 256, 1), "061_e53ea41a"),
+        ("retino", (20, 128, 128, 3), "im0001"),
+    ],
+)
+def test_real_images(source, shape, first_name, real_data):
+    names, images = data.load_named(source, real_data)
+    assert images.shape == shape and images.dtype == np.float32 and np.abs(images).max() <= 1
+    assert names[0] == first_name and len(set(names)) == shape[0]
+    folder = real_data / ("retina" if source == "retino" else "xray")
+    stored = np.asarray(Image.open(folder / f"{names[-1]}.png"))
+    np.testing.assert_array_equal(np.rint((images[-1] + 1) * 127.5).squeeze(), stored)

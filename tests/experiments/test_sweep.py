@@ -1,0 +1,259 @@
+"""A sweep: its plan, what it computes beside single runs, growing, and what is refused."""
+
+import itertools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax.solve import fits
+from csdip_jax.types import InputError
+from experiments import settings
+from experiments.configs import sweep as sweep_config
+from experiments.sweep import dry_run, plan, run
+from tests.conftest import REPOSITORY
+
+TINY = (16, 16, 1)
+AXES = {"seed": (0, 1), "operator": ("gaussian",), "num_measurements": (40,), "noise_variance": (0.0, 10.0)}
+
+
+def config(**changes):
+    """24 cells of CS-DIP and TV in two programs."""
+    config = sweep_config.with_axes(sweep_config.get_config(), **AXES)
+    config.image_shape, config.num_images, config.methods = TINY, 2, "csdip,tv"
+    config.csdip.steps, config.csdip.latent_dim, config.csdip.restarts = 40, 4, 2
+    config.tv.steps, config.grids = 20, ("tv.mu=64,256",)
+    for name, value in changes.items():
+        config[name] = value
+    return config
+
+
+def content(folder: Path) -> dict:
+    """Name of a cell -> (its row but for the time it took, its image)."""
+    found = {}
+    for row in cs.results.read_all_rows(folder):
+        assert row["file"] not in found, "a cell has two rows"
+        with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
+            found[row["file"]] = ({name: row[name] for name in row if name != "seconds"}, saved["image"].tobytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    before = fits.advance._cache_size()
+    rows = run.sweep(config(), folder, None)
+    return folder, rows, fits.advance._cache_size() - before
+
+
+def test_every_cell_has_its_row(undisturbed):
+    folder, rows, _ = undisturbed
+    names = ("num_measurements", "noise_variance", "image", "seed", "label")
+    labels = ("csdip", "tv mu=64", "tv mu=256")
+    expected = set(itertools.product((40,), (0.0, 10.0), ("camera", "cell"), (0, 1), labels))
+    assert len(rows) == len(expected) == len(content(folder))
+    assert {tuple(row[name] for name in names) for row in rows} == expected
+    assert all(row["ok"] and row["seconds"] > 0 for row in rows)
+
+
+def test_one_compile_for_each_distinct_shape(undisturbed, tmp_path):
+    assert undisturbed[2] == len(plan.make_programs(config(), None)) == 2
+    before = fits.advance._cache_size()
+    run.sweep(config(num_measurements=(40, 80), methods="tv", num_images=3), tmp_path, None)
+    assert fits.advance._cache_size() == before + 1
+
+
+def test_a_cell_is_what_reconstruct_gives(undisturbed):
+    folder, rows, _ = undisturbed
+    names, images = settings.load_images(config(), None)
+    for label, method in {
+        "tv mu=256": cs.methods.Tv(TINY, steps=20, mu=256.0),
+        "csdip": cs.methods.CsDip(TINY, steps=40, latent_dim=4, restarts=2),
+    }.items():
+        (row,) = [
+            row
+            for row in rows
+            if (row["label"], row["image"], row["seed"], row["num_measurements"]) == (label, "cell", 1, 40)
+            and row["noise_variance"] == 10
+        ]
+        root, id_ = settings.keys(1), settings.image_id("cell")
+        operator = cs.operators.gaussian(jax.random.fold_in(root.operator, id_), 40, TINY)
+        noise = jax.random.fold_in(root.noise, id_)
+        y = cs.operators.measure(noise, operator, images[names.index("cell")], noise_variance=10.0)
+        solution = cs.reconstruct(method, cs.Problem(operator, y), root.fit, image_ids=[id_])
+        with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
+            np.testing.assert_allclose(saved["image"], solution.image, atol=2e-4)
+        assert row["mse"] == pytest.approx(float(cs.metrics.mse(solution.image, images[names.index("cell")])), rel=1e-2)
+
+
+def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
+    small = config(num_images=1, methods="tv", seed=(0,), num_measurements=(40,), noise_variance=(0.0,))
+    run.sweep(small, tmp_path, None)
+    solved = []
+    reconstruct = cs.reconstruct
+    monkeypatch.setattr(cs, "reconstruct", lambda *a, **o: solved.append(o["image_ids"]) or reconstruct(*a, **o))
+    assert len(run.sweep(small, tmp_path, None)) == 2 and not solved
+    grown = config(num_images=2, methods="tv", seed=(0,), num_measurements=(40,), noise_variance=(0.0,))
+    assert len(run.sweep(grown, tmp_path, None)) == 4 and len(solved) == 1
+    assert len(run.sweep(small, tmp_path, None)) == 2 and len(content(tmp_path)) == 4
+    (tmp_path / "reconstructions" / "camera-m40-noise0-seed0-tv-mu=64.npz").unlink()
+    assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
+
+
+def test_shared_operators_and_curves(tmp_path):
+    axes = {"operator": ("radial_fourier", "gaussian"), "num_lines": (3,), "num_measurements": (40,), "seed": (0,)}
+    settings_ = config(**axes, preset="reference", methods="tv")
+    assert all(program.shares_operator for program in plan.make_programs(settings_, None))
+    rows = run.sweep(settings_, tmp_path, None, curves=True)
+    assert {(row["operator"], row["count"]) for row in rows} == {("radial_fourier", 3), ("gaussian", 40)}
+    curve = np.loadtxt(tmp_path / "curves" / f"{rows[0]['file']}.csv", delimiter=",", skiprows=1)
+    with np.load(tmp_path / "reconstructions" / f"{rows[0]['file']}.npz") as saved:
+        np.testing.assert_allclose(curve[:, 1], saved["trace"][: len(curve)], rtol=1e-6)
+    assert len(curve) == rows[0]["steps"]
+
+
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    {
+        r"num_measurements = \(40, 40\): it must be without repetitions": {"num_measurements": (40, 40)},
+        r"noise_variance = \(\): it must be one value at least": {"noise_variance": ()},
+        "the sweep is empty": {"operator": ("radial_fourier",), "num_lines": ()},
+        "unknown operator 'radon'": {"operator": ("radon",)},
+        "m = 300 of n = 256": {"num_measurements": (300,)},
+        "'lasso_dct' is not among": {"grids": ("lasso_dct.alpha=1",)},
+    }.items(),
+)
+def test_what_is_refused_before_anything_is_computed(message, changes, tmp_path):
+    with pytest.raises(InputError, match=message):
+        run.sweep(config(**changes), tmp_path / "run", None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    class Workdir:
+        path, process = tmp_path, 0
+
+    with run.locked(Workdir), pytest.raises(InputError, match="another process works in"), run.locked(Workdir):
+        pass
+
+
+def test_time_left_is_that_of_the_same_program_or_method():
+    programs = plan.make_programs(config(num_measurements=(40, 80), seed=(0,), noise_variance=(0.0,), grids=()), None)
+    every = [batch for program in programs for batch in plan.batches(program)]
+    names = [plan.stem(batch.program, cell) for batch in every for cell in batch.cells]
+    assert [name.split("-")[1:2] + [name.split("-")[-1]] for name in names][::2] == [
+        ["m40", "csdip"], ["m40", "tv"], ["m80", "csdip"], ["m80", "tv"]
+    ]  # fmt: skip
+    assert run.seconds_left(every, {}) is None
+    rows = {names[0]: {"seconds": 10.0}, names[2]: {"seconds": 1.0}, names[4]: {"seconds": 30.0}}
+    # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
+    assert run.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+
+
+def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dry_run.dry_run(config(methods="tv", num_measurements=(40,)), None)
+    shown = capsys.readouterr().out
+    assert "16 cells of 1 programs, at most" in shown and "GiB" in shown
+    assert not list(tmp_path.iterdir())
+
+
+CHILD = """
+import os, signal, sys
+from experiments.sweep import run  # imports JAX, starts nothing of it
+from tests.experiments.test_sweep import config
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        from csdip_jax.solve import driver
+        driver.CHUNK_SECONDS = 0.05
+        run.sweep(config(), sys.argv[1], None)
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("gone", flush=True)
+"""
+
+
+def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
+    dice, unfinished = random.Random(0), 0
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | jax_settings(), **pipes) as parent:
+
+        def start() -> int:
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            return next(int(line) for line in parent.stdout if line.strip().isdigit())
+
+        def wait_until_gone() -> None:
+            assert any(line == "gone\n" for line in parent.stdout)
+
+        for _ in range(20):
+            child = start()
+            time.sleep(dice.uniform(0.1, 2.0))
+            os.kill(child, signal.SIGKILL)
+            wait_until_gone()
+            unfinished += len(cs.results.read_all_rows(tmp_path)) < len(undisturbed[1])
+        start()
+        wait_until_gone()
+    assert unfinished >= 5
+    assert content(tmp_path) == content(undisturbed[0])
+
+
+def jax_settings(devices: int = 1) -> dict[str, str]:
+    """The compilation cache and flags of this process, for another one."""
+    flags = os.environ.get("XLA_FLAGS", "") + f" --xla_force_host_platform_device_count={devices}" * (devices > 1)
+    return {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or "",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "XLA_FLAGS": flags,
+    }
+
+
+PROCESS = """
+import sys
+from experiments.sweep import machines, run
+from tests.experiments.test_sweep import config
+folder, coordinator, number, count = sys.argv[1:]
+if int(count) > 1:
+    machines.join(coordinator, int(count), int(number))
+import jax
+assert jax.local_device_count() == 8 // int(count) and jax.device_count() == 8
+run.sweep(config(num_images=4), folder, None)
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_eight_devices_give_what_one_gives(processes, tmp_path, undisturbed):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        free_port = listening.getsockname()[1]
+    run_ = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), f"127.0.0.1:{free_port}", str(i), str(processes)],
+            cwd=REPOSITORY,
+            env=os.environ | jax_settings(8 // processes),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        for i in range(processes)
+    ]
+    for process in run_:
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, errors
+    found, expected = content(tmp_path), content(undisturbed[0])
+    assert len(found) == 48
+    assert len(list(tmp_path.glob("results*.jsonl"))) == processes
+    assert {name: found[name] for name in expected} == expected
