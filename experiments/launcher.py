@@ -70,7 +70,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        sys.exit(f"error: {' '.join(str(error).split())}; --help lists the options")
+        text = " ".join(str(error).split())
+        told = text.rpartition("InputError: ")[2]  # by a configuration file, at the end of a traceback
+        sys.exit(f"error: {told}; --help lists the options")
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"

@@ -64,15 +64,15 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
     for axis, row in zip(axes[:, 0], ["original", *methods], strict=True):
         axis.set_ylabel(row.replace(" ", "\n"), fontsize=9)
     for image, first, second in zip(images, axes.T[0::2], axes.T[1::2], strict=True):
-        _show(first[0], image.original)
+        show(first[0], image.original)
         first[0].set_title(image.label, fontsize=8)
         second[0].set_title("adjoint $A^H y$", fontsize=8)
         if image.adjoint is None:
             second[0].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=second[0].transAxes)
         else:
-            _show(second[0], _to_own_range(image.adjoint))
+            show(second[0], _to_own_range(image.adjoint))
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
-            _show(image_axis, image.reconstructions[method])
+            show(image_axis, image.reconstructions[method])
             image_axis.set_xlabel(image.captions[method], fontsize=7.5)
             error = np.abs(image.reconstructions[method] - image.original).mean(-1)
             shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
@@ -96,7 +96,8 @@ def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
     save_figure(path, figure)
 
 
-def _show(axis, image: np.ndarray) -> None:
+def show(axis, image: np.ndarray) -> None:
+    """Draws [h, w, c] in [-1, 1], grey or in colour."""
     shown = np.clip((np.asarray(image) + 1) / 2, 0, 1)
     if shown.shape[-1] == 1:
         axis.imshow(shown[..., 0], cmap="gray", vmin=0, vmax=1)
@@ -110,9 +111,11 @@ def _to_own_range(image: np.ndarray) -> np.ndarray:
     return 2 * (image - low) / max(high - low, 1e-12) - 1
 
 
-def save_figure(path: Path, figure) -> None:
-    """The matplotlib figure as .png, closed."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+def save_figure(path: Path, figure, formats: Sequence[str] = ("png",)) -> None:
+    """The matplotlib figure as a file of each format beside `path`, closed; the same figure gives the same bytes."""
+    for suffix in formats:
+        buffer = io.BytesIO()
+        undated = {"metadata": {"CreationDate": None}} if suffix == "pdf" else {}
+        figure.savefig(buffer, format=suffix, dpi=110, **undated)
+        write_atomically(path.with_suffix(f".{suffix}"), lambda file, buffer=buffer: file.write(buffer.getvalue()))
     plt.close(figure)
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))

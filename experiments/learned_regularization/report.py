@@ -10,13 +10,11 @@ import numpy as np
 from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
-from experiments import pictures
+from experiments import pictures, published
 from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.reconstruct import fits
 from experiments.reconstruct.table import flag
-
-PUBLISHED = Path(__file__).parents[1] / "reference" / "table1_learned_regularization.csv"
 
 PUBLISHED_SHAPE = (256, 256, 1)
 
@@ -60,16 +58,10 @@ def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
     return 100 * (1 - ratio), 100 * stats.t.ppf(0.975, count - 1) * spread / np.sqrt(count)
 
 
-def published() -> dict[tuple[float, int], float]:
-    """(noise variance, m) -> percent decrease, Table 1 of the paper."""
-    lines = (line for line in PUBLISHED.read_text().splitlines() if not line.startswith("#"))
-    return {(float(r["noise_variance"]), int(r["m"])): float(r["percent_decrease"]) for r in csv.DictReader(lines)}
-
-
 def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
     """One per cell and arm."""
     theirs_too = plan.config.data == "xray" and next(iter(plan.test.values())).shape == PUBLISHED_SHAPE
-    known, result = published() if theirs_too else {}, []
+    known, result = published.percent_decreases() if theirs_too else {}, []
     for cell in plan.cells:
         run = CellRun(plan, workdir, cell)
         rows = run.rows
@@ -101,7 +93,7 @@ def _unequal(a: dict, b: dict) -> bool:
 def write(plan: Plan, workdir: Workdir) -> None:
     """Prints the table, and writes it and the pictures into the workdir."""
     table = entries(plan, workdir)
-    text = "\n".join([markdown(table, len(plan.test)), *_notes(plan, workdir)])
+    text = as_text(plan, workdir, table)
     print(f"\n{text}\n")
     write_atomically(workdir.path / "table.md", lambda file: file.write(text.encode() + b"\n"))
     write_atomically(workdir.path / "table.csv", lambda file: file.write(as_csv(table).encode()))
@@ -110,6 +102,11 @@ def write(plan: Plan, workdir: Workdir) -> None:
     for cell in plan.cells:
         save_comparison(plan, workdir, cell)
     print(f"tables and pictures: {workdir.path}; priors: {workdir.path / 'priors'}")
+
+
+def as_text(plan: Plan, workdir: Workdir, table: Sequence[Entry]) -> str:
+    """The table for people, and what they should know of how it came about."""
+    return "\n".join([markdown(table, len(plan.test)), *_notes(plan, workdir)])
 
 
 def _notes(plan: Plan, workdir: Workdir) -> list[str]:
@@ -163,7 +160,7 @@ def as_csv(table: Sequence[Entry]) -> str:
     return text.getvalue()
 
 
-def save_table(path: Path, table: Sequence[Entry]) -> None:
+def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",)) -> None:
     """Percent decrease against the noise variance, a panel per number of measurements, with the published values."""
     counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
     arms = list(dict.fromkeys(entry.arm for entry in table))
@@ -191,7 +188,7 @@ def save_table(path: Path, table: Sequence[Entry]) -> None:
         label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
-    pictures.save_figure(path, figure)
+    pictures.save_figure(path, figure, formats)
 
 
 def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:

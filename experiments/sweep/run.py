@@ -43,13 +43,7 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
         InputError: settings or data that cannot be used, or another process works in the workdir.
     """
     programs = make_programs(config, data_dir)
-    folder = fits.open_workdir(
-        workdir,
-        "sweep",
-        config,
-        free=FREE_SETTINGS,
-        trained=settings.digests(program.sweep for program in programs),
-    )
+    folder = fits.open_workdir(workdir, "sweep", config, free=FREE_SETTINGS)
     with locked(folder):
         rows = finished_rows(folder, programs)
         every = [batch for program in programs for batch in batches(program)]
@@ -86,16 +80,25 @@ def locked(workdir: Workdir) -> Iterator[None]:
 
 
 def finished_rows(workdir: Workdir, programs: Sequence[Program]) -> dict[str, dict]:
-    """Name of a cell -> its row, where its reconstruction is there; InputError if an image is no longer the same."""
+    """Name of a cell -> its row, where its reconstruction is there.
+
+    Raises:
+        InputError: an image is no longer the same, or a method was trained to something else.
+    """
     digests = {
         (program.part, name): content_digest(image) for program in programs for name, image in program.images.items()
     }
+    trained = settings.digests(program.sweep for program in programs)
     rows = {}
     for row in workdir.rows:
         digest = digests.get((row["part"], row["image"]), row["image_digest"])
         if digest != row["image_digest"]:
             raise InputError(
                 f"image {row['image']} has changed since {workdir.path} was written: choose another --workdir"
+            )
+        if row.get("trained_digest") != trained.get(row["method"], row.get("trained_digest")):
+            raise InputError(
+                f"{row['method']} was trained otherwise when {workdir.path} was written: choose another --workdir"
             )
         if fits.reconstruction(workdir, row["file"]).exists():
             rows[row["file"]] = row
@@ -183,8 +186,15 @@ def _finish(workdir, program, cell, solution, measurements, seconds, curves) -> 
         "swept": program.sweep.values(setting),
         **fit.facts,
         **metrics(solution.image, image),
+        **trained_digest(program),
         "file": name,
     }
+
+
+def trained_digest(program: Program) -> dict[str, str]:
+    """What a row says of a decoder or prior that its method was given; nothing of untrained methods."""
+    digests = settings.digests([program.sweep])
+    return {"trained_digest": digests[program.sweep.name]} if digests else {}
 
 
 def save_curve(path: Path, trace: np.ndarray) -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments import published
 from experiments.learned_regularization import report
 from experiments.learned_regularization.stages import CellRun, Row
 from tests.experiments.learned_regularization.toy import CELL, NOISE
@@ -31,7 +32,7 @@ def test_the_interval_covers_what_it_should():
 
 
 def test_published_values_are_the_paper_s():
-    values = report.published()
+    values = published.percent_decreases()
     assert len(values) == 20 and values[1000.0, 500] == 37.4 and values[0.0, 8000] == 0.6
     assert json.dumps(sorted({noise for noise, _ in values})) == "[0.0, 10.0, 100.0, 1000.0]"
 

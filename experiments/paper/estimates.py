@@ -1,0 +1,50 @@
+"""Means over images, how well they are known, and how far two of them lie apart."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from experiments.published import Value
+
+CONFIDENCE = 0.95
+
+
+class Estimate(NamedTuple):
+    """A mean over images.
+
+    Attributes:
+        mean: NaN where there is no image.
+        standard_error: of the mean; NaN for fewer than two images.
+        half_width: of the 95 % interval; NaN for fewer than two images.
+        count: of images.
+    """
+
+    mean: float
+    standard_error: float
+    half_width: float
+    count: int
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean of the images' values with its 95 % interval by Student's t.
+
+    The interval is one of the mean over further images of this kind; measurements and starts vary with the image.
+    """
+    values = np.asarray(values, float)
+    count = len(values)
+    if count < 2:
+        return Estimate(float(values.mean()) if count else np.nan, np.nan, np.nan, count)
+    error = values.std(ddof=1) / np.sqrt(count)
+    half_width = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * error
+    return Estimate(float(values.mean()), float(error), float(half_width), count)
+
+
+def difference(ours: Estimate, published: Value) -> float:
+    """(ours - published) in standard errors of the difference; NaN where either has none.
+
+    The two sets of images count as independent. Where they share some (the first MNIST digits) the difference is known
+    better than that, and this is too small.
+    """
+    return (ours.mean - published.value) / float(np.hypot(ours.standard_error, published.standard_error))

@@ -1,0 +1,81 @@
+"""Seconds per image, from the rows of a sweep."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.paper import tables
+from experiments.paper.items import DISPLAY, PUBLISHED_AS
+from experiments.published import Value
+
+NOTE = (
+    "Medians over images; an image's time is its share of the batch it ran in, on a CPU a batch of one. The first "
+    "batch of a program contains its compilation (or reading it from the cache) and is left out where there are more; "
+    "* marks where it is the only one."
+)
+
+
+class Median(NamedTuple):
+    """The time of a method at one m.
+
+    Attributes:
+        method, m: which.
+        seconds: the median over the images counted; NaN where all were resumed.
+        count: how many that are.
+        compiled: whether these are the first batch, whose time contains compilation, for want of others.
+        published: seconds of another machine, or None.
+    """
+
+    method: str
+    m: int
+    seconds: float
+    count: int
+    compiled: bool
+    published: float | None
+
+
+def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tuple[str, int], Value]) -> list[Median]:
+    """One per method and m.
+
+    The first batch of a program, whose images have one time in common, contains its compilation (or reading it from the
+    cache) and is left out where there are more. Rows that an earlier process had begun have no time.
+
+    Args:
+        rows: in the order in which they were written.
+        methods: order of the result.
+        known: (algorithm, m) -> published seconds.
+    """
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["count"]), []).append(row["seconds"])
+    found = []
+    for method, m in sorted(groups, key=lambda key: (methods.index(key[0]), key[1])):
+        times = [seconds for seconds in groups[method, m] if seconds is not None]
+        counted = [seconds for seconds in times if seconds != times[0]] or times
+        theirs = known.get((PUBLISHED_AS.get(method, method), m))
+        median = float(np.median(counted)) if counted else np.nan
+        found.append(Median(method, m, median, len(counted), bool(times) and counted == times, theirs and theirs.value))
+    return found
+
+
+def as_csv(table: Sequence[Median], device: str) -> str:
+    header = ("method", "m", "seconds", "images", "contains_compilation", "device", "published_seconds")
+    return tables.as_csv(header, ((t.method, t.m, t.seconds, t.count, t.compiled, device, t.published) for t in table))
+
+
+def as_markdown(table: Sequence[Median]) -> str:
+    """A row per method, a column per m, published in brackets; * contains compilation."""
+    counts = sorted({median.m for median in table})
+    found = {(median.method, median.m): median for median in table}
+    rows = []
+    for method in dict.fromkeys(median.method for median in table):
+        rows.append([DISPLAY[method], *(_text(found.get((method, m))) for m in counts)])
+    return tables.as_markdown(["seconds an image (published)", *(f"m = {m}" for m in counts)], rows)
+
+
+def _text(median: Median | None) -> str:
+    if median is None:
+        return ""
+    ours = "resumed" if np.isnan(median.seconds) else f"{median.seconds:.3g}{'*' if median.compiled else ''}"
+    return ours if median.published is None else f"{ours} ({median.published:g})"
