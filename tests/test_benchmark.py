@@ -31,7 +31,7 @@ class Echo(Side):
         os._exit(3)
 serve(Echo())
 """
-TINY = sections.Counts(rounds=1, warm_up=1, share=0.01, matrix_rows=(20,), memory_steps=2)
+TINY = sections.Counts(rounds=1, warm_up=1, sweep_steps=3, share=0.01, matrix_rows=(20,), memory_steps=2)
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
@@ -137,7 +137,7 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
-    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=fits,memory" in finished.stderr
+    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=fits,sweep,memory" in finished.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -177,6 +177,12 @@ def test_fits_that_differ_are_refused(tiny, monkeypatch):
     monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: False)
     with pytest.raises(InputError, match="fits, tiny: the images of the batch are not exactly those"):
         sections.fits(TINY, [tiny])
+
+
+def test_sweep(tiny):
+    results = json.loads(json.dumps(sections.sweep(TINY, tiny)))
+    assert results[tiny]["best"] == "single" and results[tiny]["ratio"] > 0
+    assert tiny in report.table("sweep", results)
 
 
 @linux_only

@@ -7,6 +7,7 @@
 Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
     fits    eight fits in one call of `reconstruct` beside eight calls
+    sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
     fit     a whole CS-DIP step with a dense A, beside PyTorch; holds A three times, about 3 GB
     lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
@@ -93,9 +94,9 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which sections to run; fits and memory need JAX alone.")
+    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which to run; fits, sweep and memory need JAX alone.")
     flags.DEFINE_integer(
-        "rounds", None, "Turns of each side; default 12 (lasso: 4), with --quick 2 (1).", lower_bound=1
+        "rounds", None, "Turns of each side; default 12 (lasso, sweep: 4), with --quick 2 (1).", lower_bound=1
     )
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(

@@ -1,8 +1,11 @@
 """The JAX worker: the library's own network, optimizer, method and `reconstruct`."""
 
+import contextlib
 import dataclasses
+import os
 import resource
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +19,9 @@ from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip, LassoDct
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
+from experiments.configs import sweep as sweep_config
+from experiments.sweep import run
+from experiments.sweep.plan import batches, make_programs
 
 
 def network_loss(method, data, params):
@@ -142,6 +148,33 @@ class JaxSide(Side):
 
         self.runs = {"batch": partial(repeated, batch), "singles": partial(repeated, singles)}
         return bool(jnp.array_equal(batch(), singles()))
+
+    def prepare_sweep(self, name: str, images: int, steps: int) -> dict[str, int]:
+        """A sweep over photographs into a new folder each time, and a single fit of one of them; fits of each side."""
+        settings = sweep_config.get_config()
+        settings.image_shape, settings.num_images, settings.methods = cases.CASES[name].image_shape, images, "csdip"
+        settings.num_measurements, settings.noise_variance = (cases.CASES[name].num_measurements,), (0.0,)
+        settings.csdip.steps, settings.csdip.restarts = steps, 1
+        (program,) = make_programs(settings, None)
+        measured = run.measure(batches(program)[0])
+
+        def swept(_):
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                open(os.devnull, "w") as nowhere,
+                contextlib.redirect_stdout(nowhere),
+                contextlib.redirect_stderr(nowhere),
+            ):
+                run.sweep(settings, folder, None)
+
+        def single(_):
+            method = program.sweep.method
+            jax.block_until_ready(cs.reconstruct(method, measured.problem, measured.keys, image_ids=measured.image_ids))
+
+        self.runs = {"sweep": swept, "single": single}
+        for run_ in self.runs.values():
+            run_(1)
+        return {"sweep": images, "single": 1}
 
     def prepare_lasso(self, name: str, path: str) -> None:
         """A photograph, measured by the dense A; the measurements go to `path`, an .npy file for scikit-learn."""

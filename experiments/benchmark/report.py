@@ -9,6 +9,7 @@ TITLES = {
     "step": "step: value, gradient and RMSProp update of the network alone, ms per step (medians)",
     "fit": "fit: a whole CS-DIP step, dense A and total variation included, ms per step (medians)",
     "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
+    "sweep": "sweep: a fit within experiments.sweep and a single one by csdip_jax.reconstruct, seconds (medians)",
     "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
     "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
 }
@@ -16,8 +17,8 @@ TITLES = {
 
 def table(section: str, results: Mapping) -> str:
     """The results of one section as text."""
-    makers = {"step": _torch_rows, "fit": _torch_rows, "fits": _fits_rows, "memory": _memory_rows, "lasso": _lasso_rows}
-    rows = makers[section](results)
+    makers = {"step": _torch_rows, "fit": _torch_rows, "fits": _fits_rows, "sweep": _sweep_rows}
+    rows = (makers | {"memory": _memory_rows, "lasso": _lasso_rows})[section](results)
     return TITLES[section] + "\n" + _aligned(rows)
 
 
@@ -36,6 +37,14 @@ def _fits_rows(results: Mapping) -> list[Sequence[str]]:
     for name, result in results.items():
         times = [f"{result['medians'][side]:.2f}" for side in ("batch", "singles")]
         rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, "<=")))
+    return rows
+
+
+def _sweep_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("network", "steps", "in a sweep", "alone", "alone / in a sweep", "its range", "target")]
+    for name, result in results.items():
+        times = [f"{result['medians'][side]:.2f}" for side in ("sweep", "single")]
+        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
     return rows
 
 

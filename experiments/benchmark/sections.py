@@ -20,6 +20,7 @@ from experiments.benchmark.worker import Worker
 WAIT_POLICIES = ("active", "passive")
 FITS = 8
 FITS_TARGET = 1.15
+SWEEP_TARGET = 0.95
 MEMORY_TARGET = 1_000_000_000
 
 
@@ -30,22 +31,33 @@ class Counts(NamedTuple):
         rounds: turns of each side.
         warm_up: untimed steps at the start of a turn.
         share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
+        sweep_steps: of each fit in section `sweep`.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
         lasso: names of the problems in section `lasso`.
-        lasso_rounds: its turns of each side, which are long.
+        lasso_rounds: turns of each side in sections `lasso` and `sweep`, which are long.
     """
 
     rounds: int = 12
     warm_up: int = 2
     share: float = 1.0
+    sweep_steps: int = 1000
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
     lasso: tuple[str, ...] = ("photograph",)
     lasso_rounds: int = 4
 
 
-QUICK = Counts(rounds=2, warm_up=1, share=0.04, matrix_rows=(200,), memory_steps=3, lasso=("small",), lasso_rounds=1)
+QUICK = Counts(
+    rounds=2,
+    warm_up=1,
+    share=0.04,
+    sweep_steps=10,
+    matrix_rows=(200,),
+    memory_steps=3,
+    lasso=("small",),
+    lasso_rounds=1,
+)
 
 
 def require_rivals(sections: Sequence[str]) -> None:
@@ -127,6 +139,21 @@ def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
     return results
 
 
+def sweep(counts: Counts, name: str = "mnist") -> dict:
+    """Fits x steps per second of `experiments.sweep`, files and all, beside those of a single fit by `reconstruct`."""
+    with _jax_worker() as worker:
+        steps = counts.sweep_steps
+        print(f"sweep: {name}, 3 fits of {steps} steps beside one, {counts.lasso_rounds} rounds", flush=True)
+        rates = worker.ask("prepare_sweep", name=name, images=3, steps=steps)
+        sides = ("sweep", "single")
+
+        def seconds_per_fit(side):
+            return worker.ask("turn", variant=side, warm_up=0, steps=1) / rates[side]
+
+        times = alternate({side: partial(seconds_per_fit, side) for side in sides}, counts.lasso_rounds, "sweep")
+    return {name: {"seconds": times, **compare(times, "sweep"), "steps": steps, "target": SWEEP_TARGET}}
+
+
 def memory(counts: Counts, name: str = "xray") -> dict:
     """Per number of measurements: bytes of A, and of a fresh process that draws it and does a whole fit with it."""
     results = {}
@@ -172,7 +199,7 @@ def lasso(counts: Counts) -> dict:
     return results
 
 
-SECTIONS = {"step": step, "fits": fits, "memory": memory, "fit": fit, "lasso": lasso}
+SECTIONS = {"step": step, "fits": fits, "sweep": sweep, "memory": memory, "fit": fit, "lasso": lasso}
 RIVALS = {"step": ("torch", "PyTorch"), "fit": ("torch", "PyTorch"), "lasso": ("sklearn", "scikit-learn")}
 """Section -> package of the other side, and its name."""
 
