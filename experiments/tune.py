@@ -1,0 +1,161 @@
+"""Chooses a method's settings by a grid search, on images that are not evaluated.
+
+    python -m experiments.tune --config=experiments/configs/tuning.py:tv,mnist --data_dir=data
+    python -m experiments.tune --config=experiments/configs/tuning.py:lasso_dct,demo
+
+Any sweep with `grids` will do as a configuration. The setting is chosen that has the lowest geometric mean of its mean
+MSEs over the measurements: so that each counts the same, however large its errors. The workdir gets those of the sweep,
+tuning.md, tuning.csv and tuning.png. The truth is looked at here, which is why the images must not be evaluated after.
+"""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+
+from csdip_jax.methods import METHODS
+from csdip_jax.results import write_atomically
+from csdip_jax.types import InputError
+from experiments import launcher, pictures
+from experiments.sweep import run
+
+
+class Grid(NamedTuple):
+    """A method's settings beside one another.
+
+    Attributes:
+        method: its name.
+        settings: of each row, field -> value.
+        measurements: of each column, what was measured.
+        errors: mean MSE over the images, [settings, measurements].
+    """
+
+    method: str
+    settings: Sequence[Mapping[str, float]]
+    measurements: Sequence[str]
+    errors: np.ndarray
+
+    @property
+    def chosen(self) -> int:
+        """The setting of the lowest geometric mean."""
+        return int(np.log(self.errors).mean(axis=1).argmin())
+
+    @property
+    def preset(self) -> int | None:
+        """The setting that the preset has, if it is in the grid."""
+        defaults = {field.name: field.default for field in dataclasses.fields(METHODS[self.method])}
+        same = [all(np.isclose(value, defaults[name]) for name, value in row.items()) for row in self.settings]
+        return same.index(True) if True in same else None
+
+    @property
+    def at_an_end(self) -> list[str]:
+        """Fields whose chosen value is the smallest or the largest tried."""
+        columns = {name: sorted({row[name] for row in self.settings}) for name in self.settings[0]}
+        chosen = self.settings[self.chosen]
+        return [name for name, values in columns.items() if chosen[name] in (values[0], values[-1])]
+
+
+def grids(rows: Sequence[dict]) -> list[Grid]:
+    """One per method of a sweep's rows."""
+    found = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        errors = {}
+        for row in rows:
+            if row["method"] == method:
+                where = f"{row['measurement']}, m = {row['num_measurements']}, noise {row['noise_variance']:g}"
+                errors.setdefault(tuple(row["swept"].items()), {}).setdefault(where, []).append(row["mse"])
+        places = list(dict.fromkeys(place for group in errors.values() for place in group))
+        table = np.array([[np.mean(group[place]) for place in places] for group in errors.values()])
+        found.append(Grid(method, [dict(setting) for setting in errors], places, table))
+    return found
+
+
+def verdict(grid: Grid) -> str:
+    """What was chosen, and how much better than the preset's value it is."""
+    text = f"{grid.method}: {_text(grid.settings[grid.chosen])}"
+    if grid.preset == grid.chosen:
+        text += ", the preset's"
+    elif grid.preset is not None:
+        ratio = np.exp(np.diff(np.log(grid.errors[[grid.preset, grid.chosen]]).mean(axis=1))[0])
+        text += f"; MSE {ratio:.3f} of the preset's ({_text(grid.settings[grid.preset])})"
+    if grid.at_an_end:
+        text += f"; {', '.join(grid.at_an_end)} at an end of the grid: widen it"
+    return text
+
+
+def markdown(grid: Grid) -> str:
+    lines = [f"| {grid.method} | " + " | ".join(grid.measurements) + " |", "|---" * (1 + len(grid.measurements)) + "|"]
+    best = grid.errors.argmin(axis=0)
+    for i, setting in enumerate(grid.settings):
+        cells = [f"**{x:.5f}**" if i == best[j] else f"{x:.5f}" for j, x in enumerate(grid.errors[i])]
+        lines.append(f"| {_text(setting)}{' (chosen)' if i == grid.chosen else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _text(setting: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} = {value:g}" for name, value in setting.items())
+
+
+def as_csv(found: Sequence[Grid]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["method", "setting", "measurement", "mean_mse", "chosen"])
+    for grid in found:
+        for i, setting in enumerate(grid.settings):
+            for j, place in enumerate(grid.measurements):
+                writer.writerow([grid.method, _text(setting), place, f"{grid.errors[i, j]:.6g}", int(i == grid.chosen)])
+    return file.getvalue()
+
+
+def save_curves(path: Path, found: Sequence[Grid]) -> None:
+    """MSE against the setting, a curve per measurement; a panel per method."""
+    figure, axes = pictures.plt.subplots(
+        1, len(found), figsize=(6 * len(found), 4), squeeze=False, layout="constrained"
+    )
+    for axis, grid in zip(axes[0], found, strict=True):
+        places = np.arange(len(grid.settings))
+        for j, place in enumerate(grid.measurements):
+            axis.semilogy(places, grid.errors[:, j], "o-", label=place)
+        axis.axvline(grid.chosen, color="gray", ls=":", label="chosen")
+        axis.set_xticks(places, [_text(setting).replace(", ", "\n") for setting in grid.settings], fontsize=7)
+        axis.tick_params(axis="x", rotation=30)
+        axis.set_title(grid.method)
+        axis.set_ylabel("mean MSE per pixel")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    pictures.save_figure(path, figure)
+
+
+def tune(config, workdir: str, data_dir: str | None) -> list[Grid]:
+    """Runs what is missing of the sweep, prints and writes what it says."""
+    if not config.get("grids", ()):
+        raise InputError("--config.grids is empty: give the values to choose from, like '(\"tv.mu=16,64\",)'")
+    found = [grid for grid in grids(run.sweep(config, workdir, data_dir)) if grid.settings[0]]
+    text = "\n\n".join(f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found)
+    print(f"\n{text}\n")
+    folder = Path(workdir)
+    write_atomically(folder / "tuning.md", lambda file: file.write(f"{text}\n".encode()))
+    write_atomically(folder / "tuning.csv", lambda file: file.write(as_csv(found).encode()))
+    save_curves(folder / "tuning.png", found)
+    print(f"tables and picture: {folder}")
+    return found
+
+
+if __name__ == "__main__":
+    # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
+    CONFIG = launcher.define_config("tuning")
+    flags.adopt_module_key_flags(launcher)
+    flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/tuning-<method>-<data>.")
+    flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
+
+    def main() -> None:
+        config = launcher.config_of(CONFIG)
+        default = f"runs/tuning-{config.methods.replace(',', '-')}-{str(config.data).replace(':', '-')}"
+        tune(config, flags.FLAGS.workdir or default, flags.FLAGS.data_dir)
+
+    launcher.run(main)
