@@ -152,7 +152,8 @@ class JaxSide(Side):
     def prepare_sweep(self, name: str, images: int, steps: int) -> dict[str, int]:
         """A sweep over photographs into a new folder each time, and a single fit of one of them; fits of each side."""
         settings = sweep_config.get_config()
-        settings.image_shape, settings.num_images, settings.methods = cases.CASES[name].image_shape, images, "csdip"
+        settings.data, settings.methods = "demo", "csdip"
+        settings.image_shape, settings.num_images = cases.CASES[name].image_shape, images
         settings.num_measurements, settings.noise_variance = (cases.CASES[name].num_measurements,), (0.0,)
         settings.csdip.steps, settings.csdip.restarts = steps, 1
         (program,) = make_programs(settings, None)

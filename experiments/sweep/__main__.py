@@ -2,7 +2,7 @@
 
     python -m experiments.sweep --dry_run
     python -m experiments.sweep --config.num_measurements='(200,400)' --config.grids='("tv.mu=16,64,256",)'
-    python -m experiments.sweep --config.data=mnist --config.methods=csdip,lasso_dct --data_dir=data
+    python -m experiments.sweep --config.data=mnist --config.num_measurements='(50,100)' --data_dir=data
     python -m experiments.sweep --config=experiments/configs/mnist.py --data_dir=data --workdir=runs/digits
 
 What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
@@ -13,7 +13,7 @@ On several machines: --distributed, docs/clusters.md.
 
 from absl import flags
 
-from experiments import launcher
+from experiments import launcher, settings
 from experiments.sweep import dry_run, machines, run, table
 
 _CONFIG = launcher.define_config("sweep")
@@ -32,6 +32,10 @@ def main() -> None:
     if _DISTRIBUTED.value:
         machines.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     config = launcher.config_of(_CONFIG)
+    if all(part.data is None for part in settings.parts(config).values()):
+        print("note: no --config.data given: a photograph of the demo, 64 x 64")
+        with config.unlocked():
+            config.data, config.image_shape, config.num_images = "demo", config.image_shape or (64, 64, 1), 1
     if _DRY_RUN.value:
         dry_run.dry_run(config, _DATA_DIR.value)
     else:

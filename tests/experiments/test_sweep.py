@@ -29,7 +29,7 @@ AXES = {"seed": (0, 1), "operator": ("gaussian",), "num_measurements": (40,), "n
 def config(**changes):
     """24 cells of CS-DIP and TV in two programs."""
     config = sweep_config.with_axes(sweep_config.get_config(), **AXES)
-    config.image_shape, config.num_images, config.methods = TINY, 2, "csdip,tv"
+    config.data, config.image_shape, config.num_images, config.methods = "demo", TINY, 2, "csdip,tv"
     config.csdip.steps, config.csdip.latent_dim, config.csdip.restarts = 40, 4, 2
     config.tv.steps, config.grids = 20, ("tv.mu=64,256",)
     for name, value in changes.items():
