@@ -14,8 +14,8 @@ import csdip_jax as cs
 
 SHAPE = (8, 8, 1)
 METHODS = {
-    "csdip": dataclasses.replace(cs.methods.CsDip(SHAPE), steps=3, latent_dim=4, restarts=2),
-    "tv": dataclasses.replace(cs.methods.Tv(SHAPE), steps=4, mu=np.array([64.0, 256.0] * 5)),
+    "damp_tv": dataclasses.replace(cs.methods.DampTv(SHAPE), steps=4),
+    "tv, swept": dataclasses.replace(cs.methods.Tv(SHAPE), steps=4, mu=np.array([64.0, 256.0] * 5)),
 }
 
 

@@ -74,7 +74,7 @@ def straight_run(tmp_path_factory):
     return rows_of(folder / "run")[0], image_of(folder / "run", "scan_0-csdip")
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_run_goes_on_and_ends_the_same(kill, straight_run, scans, tmp_path):
     options = [f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'killed'}", *LONG]
     process = subprocess.Popen(

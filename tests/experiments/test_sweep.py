@@ -201,7 +201,7 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
 
         for _ in range(20):
             child = start()
-            time.sleep(dice.uniform(0.1, 2.0))
+            time.sleep(dice.uniform(0.1, 1.6))
             os.kill(child, signal.SIGKILL)
             wait_until_gone()
             unfinished += len(cs.results.read_all_rows(tmp_path)) < len(undisturbed[1])
