@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections.config_dict import ConfigDict
-from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.results import Workdir, content_digest, write_arrays, write_atomically
@@ -22,6 +21,7 @@ from experiments.reconstruct import fits
 from experiments.reconstruct.images import metrics
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, make_programs, stem
+from experiments.sweep.progress import Progress
 
 FREE_SETTINGS = (*AXES, "grids", "num_images", "first_image", "methods")  # the sweep may grow in the same workdir
 
@@ -48,7 +48,7 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
         rows = finished_rows(folder, programs)
         every = [batch for program in programs for batch in batches(program)]
         mine = machines.share(every)
-        with progress_bar(every, mine, rows) as bar:
+        with Progress(mine, rows) as bar:
             for batch in mine:
                 missing = [cell for cell in batch.cells if stem(batch.program, cell) not in rows]
                 if missing:
@@ -57,7 +57,7 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
                         folder.append(row)
                         rows[name] = row
                     (folder.path / batch.checkpoint).unlink(missing_ok=True)
-                    bar.end(batch, len(missing), rows)
+                    bar.end(len(missing), rows)
     rows = finished_rows(folder, programs)
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     missing = sum(name not in rows for name in names)
@@ -201,57 +201,3 @@ def save_curve(path: Path, trace: np.ndarray) -> None:
     """The loss of each step taken, a line each."""
     lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
     write_atomically(path, lambda file: file.write("\n".join([*lines, ""]).encode()))
-
-
-class progress_bar:
-    """Cells done of all, and the time left: from the seconds of cells done, those of the same program if there are.
-
-    Rows of earlier runs count, so the estimate is there at once when a sweep goes on.
-    """
-
-    def __init__(self, every: Sequence[Batch], mine: Sequence[Batch], rows: dict[str, dict]):
-        self.mine = mine
-        names = [stem(batch.program, cell) for batch in mine for cell in batch.cells]
-        total, done = len(names), sum(name in rows for name in names)
-        form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
-        self.bar = tqdm(total=total, initial=done, desc="sweep", bar_format=form)
-        self.update(rows)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()
-
-    def begin(self, batch: Batch) -> None:
-        self.bar.set_description_str(f"sweep, {batch.program.name}")
-
-    def end(self, batch: Batch, cells: int, rows: dict[str, dict]) -> None:
-        self.bar.update(cells)
-        self.update(rows)
-
-    def update(self, rows: dict[str, dict]) -> None:
-        left = seconds_left(self.mine, rows)
-        if left is not None:
-            self.bar.set_postfix_str(f"{tqdm.format_interval(left)} left")
-
-
-def seconds_left(mine: Sequence[Batch], rows: dict[str, dict]) -> float | None:
-    """What the missing cells will take, if they take what others did; None before any is done."""
-    by_program, by_method, left = {}, {}, {}
-    for batch in mine:
-        program = batch.program
-        for cell in batch.cells:
-            row = rows.get(stem(program, cell))
-            if row is None:
-                left[program.name, program.sweep.name] = left.get((program.name, program.sweep.name), 0) + 1
-            elif row["seconds"] is not None:
-                by_program.setdefault(program.name, []).append(row["seconds"])
-                by_method.setdefault(program.sweep.name, []).append(row["seconds"])
-    every = [x for values in by_method.values() for x in values]
-    if not every:
-        return None
-    return sum(
-        count * float(np.mean(by_program.get(program) or by_method.get(method) or every))
-        for (program, method), count in left.items()
-    )

@@ -19,7 +19,7 @@ from csdip_jax.solve import fits
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
-from experiments.sweep import dry_run, plan, run
+from experiments.sweep import dry_run, plan, progress, run
 from tests.conftest import REPOSITORY
 
 TINY = (16, 16, 1)
@@ -148,15 +148,13 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
 
 def test_time_left_is_that_of_the_same_program_or_method():
     programs = plan.make_programs(config(num_measurements=(40, 80), seed=(0,), noise_variance=(0.0,), grids=()), None)
-    every = [batch for program in programs for batch in plan.batches(program)]
-    names = [plan.stem(batch.program, cell) for batch in every for cell in batch.cells]
-    assert [name.split("-")[1:2] + [name.split("-")[-1]] for name in names][::2] == [
-        ["m40", "csdip"], ["m40", "tv"], ["m80", "csdip"], ["m80", "tv"]
-    ]  # fmt: skip
-    assert run.seconds_left(every, {}) is None
-    rows = {names[0]: {"seconds": 10.0}, names[2]: {"seconds": 1.0}, names[4]: {"seconds": 30.0}}
+    every = progress.shares([batch for program in programs for batch in plan.batches(program)])
+    assert [share.program for share in every][::2] == ["m40-csdip", "m40-tv", "m80-csdip", "m80-tv"]
+    assert progress.seconds_left(every, {}) is None
+    rows = {every[0].cell: {"seconds": 10.0}, every[2].cell: {"seconds": 1.0}, every[4].cell: {"seconds": 30.0}}
     # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
-    assert run.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+    assert progress.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+    assert progress.seconds_left(every[:2], {every[0].cell: {"seconds": None}}) is None
 
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):

@@ -1,0 +1,77 @@
+"""How far a sweep is, and how long it will still take."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.sweep.plan import Batch, stem
+
+
+class Share(NamedTuple):
+    """A cell's name, and those of the program and the method that it has in common with others."""
+
+    cell: str
+    program: str
+    method: str
+
+
+def shares(mine: Sequence[Batch]) -> list[Share]:
+    """Of all cells of some batches."""
+    return [
+        Share(stem(batch.program, cell), batch.program.name, batch.program.sweep.name)
+        for batch in mine
+        for cell in batch.cells
+    ]
+
+
+class Progress:
+    """A bar of the cells done of all, and the time left.
+
+    Rows of earlier runs count, so an estimate is there at once when a sweep goes on.
+    """
+
+    def __init__(self, mine: Sequence[Batch], rows: Mapping[str, dict]):
+        self.shares = shares(mine)
+        done = sum(share.cell in rows for share in self.shares)
+        form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
+        self.bar = tqdm(total=len(self.shares), initial=done, desc="sweep", bar_format=form)
+        self._show_time_left(rows)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def begin(self, batch: Batch) -> None:
+        self.bar.set_description_str(f"sweep, {batch.program.name}")
+
+    def end(self, cells: int, rows: Mapping[str, dict]) -> None:
+        self.bar.update(cells)
+        self._show_time_left(rows)
+
+    def _show_time_left(self, rows: Mapping[str, dict]) -> None:
+        left = seconds_left(self.shares, rows)
+        if left is not None:
+            self.bar.set_postfix_str(f"{tqdm.format_interval(left)} left")
+
+
+def seconds_left(shares: Sequence[Share], rows: Mapping[str, dict]) -> float | None:
+    """What the missing cells will take, if they take what others of the same program did, or else method.
+
+    None before any is done.
+    """
+    took, missing = {}, []
+    for share in shares:
+        row = rows.get(share.cell)
+        if row is None:
+            missing.append(share)
+        elif row["seconds"] is not None:
+            for group in (share.program, share.method, ""):
+                took.setdefault(group, []).append(row["seconds"])
+    if not took:
+        return None
+    means = {group: float(np.mean(seconds)) for group, seconds in took.items()}
+    return sum(means.get(share.program, means.get(share.method, means[""])) for share in missing)
