@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.paper.estimates import Estimate, difference, estimate
+from experiments.estimates import Estimate, difference, estimate
 from experiments.paper.items import PUBLISHED_AS, SWEEPS, Item
 from experiments.published import Value
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.estimates import over_images
 from experiments.report.cells import FAILED, Cell
-from experiments.sweep.table import mean_and_half_width
 
 
 class Line(NamedTuple):
@@ -58,12 +58,7 @@ def summarize(cells: Sequence[Cell]) -> list[Line]:
 
 def _line(group: Sequence[Cell]) -> Line:
     finite = [cell for cell in group if cell.mse is not None and math.isfinite(cell.mse)]
-    per_image = {}
-    for cell in finite:
-        per_image.setdefault(cell.image, []).append(cell.mse)
-    values = [np.mean(errors) for errors in per_image.values()]
-    if len(values) == 1:
-        values = next(iter(per_image.values()))
+    mse = over_images([cell.image for cell in finite], [cell.mse for cell in finite])
     seconds = [cell.seconds for cell in group if cell.seconds is not None]
     psnr = [cell.psnr for cell in finite if cell.psnr is not None]
     flags = [cell.flag for cell in group]
@@ -72,7 +67,7 @@ def _line(group: Sequence[Cell]) -> Line:
         *(first.part, first.label, first.measured, first.noise, first.preset),
         len({cell.image for cell in group}),
         len({cell.seed for cell in group}),
-        *(mean_and_half_width(values) if values else (math.nan, math.nan)),
+        *(mse.mean, mse.half_width),
         float(np.median(psnr)) if psnr else math.nan,
         float(np.median(seconds)) if seconds else math.nan,
         float(sum(seconds)),

@@ -1,19 +1,11 @@
-"""The rows of a sweep as a table: a line per part, measurement, noise and method, means over images and seeds."""
+"""The rows of a sweep as a table: a line per part, measurement, noise and method, the mean over images."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
+from experiments.estimates import over_images
 from experiments.reconstruct import table
-
-
-def mean_and_half_width(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and half its 95 % interval by Student's t; NaN for a single value."""
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return float(values.mean()), float("nan")
-    return float(values.mean()), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
 def print_table(rows: Sequence[dict]) -> None:
@@ -30,8 +22,8 @@ def print_table(rows: Sequence[dict]) -> None:
 
 
 def _summary(group: Sequence[dict]) -> str:
-    mean, half = mean_and_half_width([row["mse"] for row in group])
-    error = f"{mean:.5f}" + (f" +- {half:.5f}" if len(group) > 1 else "")
+    mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
+    error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
     seconds = [row["seconds"] for row in group if row["seconds"] is not None]
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
     return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"

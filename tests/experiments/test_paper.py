@@ -11,9 +11,9 @@ from scipy import stats
 
 import csdip_jax as cs
 from csdip_jax.results import write_arrays, write_json
-from experiments import pictures, published
+from experiments import estimates, pictures, published
 from experiments.configs import paper as config
-from experiments.paper import curves, estimates, mask, points, reconstructions, run, runtime, tables
+from experiments.paper import curves, mask, points, reconstructions, run, runtime, tables
 from experiments.paper.items import ITEMS, SWEEPS, item_of
 
 LEVEL = {"csdip": 0.02, "bm3d_amp": 0.1, "tv": 0.08, "lasso_dct": 0.2, "csgm": 0.04}

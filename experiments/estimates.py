@@ -41,6 +41,14 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(values.mean()), float(error), float(half_width), count)
 
 
+def over_images(images: Sequence[str], values: Sequence[float]) -> Estimate:
+    """The same over images of the mean over each image's values (its seeds); over the values of a single image."""
+    groups = {}
+    for image, value in zip(images, values, strict=True):
+        groups.setdefault(image, []).append(value)
+    return estimate(values if len(groups) == 1 else [np.mean(group) for group in groups.values()])
+
+
 def difference(ours: Estimate, published: Value) -> float:
     """(ours - published) in standard errors of the difference; NaN where either has none.
 
