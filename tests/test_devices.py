@@ -14,7 +14,6 @@ import csdip_jax as cs
 
 SHAPE = (8, 8, 1)
 METHODS = {
-    "damp_tv": dataclasses.replace(cs.methods.DampTv(SHAPE), steps=4),
     "tv, swept": dataclasses.replace(cs.methods.Tv(SHAPE), steps=4, mu=np.array([64.0, 256.0] * 5)),
 }
 

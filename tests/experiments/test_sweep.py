@@ -23,6 +23,7 @@ from experiments.sweep import dry_run, plan, progress, run
 from tests.conftest import REPOSITORY
 
 TINY = (16, 16, 1)
+GRIDS = {"csdip": (), "tv": ("tv.mu=64,256",)}
 AXES = {"seed": (0, 1), "operator": ("gaussian",), "num_measurements": (40,), "noise_variance": (0.0, 10.0)}
 
 
@@ -31,7 +32,7 @@ def config(**changes):
     config = sweep_config.with_axes(sweep_config.get_config(), **AXES)
     config.data, config.image_shape, config.num_images, config.methods = "demo", TINY, 2, "csdip,tv"
     config.csdip.steps, config.csdip.latent_dim, config.csdip.restarts = 40, 4, 2
-    config.tv.steps, config.grids = 20, ("tv.mu=64,256",)
+    config.tv.steps, config.grids = 20, GRIDS["tv"]
     for name, value in changes.items():
         config[name] = value
     return config
@@ -222,24 +223,24 @@ def jax_settings(devices: int = 1) -> dict[str, str]:
 PROCESS = """
 import sys
 from experiments.sweep import machines, run
-from tests.experiments.test_sweep import config
-folder, coordinator, number, count = sys.argv[1:]
+from tests.experiments.test_sweep import GRIDS, config
+folder, coordinator, number, count, method = sys.argv[1:]
 if int(count) > 1:
     machines.join(coordinator, int(count), int(number))
 import jax
 assert jax.local_device_count() == 8 // int(count) and jax.device_count() == 8
-run.sweep(config(num_images=4), folder, None)
+run.sweep(config(num_images=4, methods=method, grids=GRIDS[method]), folder, None)
 """
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_eight_devices_give_what_one_gives(processes, tmp_path, undisturbed):
+@pytest.mark.parametrize(("processes", "method"), [(1, "csdip"), (2, "tv")])
+def test_eight_devices_give_what_one_gives(processes, method, tmp_path, undisturbed):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         free_port = listening.getsockname()[1]
     run_ = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(tmp_path), f"127.0.0.1:{free_port}", str(i), str(processes)],
+            [sys.executable, "-c", PROCESS, str(tmp_path), f"127.0.0.1:{free_port}", str(i), str(processes), method],
             cwd=REPOSITORY,
             env=os.environ | jax_settings(8 // processes),
             stderr=subprocess.PIPE,
@@ -251,7 +252,8 @@ def test_eight_devices_give_what_one_gives(processes, tmp_path, undisturbed):
     for process in run_:
         errors = process.communicate(timeout=300)[1]
         assert process.returncode == 0, errors
-    found, expected = content(tmp_path), content(undisturbed[0])
-    assert len(found) == 48
+    found = content(tmp_path)
+    expected = {name: cell for name, cell in content(undisturbed[0]).items() if cell[0]["method"] == method}
+    assert len(found) == 2 * len(expected) == {"csdip": 16, "tv": 32}[method]
     assert len(list(tmp_path.glob("results*.jsonl"))) == processes
     assert {name: found[name] for name in expected} == expected

@@ -21,7 +21,7 @@ SETTINGS = {
     "damp_wavelet": {"steps": 12},
     "tv": {"steps": 60},
     "lasso_dct": {"steps": 60},
-    "lasso_wavelet": {"steps": 60},
+    "lasso_wavelet": {"steps": 60, "levels": 1},
     "csgm": {"steps": 40, "restarts": 2, "learning_rate": 0.1, "decoder": random_decoder(200, 256, 256)},
 }
 SWEPT = {

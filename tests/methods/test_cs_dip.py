@@ -106,7 +106,7 @@ def test_the_best_of_the_window_is_kept(exit_by, expected):
 # --- collapse and divergence
 
 
-STEPS = 200
+STEPS = 120
 TENTH = STEPS // 10
 IDS = (4, 2, 6)  # restart keys of today's PyTorch rule on this digit: 4 and 6 collapse, 2 does not
 
