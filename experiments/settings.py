@@ -231,12 +231,19 @@ class Measurement(NamedTuple):
         return f"{self.count} radial lines" if self.kind == "radial_fourier" else "Gaussian"
 
 
-def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int]) -> Measurement:
+def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int], **instead) -> Measurement:
     """The configuration's measurement; where it leaves the kind open, a dense Gaussian matrix if it is small enough.
+
+    Args:
+        config: of a run.
+        image_shape: (h, w, c).
+        instead: values for fields of it, where they are axes there.
 
     Raises:
         InputError: unknown operator, counts out of range, or a matrix that does not fit into memory.
     """
+    if instead:
+        config = config_dict.ConfigDict(config.to_dict() | instead)
     pixels = math.prod(image_shape)
     m = config.num_measurements if config.num_measurements is not None else max(1, pixels // 10)
     kind = config.operator

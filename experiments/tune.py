@@ -8,9 +8,7 @@ MSEs over the measurements: so that each counts the same, however large its erro
 tuning.md, tuning.csv and tuning.png. The truth is looked at here, which is why the images must not be evaluated after.
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +19,7 @@ from absl import flags
 from csdip_jax.methods import METHODS
 from csdip_jax.results import write_atomically
 from csdip_jax.types import InputError
-from experiments import launcher, pictures
+from experiments import launcher, pictures, tables
 from experiments.sweep import run
 
 
@@ -89,12 +87,12 @@ def verdict(grid: Grid) -> str:
 
 
 def markdown(grid: Grid) -> str:
-    lines = [f"| {grid.method} | " + " | ".join(grid.measurements) + " |", "|---" * (1 + len(grid.measurements)) + "|"]
-    best = grid.errors.argmin(axis=0)
+    """A row per setting, a column per measurement; the best of each column in bold."""
+    best, rows = grid.errors.argmin(axis=0), []
     for i, setting in enumerate(grid.settings):
         cells = [f"**{x:.5f}**" if i == best[j] else f"{x:.5f}" for j, x in enumerate(grid.errors[i])]
-        lines.append(f"| {_text(setting)}{' (chosen)' if i == grid.chosen else ''} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"{_text(setting)}{' (chosen)' if i == grid.chosen else ''}", *cells])
+    return tables.as_markdown([grid.method, *grid.measurements], rows)
 
 
 def _text(setting: Mapping[str, float]) -> str:
@@ -102,14 +100,13 @@ def _text(setting: Mapping[str, float]) -> str:
 
 
 def as_csv(found: Sequence[Grid]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["method", "setting", "measurement", "mean_mse", "chosen"])
-    for grid in found:
-        for i, setting in enumerate(grid.settings):
-            for j, place in enumerate(grid.measurements):
-                writer.writerow([grid.method, _text(setting), place, f"{grid.errors[i, j]:.6g}", int(i == grid.chosen)])
-    return file.getvalue()
+    rows = [
+        (grid.method, _text(setting), place, float(grid.errors[i, j]), int(i == grid.chosen))
+        for grid in found
+        for i, setting in enumerate(grid.settings)
+        for j, place in enumerate(grid.measurements)
+    ]
+    return tables.as_csv(["method", "setting", "measurement", "mean_mse", "chosen"], rows)
 
 
 def save_curves(path: Path, found: Sequence[Grid]) -> None:

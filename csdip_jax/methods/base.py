@@ -6,6 +6,7 @@ pytree leaves where they may be swept or differentiated (weights, rates) and sta
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
@@ -121,6 +122,11 @@ def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = 
     if isinstance(value, (int, float, np.generic, str)):
         fine = not isinstance(value, str) and (lowest < value < float("inf") or (value == lowest and not strictly))
         require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
+
+
+def require_distinct(name: str, values: Sequence) -> None:
+    """Raises InputError where a value comes twice."""
+    require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
 
 
 def require_count(name: str, value: Any) -> None:

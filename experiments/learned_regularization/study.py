@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from ml_collections import config_dict
 from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.methods import CsDip
-from csdip_jax.methods.base import require, require_count, require_number
+from csdip_jax.methods.base import require, require_count, require_distinct, require_number
 from csdip_jax.results import Workdir, content_digest
 from csdip_jax.types import InputError
 from experiments import settings
@@ -123,12 +122,12 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
 
 def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
     cells = []
-    _require_distinct({name: config[name] for name in ("num_measurements", "noise_variance")})
+    for name in ("num_measurements", "noise_variance"):
+        require_distinct(name, config[name])
     for m in config.num_measurements:
         require_count("num_measurements", m)
         for variance in config.noise_variance:
-            cell = config_dict.ConfigDict(config.to_dict() | {"num_measurements": m, "noise_variance": variance})
-            cells.append(Cell(settings.measurement(cell, shape)))
+            cells.append(Cell(settings.measurement(config, shape, num_measurements=m, noise_variance=variance)))
     if not cells:
         raise InputError("num_measurements and noise_variance: give at least one of each")
     return cells
@@ -136,7 +135,8 @@ def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
 
 def _arms(config: ConfigDict) -> list[Arm]:
     names = tuple(map(str.strip, config.arms.split(",")))
-    _require_distinct({"training_counts": config.training_counts, "arms": names, **config.lr_weights})
+    for name, values in {"training_counts": config.training_counts, "arms": names, **config.lr_weights}.items():
+        require_distinct(name, values)
     for count in config.training_counts:
         allowed = f"1 to num_training_images = {config.num_training_images}"
         require_count("training_counts", count)
@@ -156,11 +156,6 @@ def _arms(config: ConfigDict) -> list[Arm]:
             label = name if not config.training_counts else f"{name} of {count}"
             arms.append(Arm(reading, penalized, warm, count, label))
     return arms
-
-
-def _require_distinct(fields: Mapping[str, Sequence]) -> None:
-    for name, values in fields.items():
-        require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
 
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:

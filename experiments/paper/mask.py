@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from csdip_jax import operators
-from experiments.paper import tables
+from experiments import tables
 from experiments.pictures import plt
 
 SIZE = (256, 256)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.paper import tables
+from experiments import tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
 from experiments.reconstruct.table import flag, measured

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.paper import tables
+from experiments import tables
 from experiments.paper.items import DISPLAY, PUBLISHED_AS
 from experiments.published import Value
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from experiments.reconstruct.fits import stem
 
+FAILED = "FAILED"
+
 
 def measured(row: dict) -> str:
     return f"{row['measurement']}, m = {row['num_measurements']}"
@@ -13,7 +15,7 @@ def measured(row: dict) -> str:
 
 def flag(row: dict) -> str:
     """What is wrong with a row, in a word."""
-    return "FAILED" if not row["ok"] else "" if row["converged"] else "not converged"
+    return FAILED if not row["ok"] else "" if row["converged"] else "not converged"
 
 
 def caption(row: dict) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.reconstruct import fits, table
-
-FAILED = "FAILED"
+from experiments.reconstruct.table import FAILED
 
 
 class Cell(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from experiments.reconstruct.table import FAILED
 from experiments.report import cell_tables, curves, embed, sheets, tables
 from experiments.report.blocks import (
     Code,
@@ -21,7 +22,7 @@ from experiments.report.blocks import (
     Text,
     problems,
 )
-from experiments.report.cells import FAILED, Cell, cells_of, slowest_first, worst_first
+from experiments.report.cells import Cell, cells_of, slowest_first, worst_first
 from experiments.report.departures import settings_of
 from experiments.report.find import Findings, PaperItem, Run
 from experiments.report.summary import summarize

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.reconstruct.table import FAILED
 from experiments.report import blocks as b
 from experiments.report.markup import Markup, element, join
 from experiments.report.plot import svg
@@ -49,7 +50,7 @@ def _anchor(text: str, anchor: str) -> Markup:
 def _badge(section: b.Section) -> Markup | None:
     if not section.badge:
         return None
-    return join([" ", element("span", section.badge, class_="flag failed" if "FAILED" in section.badge else "badge")])
+    return join([" ", element("span", section.badge, class_="flag failed" if FAILED in section.badge else "badge")])
 
 
 def _section(section: b.Section) -> Markup:
@@ -95,7 +96,7 @@ def _entry(entry: b.Entry) -> Markup:
 
 
 def _flag(text: str) -> Markup | None:
-    return element("span", text, class_="flag failed" if text == "FAILED" else "flag") if text else None
+    return element("span", text, class_="flag failed" if text == FAILED else "flag") if text else None
 
 
 def _image(picture: b.Picture, description: str, width: int | None = None) -> Markup:
@@ -134,7 +135,7 @@ def _thumb(sheet: b.Sheet, strip: b.Strip, thumb: b.Thumb) -> Markup:
         _image(thumb.picture, ", ".join(facts), width),
         element("figcaption", element("b", thumb.label), element("span", thumb.detail), _flag(thumb.flag)),
         style=f"width: {width}px",
-        class_=None if not thumb.flag else "failed" if thumb.flag == "FAILED" else "doubtful",
+        class_=None if not thumb.flag else "failed" if thumb.flag == FAILED else "doubtful",
     )
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.estimates import over_images
-from experiments.report.cells import FAILED, Cell
+from experiments.reconstruct.table import FAILED
+from experiments.report.cells import Cell
 
 
 class Line(NamedTuple):

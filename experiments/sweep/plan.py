@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections.config_dict import ConfigDict
 
 from csdip_jax.methods import Method
-from csdip_jax.methods.base import require
+from csdip_jax.methods.base import require, require_distinct
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs.sweep import AXES
@@ -138,10 +138,8 @@ def _programs_of_part(part: str, config: ConfigDict, data_dir: str | None) -> li
         count_name = "num_lines" if kind == "radial_fourier" else "num_measurements"
         for count in axes[count_name]:
             one = {"operator": kind, "num_measurements": None, "num_lines": None} | {count_name: count}
-            measurements = [
-                settings.measurement(ConfigDict(config.to_dict() | one | {"noise_variance": variance}), shape)
-                for variance in axes["noise_variance"]
-            ]
+            noises = axes["noise_variance"]
+            measurements = [settings.measurement(config, shape, **one, noise_variance=noise) for noise in noises]
             programs += [Program(part, config.preset, x, measurements, axes["seed"], images) for x in sweeps]
     if not programs:
         raise InputError(f"the sweep is empty: operator = {axes['operator']} needs num_measurements or num_lines")
@@ -151,7 +149,7 @@ def _programs_of_part(part: str, config: ConfigDict, data_dir: str | None) -> li
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
     """The values of a field that may be an axis."""
     values = config[name] if isinstance(config[name], (tuple, list)) else (config[name],)
-    require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
+    require_distinct(name, values)
     optional = name in ("num_measurements", "num_lines")  # needed by one kind of operator each
     require(bool(values) or optional, name, (), "one value at least")
     return tuple(values)

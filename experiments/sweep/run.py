@@ -115,23 +115,25 @@ class Measured(NamedTuple):
 
 def measure(batch: Batch) -> Measured:
     """Draws the operators, and the measurements of each scene by its own: they do not depend on what is beside it."""
-    program, measurements, keys, ids = batch.program, [], [], []
-    first, alone = program.measurements[0], len(batch.scenes) == 1 or program.shares_operator
-    labels = len(program.sweep.labels)
+    program, measurements, roots, ids = batch.program, [], [], []
+    first, labels, operator = program.measurements[0], len(program.sweep.labels), None
     for image, seed in batch.scenes:
-        drawn, id_ = settings.keys(seed), settings.image_id(image)
-        operator = first.operator(drawn.operator, id_, program.image_shape)
-        noise = jax.random.fold_in(drawn.noise, id_)
+        keys, id_ = settings.keys(seed), settings.image_id(image)
+        if operator is None or not program.shares_operator:
+            operator = first.operator(keys.operator, id_, program.image_shape)
+        noise = jax.random.fold_in(keys.noise, id_)
         for measurement in program.measurements:
             measurements += [measurement.measure(noise, operator, program.images[image])] * labels
-        keys += [drawn.fit] * program.cells_per_scene
-        ids += [id_] * program.cells_per_scene
-    if not alone:
-        roots = jnp.stack([settings.keys(seed).operator for _, seed in batch.scenes])
-        images = jnp.asarray(ids[:: program.cells_per_scene], jnp.uint32)
-        del operator
-        operator = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(roots, images)
-    return Measured(cs.Problem(operator, jnp.stack(measurements)), jnp.stack(keys), ids)
+        roots.append(keys)
+        ids.append(id_)
+    if len(batch.scenes) > 1 and not program.shares_operator:
+        del operator  # room for those of all scenes
+        operator = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(
+            jnp.stack([keys.operator for keys in roots]), jnp.asarray(ids, jnp.uint32)
+        )
+    fit_keys = jnp.repeat(jnp.stack([keys.fit for keys in roots]), program.cells_per_scene)
+    ids = [id_ for id_ in ids for _ in range(program.cells_per_scene)]
+    return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)
 
 
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
