@@ -6,8 +6,8 @@ from pathlib import Path
 
 CACHE = Path(tempfile.gettempdir()) / "csdip_jax_test_cache"
 os.environ |= {
-    # Most of the suite's time is compiling; what programs lose in speed without LLVM's optimisations is less.
-    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "--xla_backend_optimization_level=0"),
+    # Most of the suite's time is compiling; what programs lose in speed with few of LLVM's optimisations is less.
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "--xla_backend_optimization_level=1"),
     # Programs compiled by one process or one run serve the next, and so does Matplotlib's list of fonts.
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
