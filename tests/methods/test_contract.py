@@ -67,6 +67,13 @@ def straight(name):
     return cs.reconstruct(make(name), problem(), jax.random.key(0))
 
 
+@pytest.fixture(scope="module")
+def three(name):
+    """Problems 1, 0 and 2, each with its operator, one after the other."""
+    batch = stack(problem(1), problem(0), problem(2))
+    return cs.reconstruct(make(name), batch, jax.random.key(0), image_ids=[7, 0, 3])
+
+
 def assert_same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -88,27 +95,23 @@ def test_the_loss_falls(straight):
     assert trace[-1] < 0.3 * trace[0]
 
 
-def test_same_image_same_answer_in_any_batch(name, straight):
-    """Bit by bit where fits run one at a time; alone, among others, and at another place."""
-    batch = stack(problem(1), problem(0), problem(2))
-    solution = cs.reconstruct(make(name), batch, jax.random.key(0), image_ids=[7, 0, 3])
-    assert_same(jax.tree.map(lambda x: x[1], solution), straight)
-    assert not np.array_equal(solution.image[0], solution.image[1])
+def test_same_image_same_answer_in_any_batch(straight, three):
+    """Bit by bit where images run one at a time; alone, among others, and at another place."""
+    assert_same(jax.tree.map(lambda x: x[1], three), straight)
+    assert not np.array_equal(three.image[0], three.image[1])
 
 
-@pytest.mark.parametrize("fits_at_once", [2, 4])
-def test_vmap_is_a_loop(name, fits_at_once):
-    """To rounding; with 1 restart over two images (a block is not full) and all, with 2 over restarts and both."""
-    method, batch = make(name, steps=6), stack(problem(0), problem(1), problem(2))
-    one_by_one = cs.reconstruct(method, batch, jax.random.key(0))
-    together = cs.reconstruct(method, batch, jax.random.key(0), fits_at_once=fits_at_once)
-    np.testing.assert_array_equal(together.restart, one_by_one.restart)
-    np.testing.assert_allclose(together.trace, one_by_one.trace, rtol=1e-3)
-    np.testing.assert_allclose(together.image, one_by_one.image, atol=ROUNDING.get(name, 1e-3))
+def test_vmap_is_a_loop(name, three):
+    """To rounding; over restarts and two of the three images, the last block not full."""
+    method, batch = make(name), stack(problem(1), problem(0), problem(2))
+    together = cs.reconstruct(method, batch, jax.random.key(0), image_ids=[7, 0, 3], fits_at_once=2 * method.restarts)
+    np.testing.assert_array_equal(together.restart, three.restart)
+    np.testing.assert_allclose(together.trace, three.trace, rtol=1e-3)
+    np.testing.assert_allclose(together.image, three.image, atol=ROUNDING.get(name, 1e-3))
 
 
 def test_shared_operator_equals_one_per_image(name):
-    operator, method = problem().operator, make(name, steps=6)
+    operator, method = problem().operator, make(name)
     ys = jnp.stack([operator.forward(disc(3.0)), operator.forward(disc(6.0))])
     shared = cs.reconstruct(method, cs.Problem(operator, ys), jax.random.key(0))
     own = cs.reconstruct(method, cs.Problem(jax.tree.map(lambda x: jnp.stack([x, x]), operator), ys), jax.random.key(0))
@@ -117,7 +120,7 @@ def test_shared_operator_equals_one_per_image(name):
 
 def test_one_compile_for_two_settings(name):
     """A swept setting is data: other values run the same program, and change the answer."""
-    method, key = make(name, steps=6), jax.random.key(0)
+    method, key = make(name), jax.random.key(0)
     first = cs.reconstruct(method, problem(), key)
     compiled = fits.advance._cache_size()
     for value in (0.5, 2.0):
@@ -129,7 +132,7 @@ def test_one_compile_for_two_settings(name):
 def test_a_sweep_is_a_loop(name):
     """A setting given as an array: one image under each value, in one program, as if one after the other."""
     values, key = np.array([0.3, 1.0, 3.0]), jax.random.key(0)
-    method = make(name, steps=6)
+    method = make(name)
     values = values * getattr(method, SWEPT[name])
     swept = cs.reconstruct(dataclasses.replace(method, **{SWEPT[name]: values}), problem(), key)
     assert swept.image.shape == (3, *SHAPE)
@@ -171,7 +174,7 @@ def kill_after_every_second_save(monkeypatch):
 
 
 def test_checkpoint_of_another_run_is_refused(name, tmp_path):
-    checkpoint, method = tmp_path / "checkpoint.npz", make(name, steps=6)
+    checkpoint, method = tmp_path / "checkpoint.npz", make(name)
     cs.reconstruct(method, problem(), jax.random.key(0), checkpoint=checkpoint)
     with pytest.raises(cs.InputError, match="belongs to another run"):
         cs.reconstruct(method, problem(), jax.random.key(1), checkpoint=checkpoint)
