@@ -10,10 +10,9 @@ import numpy as np
 from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
-from experiments import pictures, published
+from experiments import fits, pictures, published
 from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
 from experiments.learned_regularization.study import Cell, Plan
-from experiments.reconstruct import fits
 from experiments.reconstruct.table import flag
 
 PUBLISHED_SHAPE = (256, 256, 1)

@@ -16,9 +16,8 @@ import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.results import Workdir, content_digest, environment, write_arrays
 from csdip_jax.types import InputError
-from experiments import learned_priors, settings
+from experiments import fits, learned_priors, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
-from experiments.reconstruct import fits
 
 OFF = "off"
 

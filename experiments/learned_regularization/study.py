@@ -14,8 +14,7 @@ from csdip_jax.methods import CsDip
 from csdip_jax.methods.base import require, require_count, require_distinct, require_number
 from csdip_jax.results import Workdir, content_digest
 from csdip_jax.types import InputError
-from experiments import settings
-from experiments.reconstruct import fits
+from experiments import fits, settings
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))

@@ -7,8 +7,8 @@ import jax
 
 from csdip_jax.results import content_digest, write_array
 from csdip_jax.types import InputError
-from experiments import own_measurements, pictures, settings
-from experiments.reconstruct import fits, table
+from experiments import fits, own_measurements, pictures, settings
+from experiments.reconstruct import table
 
 
 class Files(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from experiments.reconstruct.fits import stem
+from experiments.fits import stem
 
 FAILED = "FAILED"
 

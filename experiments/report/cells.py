@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.reconstruct import fits, table
+from experiments import fits
+from experiments.reconstruct import table
 from experiments.reconstruct.table import FAILED
 
 

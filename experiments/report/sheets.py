@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.reconstruct import fits
+from experiments import fits
 from experiments.report import embed
 from experiments.report.blocks import Note, Picture, Problem, Sheet, Strip, Thumb
 from experiments.report.cells import Cell
@@ -41,7 +41,7 @@ def sheets_of(folder: Path, cells: Sequence[Cell], page: embed.Budget, limit: in
 def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -> tuple[Sheet, list[Problem], bool]:
     """The sheet, what cannot be read, and whether the budget ended before it did."""
     strips, problems = [], []
-    original = folder / "originals" / f"{image}.png"
+    original = folder / "originals" / f"{fits.stem(cells[0].part, image)}.png"
     if original.is_file():
         picture = embed.thumb(original)
         if isinstance(picture, Problem):

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,9 +14,8 @@ from ml_collections.config_dict import ConfigDict
 from csdip_jax.methods import Method
 from csdip_jax.methods.base import require, require_distinct
 from csdip_jax.types import InputError
-from experiments import settings
+from experiments import fits, settings
 from experiments.configs.sweep import AXES
-from experiments.reconstruct import fits
 
 SCENES_AT_ONCE = 32
 """On each accelerator: beyond, a batch gains little, and a killed run loses more."""
@@ -47,6 +46,7 @@ class Program(NamedTuple):
         measurements: those that differ in noise alone.
         seeds: of the scenes.
         images: name -> image [h, w, c].
+        axes: fields of the configuration that list their values: those that a cell's name tells.
     """
 
     part: str
@@ -55,11 +55,20 @@ class Program(NamedTuple):
     measurements: Sequence[settings.Measurement]
     seeds: Sequence[int]
     images: Mapping[str, np.ndarray]
+    axes: Collection[str]
 
     @property
     def name(self) -> str:
         """In files and on the screen."""
-        return fits.stem(self.part, measurement_name(self.measurements[0]), self.sweep.name)
+        return fits.stem(self.part, self.count_name, self.sweep.name)
+
+    @property
+    def count_name(self) -> str:
+        """The number of measurements or lines, where it is an axis."""
+        if not {"operator", "num_measurements", "num_lines"}.intersection(self.axes):
+            return ""
+        first = self.measurements[0]
+        return f"{'lines' if first.kind == 'radial_fourier' else 'm'}{first.count}"
 
     @property
     def scenes(self) -> list[Scene]:
@@ -100,50 +109,82 @@ class Batch(NamedTuple):
         return dataclasses.replace(sweep.method, **{name: np.tile(x, repeats) for name, x in sweep.swept.items()})
 
     @property
+    def name(self) -> str:
+        """On the screen: of its program, and of its image where it has one."""
+        (image, *others), program = [scene.image for scene in self.scenes], self.program
+        return program.name if others else fits.stem(program.part, image, program.count_name, program.sweep.name)
+
+    @property
     def checkpoint(self) -> str:
         """A file name that no other batch of the workdir has."""
         content = repr((self.scenes, self.program.measurements, self.program.sweep.labels))
         return f"checkpoint-{self.program.name}-{zlib.crc32(content.encode()):08x}.npz"
 
 
-def measurement_name(measurement: settings.Measurement) -> str:
-    return f"{'lines' if measurement.kind == 'radial_fourier' else 'm'}{measurement.count}"
-
-
 def stem(program: Program, cell: Cell) -> str:
     """Name of a cell's files."""
-    where = f"{measurement_name(cell.measurement)}-noise{cell.measurement.noise_variance:g}-seed{cell.scene.seed}"
-    return fits.stem(program.part, cell.scene.image, where, program.sweep.labels[cell.setting])
+    noise = f"noise{cell.measurement.noise_variance:g}" if "noise_variance" in program.axes else ""
+    seed = f"seed{cell.scene.seed}" if "seed" in program.axes else ""
+    label = program.sweep.labels[cell.setting]
+    return fits.stem(program.part, cell.scene.image, program.count_name, noise, seed, label)
 
 
-def make_programs(config: ConfigDict, data_dir: str | None) -> list[Program]:
+def make_programs(
+    config: ConfigDict,
+    data_dir: str | None,
+    files: str | None = None,
+    pixel_range: tuple[float, float] | None = None,
+) -> list[Program]:
     """The whole sweep, in the order in which it is computed.
+
+    Args:
+        config: like experiments/configs/sweep.py, or default.py, where a field of `AXES` has a single value.
+        data_dir: folder of the data sets.
+        files: the user's images instead of the configuration's.
+        pixel_range: (black, white) of theirs.
 
     Raises:
         InputError: images that cannot be read, or settings out of range; nothing is left to be refused later.
     """
     programs = []
     for part, settings_ in settings.parts(config).items():
-        programs += _programs_of_part(part, settings_, data_dir)
+        images = dict(zip(*settings.load_images(settings_, data_dir, files, pixel_range), strict=True))
+        programs += _programs_of_part(part, settings_, images, data_dir)
     return programs
 
 
-def _programs_of_part(part: str, config: ConfigDict, data_dir: str | None) -> list[Program]:
-    images = dict(zip(*settings.load_images(config, data_dir), strict=True))
+def listed_axes(config: ConfigDict) -> tuple[str, ...]:
+    """Those of `AXES` that list their values."""
+    return tuple(name for name in AXES if isinstance(config[name], (tuple, list)))
+
+
+def _programs_of_part(part: str, config: ConfigDict, images: dict, data_dir: str | None) -> list[Program]:
     shape = next(iter(images.values())).shape
     axes = {name: axis(config, name) for name in AXES}
     sweeps = settings.sweeps(config, shape, data_dir, config.get("grids", ()))
     programs = []
     for kind in axes["operator"]:
-        count_name = "num_lines" if kind == "radial_fourier" else "num_measurements"
-        for count in axes[count_name]:
-            one = {"operator": kind, "num_measurements": None, "num_lines": None} | {count_name: count}
+        for m, lines in _counts(kind, axes):
+            one = {"operator": kind, "num_measurements": m, "num_lines": lines}
             noises = axes["noise_variance"]
             measurements = [settings.measurement(config, shape, **one, noise_variance=noise) for noise in noises]
-            programs += [Program(part, config.preset, x, measurements, axes["seed"], images) for x in sweeps]
+            common = (measurements, axes["seed"], images, listed_axes(config))
+            programs += [Program(part, config.preset, x, *common) for x in sweeps]
     if not programs:
         raise InputError(f"the sweep is empty: operator = {axes['operator']} needs num_measurements or num_lines")
     return programs
+
+
+def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int | None, int | None]]:
+    """(measurements, lines) of an operator, or where the configuration leaves it open, of whichever they make it."""
+    m, lines = axes["num_measurements"], axes["num_lines"]
+    if kind is None:
+        m, lines = m or (None,), lines or (None,)
+    elif kind == "radial_fourier":
+        m = (None,)
+    else:
+        lines = (None,)
+    return itertools.product(m, lines)
 
 
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ class Progress:
         self.shares = shares(mine)
         done = sum(share.cell in rows for share in self.shares)
         form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
-        self.bar = tqdm(total=len(self.shares), initial=done, desc="sweep", bar_format=form)
+        self.bar = tqdm(total=len(self.shares), initial=done, desc="all", bar_format=form)
         self._show_time_left(rows)
 
     def __enter__(self):
@@ -46,7 +46,7 @@ class Progress:
         self.bar.close()
 
     def begin(self, batch: Batch) -> None:
-        self.bar.set_description_str(f"sweep, {batch.program.name}")
+        self.bar.set_description_str(f"all, at {batch.name}")
 
     def end(self, cells: int, rows: Mapping[str, dict]) -> None:
         self.bar.update(cells)

@@ -15,15 +15,10 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax.results import Workdir, content_digest, write_arrays, write_atomically
 from csdip_jax.types import InputError
-from experiments import pictures, settings
-from experiments.configs.sweep import AXES
-from experiments.reconstruct import fits
-from experiments.reconstruct.images import metrics
+from experiments import fits, pictures, settings
 from experiments.sweep import machines
-from experiments.sweep.plan import Batch, Cell, Program, batches, make_programs, stem
+from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
-
-FREE_SETTINGS = (*AXES, "grids", "num_images", "first_image", "methods")  # the sweep may grow in the same workdir
 
 
 def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, *, curves: bool = False) -> list[dict]:
@@ -43,9 +38,19 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
         InputError: settings or data that cannot be used, or another process works in the workdir.
     """
     programs = make_programs(config, data_dir)
-    folder = fits.open_workdir(workdir, "sweep", config, free=FREE_SETTINGS)
-    with locked(folder):
-        rows = finished_rows(folder, programs)
+    return compute(programs, open_workdir(config, workdir, "sweep"), curves=curves)
+
+
+def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str, **inputs) -> Workdir:
+    """The sweep's folder; it may grow there along every axis that lists its values (see `fits.open_workdir`)."""
+    free = (*fits.FREE_SETTINGS, "grids", *listed_axes(config))
+    return fits.open_workdir(path, default_name, config, free=free, **inputs)
+
+
+def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[dict]:
+    """What `workdir` does not have yet of some programs; see `sweep`."""
+    with locked(workdir):
+        rows = finished_rows(workdir, programs)
         every = [batch for program in programs for batch in batches(program)]
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
@@ -53,12 +58,12 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
                 missing = [cell for cell in batch.cells if stem(batch.program, cell) not in rows]
                 if missing:
                     bar.begin(batch)
-                    for name, row in run_batch(folder, batch, missing, curves):
-                        folder.append(row)
+                    for name, row in run_batch(workdir, batch, missing, curves):
+                        workdir.append(row)
                         rows[name] = row
-                    (folder.path / batch.checkpoint).unlink(missing_ok=True)
+                    (workdir.path / batch.checkpoint).unlink(missing_ok=True)
                     bar.end(len(missing), rows)
-    rows = finished_rows(folder, programs)
+    rows = finished_rows(workdir, programs)
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     missing = sum(name not in rows for name in names)
     if missing:
@@ -109,13 +114,14 @@ class Measured(NamedTuple):
     """A batch, ready for `csdip_jax.reconstruct`; leading axes of cells, but one operator per scene or one for all."""
 
     problem: cs.Problem
+    adjoints: list[jax.Array]
     keys: jax.Array
     image_ids: list[int]
 
 
 def measure(batch: Batch) -> Measured:
     """Draws the operators, and the measurements of each scene by its own: they do not depend on what is beside it."""
-    program, measurements, roots, ids = batch.program, [], [], []
+    program, measurements, adjoints, roots, ids = batch.program, [], [], [], []
     first, labels, operator = program.measurements[0], len(program.sweep.labels), None
     for image, seed in batch.scenes:
         keys, id_ = settings.keys(seed), settings.image_id(image)
@@ -123,7 +129,9 @@ def measure(batch: Batch) -> Measured:
             operator = first.operator(keys.operator, id_, program.image_shape)
         noise = jax.random.fold_in(keys.noise, id_)
         for measurement in program.measurements:
-            measurements += [measurement.measure(noise, operator, program.images[image])] * labels
+            y = measurement.measure(noise, operator, program.images[image])
+            measurements += [y] * labels
+            adjoints += [operator.adjoint(y)] * labels
         roots.append(keys)
         ids.append(id_)
     if len(batch.scenes) > 1 and not program.shares_operator:
@@ -133,7 +141,7 @@ def measure(batch: Batch) -> Measured:
         )
     fit_keys = jnp.repeat(jnp.stack([keys.fit for keys in roots]), program.cells_per_scene)
     ids = [id_ for id_ in ids for _ in range(program.cells_per_scene)]
-    return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)
+    return Measured(cs.Problem(operator, jnp.stack(measurements)), adjoints, fit_keys, ids)
 
 
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
@@ -147,7 +155,7 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: b
         measured.keys,
         image_ids=measured.image_ids,
         cases_per_operator=program.cells_per_scene,
-        progress=f"  {program.name}",
+        progress=f"  {batch.name}",
         checkpoint=checkpoint,
     )
     cells = batch.cells
@@ -157,19 +165,21 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: b
         if cell not in missing:
             continue
         one = jax.tree.map(lambda x, i=i: x[i], solution)
-        yield _finish(workdir, program, cell, one, measured.problem.measurements[i], seconds, curves)
+        y, adjoint = measured.problem.measurements[i], measured.adjoints[i]
+        yield _finish(workdir, program, cell, one, y, adjoint, seconds, curves)
 
 
-def _finish(workdir, program, cell, solution, measurements, seconds, curves) -> tuple[str, dict]:
+def _finish(workdir, program, cell, solution, measurements, adjoint, seconds, curves) -> tuple[str, dict]:
     (image_name, seed), measurement, setting = cell
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.labels[setting]
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
-    original = workdir.path / "originals" / f"{image_name}.npz"
+    original = fits.original(workdir, program.part, image_name)
     if not original.exists():
         pictures.save_image(original.with_suffix(".png"), image)
         write_arrays(original, image=image)
-    fits.save(workdir, fit, solution.image, {})
+    known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(adjoint)}
+    fits.save(workdir, fit, solution.image, known)
     if curves:
         save_curve(workdir.path / "curves" / f"{name}.csv", solution.trace)
     return name, {
@@ -187,7 +197,7 @@ def _finish(workdir, program, cell, solution, measurements, seconds, curves) -> 
         "label": label,
         "swept": program.sweep.values(setting),
         **fit.facts,
-        **metrics(solution.image, image),
+        **fits.metrics(solution.image, image),
         **trained_digest(program),
         "file": name,
     }

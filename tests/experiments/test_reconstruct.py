@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from experiments import vae_weights
+from experiments.reconstruct import images
 from tests.conftest import REPOSITORY
 from tests.experiments.commands import command, image_of, refused, rows_of, run, run_process
 from tests.methods.decoders import random_decoder
@@ -104,7 +105,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(kill, straight_run, scans,
 
 
 def test_methods_and_sweeps_in_one_table(scans, tmp_path):
-    """Rows by method and swept value, one picture; a method added later joins them."""
+    """Rows by method and swept value, one picture; a method or a value added later joins them."""
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     weights = tmp_path / "vae.msgpack"
     vae_weights.save(weights, {"params": {"decoder": random_decoder(5, 30, 480)["params"]}}, {})
@@ -123,8 +124,21 @@ def test_methods_and_sweeps_in_one_table(scans, tmp_path):
     assert rows_of(tmp_path / "run")[:5] == rows and rows_of(tmp_path / "run")[5]["label"] == "bm3d_amp"
     assert all(label in more.stdout for label in labels)
 
-    again = run("reconstruct", *options, "--config.methods=tv", "--sweep=tv.mu=1,2")
-    assert "other settings (flags.sweep" in refused(again)
+    again = run("reconstruct", *options, "--config.methods=tv", "--sweep=tv.mu=64,256")
+    assert again.returncode == 0, again.stderr
+    assert [row["label"] for row in rows_of(tmp_path / "run")][6:] == ["tv mu=256"] and "tv mu=64" in again.stdout
+
+
+def test_each_way_of_measuring_has_its_place_in_the_picture(scans, tmp_path):
+    """A sweep's configuration will do: its axes name the files, and tell images of the picture apart."""
+    options = ["--config=experiments/configs/sweep.py", f"--images={scans}/scan_0.png", f"--workdir={tmp_path / 'run'}"]
+    options += ["--config.methods=tv", "--config.num_measurements=(100,200)", "--config.tv.steps=5"]
+    done = run("reconstruct", *options, "--config.noise_variance=(0.0,)", "--config.seed=(0,)")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "run")
+    assert [row["file"] for row in rows] == [f"scan_0-m{m}-noise0-seed0-tv" for m in (100, 200)]
+    assert images.by_scene(rows) == [[row] for row in rows]
+    assert (tmp_path / "run" / "comparison.png").exists()
 
 
 def test_own_measurements_have_no_metrics(tmp_path):

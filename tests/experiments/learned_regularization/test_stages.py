@@ -12,11 +12,10 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.results import Workdir
-from experiments import learned_priors, settings
+from experiments import fits, learned_priors, settings
 from experiments.configs import default
 from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun, Row
-from experiments.reconstruct import fits
 from tests.experiments.learned_regularization.toy import CELL, NOISE, config, run
 
 

@@ -100,6 +100,10 @@ def reconstruction(workdir: Workdir, name: str) -> Path:
     return workdir.path / "reconstructions" / f"{name}.npz"
 
 
+def original(workdir: Workdir, part: str, image: str) -> Path:
+    return workdir.path / "originals" / f"{stem(part, image)}.npz"
+
+
 def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
     """The image (in the user's pixel range), the loss curve and what else is known as .npz, the picture as .png."""
     path = reconstruction(workdir, fit.stem)
@@ -120,3 +124,11 @@ def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
         "ok": bool(solution.ok),
         "converged": bool(solution.converged),
     }
+
+
+def metrics(image: np.ndarray, original: np.ndarray) -> dict:
+    """Those of `csdip_jax.metrics` that an image of this size has."""
+    values = {"mse": cs.metrics.mse(image, original), "psnr": cs.metrics.psnr(image, original)}
+    if min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW:
+        values["ssim"] = cs.metrics.ssim(image, original)
+    return {name: float(value) for name, value in values.items()}
