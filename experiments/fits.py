@@ -96,17 +96,17 @@ def forget_checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> N
     _checkpoint(workdir, prefix, sweep).unlink(missing_ok=True)
 
 
-def reconstruction(workdir: Workdir, name: str) -> Path:
-    return workdir.path / "reconstructions" / f"{name}.npz"
+def reconstruction(folder: Path, name: str) -> Path:
+    return folder / "reconstructions" / f"{name}.npz"
 
 
-def original(workdir: Workdir, part: str, image: str) -> Path:
-    return workdir.path / "originals" / f"{stem(part, image)}.npz"
+def original(folder: Path, part: str, image: str) -> Path:
+    return folder / "originals" / f"{stem(part, image)}.npz"
 
 
 def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
     """The image (in the user's pixel range), the loss curve and what else is known as .npz, the picture as .png."""
-    path = reconstruction(workdir, fit.stem)
+    path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     write_arrays(path, image=image, trace=fit.solution.trace, **more)
 

@@ -8,7 +8,6 @@ MSEs over the measurements: so that each counts the same, however large its erro
 tuning.md, tuning.csv and tuning.png. The truth is looked at here, which is why the images must not be evaluated after.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from csdip_jax.methods import METHODS
+from csdip_jax.methods import METHODS, Method
 from csdip_jax.results import write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher, pictures, tables
 from experiments.sweep import run
+from experiments.sweep.plan import Program, make_programs
 
 
 class Grid(NamedTuple):
@@ -31,24 +31,19 @@ class Grid(NamedTuple):
         settings: of each row, field -> value.
         measurements: of each column, what was measured.
         errors: mean MSE over the images, [settings, measurements].
+        preset: the row that the preset has, if it is in the grid.
     """
 
     method: str
     settings: Sequence[Mapping[str, float]]
     measurements: Sequence[str]
     errors: np.ndarray
+    preset: int | None
 
     @property
     def chosen(self) -> int:
         """The setting of the lowest geometric mean."""
         return int(np.log(self.errors).mean(axis=1).argmin())
-
-    @property
-    def preset(self) -> int | None:
-        """The setting that the preset has, if it is in the grid."""
-        defaults = {field.name: field.default for field in dataclasses.fields(METHODS[self.method])}
-        same = [all(np.isclose(value, defaults[name]) for name, value in row.items()) for row in self.settings]
-        return same.index(True) if True in same else None
 
     @property
     def at_an_end(self) -> list[str]:
@@ -58,7 +53,15 @@ class Grid(NamedTuple):
         return [name for name, values in columns.items() if chosen[name] in (values[0], values[-1])]
 
 
-def grids(rows: Sequence[dict]) -> list[Grid]:
+def presets_of(programs: Sequence[Program]) -> dict[str, Method]:
+    """Name -> method as its preset has it, without the configuration's departures."""
+    return {
+        program.sweep.name: METHODS[program.sweep.name].preset(program.preset, program.image_shape)
+        for program in programs
+    }
+
+
+def grids(rows: Sequence[dict], presets: Mapping[str, Method]) -> list[Grid]:
     """One per method of a sweep's rows."""
     found = []
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -69,8 +72,15 @@ def grids(rows: Sequence[dict]) -> list[Grid]:
                 errors.setdefault(tuple(row["swept"].items()), {}).setdefault(where, []).append(row["mse"])
         places = list(dict.fromkeys(place for group in errors.values() for place in group))
         table = np.array([[np.mean(group[place]) for place in places] for group in errors.values()])
-        found.append(Grid(method, [dict(setting) for setting in errors], places, table))
+        settings = [dict(setting) for setting in errors]
+        found.append(Grid(method, settings, places, table, _index_of(presets[method], settings)))
     return found
+
+
+def _index_of(preset: Method, settings: Sequence[Mapping[str, float]]) -> int | None:
+    """Of the setting that the preset has."""
+    same = [all(np.isclose(value, getattr(preset, name)) for name, value in row.items()) for row in settings]
+    return same.index(True) if True in same else None
 
 
 def verdict(grid: Grid) -> str:
@@ -132,7 +142,9 @@ def tune(config, workdir: str, data_dir: str | None) -> list[Grid]:
     """Runs what is missing of the sweep, prints and writes what it says."""
     if not config.get("grids", ()):
         raise InputError("--config.grids is empty: give the values to choose from, like '(\"tv.mu=16,64\",)'")
-    found = [grid for grid in grids(run.sweep(config, workdir, data_dir)) if grid.settings[0]]
+    programs = make_programs(config, data_dir)
+    rows = run.compute(programs, run.open_workdir(config, workdir, "tuning"))
+    found = [grid for grid in grids(rows, presets_of(programs)) if grid.settings[0]]
     text = "\n\n".join(f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found)
     print(f"\n{text}\n")
     folder = Path(workdir)

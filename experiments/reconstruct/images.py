@@ -46,9 +46,9 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            with np.load(fits.reconstruction(workdir, row["file"])) as arrays:
+            with np.load(fits.reconstruction(workdir.path, row["file"])) as arrays:
                 saved[row["label"]] = dict(arrays)
-        with np.load(fits.original(workdir, first["part"], first["image"])) as arrays:
+        with np.load(fits.original(workdir.path, first["part"], first["image"])) as arrays:
             original = arrays["image"]
         comparisons.append(
             pictures.Comparison(

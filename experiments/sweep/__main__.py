@@ -20,7 +20,7 @@ _CONFIG = launcher.define_config("sweep")
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, its memory and time from a few steps.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, how much of it --workdir has, memory and time.")
 _CURVES = flags.DEFINE_bool("curves", False, "Write the loss of each cell, step by step, as curves/<cell>.csv.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that share the sweep.")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0; default: as Slurm says.")
@@ -37,7 +37,7 @@ def main() -> None:
         with config.unlocked():
             config.data, config.image_shape, config.num_images = "demo", config.image_shape or (64, 64, 1), 1
     if _DRY_RUN.value:
-        dry_run.dry_run(config, _DATA_DIR.value)
+        dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value)
     else:
         table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, curves=_CURVES.value))
 

@@ -1,35 +1,52 @@
 """The plan of a sweep, with memory and time from a few steps of each program."""
 
+from pathlib import Path
+
 from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
-from csdip_jax.solve.trial import trial
+from csdip_jax.solve.trial import Trial, trial
 from experiments.sweep import machines
-from experiments.sweep.plan import batches, make_programs
-from experiments.sweep.run import measure
+from experiments.sweep.plan import Batch, batches, make_programs, stem
+from experiments.sweep.run import finished_rows, measure
 
 
-def dry_run(config: ConfigDict, data_dir: str | None) -> None:
-    """Prints a line per program and the sums; writes nothing. Methods that stop early take less than it says."""
-    programs, cells, seconds = make_programs(config, data_dir), 0, 0.0
+def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None) -> None:
+    """Prints a line per program and the sums; writes nothing.
+
+    What `workdir` already has is told, and takes no time. Methods that stop early take less than it says.
+    """
+    programs, cells, finished, seconds = make_programs(config, data_dir), 0, 0, 0.0
+    rows = {} if workdir is None else finished_rows(Path(workdir), programs)
     width = max(len(program.name) for program in programs)
-    print(f"{'program':{width}} {'cells':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} {'at most':>9}")
+    print(
+        f"{'program':{width}} {'cells':>6} {'done':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} "
+        f"{'at most':>9}"
+    )
     for program in programs:
         parts = batches(program)
-        measured = measure(parts[0])
-        tried = trial(
-            parts[0].method,
-            measured.problem,
-            measured.keys,
-            image_ids=measured.image_ids,
-            cases_per_operator=program.cells_per_scene,
-        )
-        count = len(program.scenes) * program.cells_per_scene
-        time = len(machines.share(parts)) * tried.blocks * tried.step_seconds * program.sweep.method.steps
-        cells, seconds = cells + count, seconds + time + tried.compile_seconds
+        left = [part for part in parts if any(stem(program, cell) not in rows for cell in part.cells)]
+        count = sum(len(part.cells) for part in parts)
+        done = sum(stem(program, cell) in rows for part in parts for cell in part.cells)
+        tried = _trial((left or parts)[0])
+        time = len(machines.share(left)) * tried.blocks * tried.step_seconds * program.sweep.method.steps
+        cells, finished, seconds = cells + count, finished + done, seconds + time + bool(left) * tried.compile_seconds
         fits = count * program.sweep.method.restarts
         print(
-            f"{program.name:{width}} {count:6d} {len(parts):7d} {fits:7d} {tried.bytes / 2**30:5.2f} GiB "
+            f"{program.name:{width}} {count:6d} {done:6d} {len(parts):7d} {fits:7d} {tried.bytes / 2**30:5.2f} GiB "
             f"{tried.compile_seconds:6.1f} s {tqdm.format_interval(time):>9}"
         )
-    print(f"{cells} cells of {len(programs)} programs, at most {tqdm.format_interval(seconds)} on this machine")
+    had = f", {finished} of them done" if finished else ""
+    print(f"{cells} cells of {len(programs)} programs{had}, at most {tqdm.format_interval(seconds)} on this machine")
+
+
+def _trial(batch: Batch) -> Trial:
+    """A few steps of it."""
+    measured = measure(batch)
+    return trial(
+        batch.method,
+        measured.problem,
+        measured.keys,
+        image_ids=measured.image_ids,
+        cases_per_operator=batch.program.cells_per_scene,
+    )

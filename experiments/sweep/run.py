@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
-from csdip_jax.results import Workdir, content_digest, write_arrays, write_atomically
+from csdip_jax.results import Workdir, content_digest, read_all_rows, write_arrays, write_atomically
 from csdip_jax.types import InputError
 from experiments import fits, pictures, settings
 from experiments.sweep import machines
@@ -50,7 +50,7 @@ def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str,
 def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[dict]:
     """What `workdir` does not have yet of some programs; see `sweep`."""
     with locked(workdir):
-        rows = finished_rows(workdir, programs)
+        rows = finished_rows(workdir.path, programs)
         every = [batch for program in programs for batch in batches(program)]
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
@@ -63,7 +63,7 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
                         rows[name] = row
                     (workdir.path / batch.checkpoint).unlink(missing_ok=True)
                     bar.end(len(missing), rows)
-    rows = finished_rows(workdir, programs)
+    rows = finished_rows(workdir.path, programs)
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     missing = sum(name not in rows for name in names)
     if missing:
@@ -84,8 +84,8 @@ def locked(workdir: Workdir) -> Iterator[None]:
         yield
 
 
-def finished_rows(workdir: Workdir, programs: Sequence[Program]) -> dict[str, dict]:
-    """Name of a cell -> its row, where its reconstruction is there.
+def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
+    """Name of a cell -> its row, where its reconstruction is there; nothing where there is no folder.
 
     Raises:
         InputError: an image is no longer the same, or a method was trained to something else.
@@ -95,17 +95,15 @@ def finished_rows(workdir: Workdir, programs: Sequence[Program]) -> dict[str, di
     }
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
-    for row in workdir.rows:
+    for row in read_all_rows(folder):
         digest = digests.get((row["part"], row["image"]), row["image_digest"])
         if digest != row["image_digest"]:
-            raise InputError(
-                f"image {row['image']} has changed since {workdir.path} was written: choose another --workdir"
-            )
+            raise InputError(f"image {row['image']} has changed since {folder} was written: choose another --workdir")
         if row.get("trained_digest") != trained.get(row["method"], row.get("trained_digest")):
             raise InputError(
-                f"{row['method']} was trained otherwise when {workdir.path} was written: choose another --workdir"
+                f"{row['method']} was trained otherwise when {folder} was written: choose another --workdir"
             )
-        if fits.reconstruction(workdir, row["file"]).exists():
+        if fits.reconstruction(folder, row["file"]).exists():
             rows[row["file"]] = row
     return rows
 
@@ -174,7 +172,7 @@ def _finish(workdir, program, cell, solution, measurements, adjoint, seconds, cu
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.labels[setting]
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
-    original = fits.original(workdir, program.part, image_name)
+    original = fits.original(workdir.path, program.part, image_name)
     if not original.exists():
         pictures.save_image(original.with_suffix(".png"), image)
         write_arrays(original, image=image)

@@ -160,10 +160,17 @@ def test_time_left_is_that_of_the_same_program_or_method():
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    dry_run.dry_run(config(methods="tv", num_measurements=(40,)), None)
+    dry_run.dry_run(config(methods="tv", num_measurements=(40,)), None, None)
     shown = capsys.readouterr().out
     assert "16 cells of 1 programs, at most" in shown and "GiB" in shown
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_knows_what_is_done(undisturbed, capsys):
+    dry_run.dry_run(config(methods="tv", num_images=3), undisturbed[0], None)
+    assert "24 cells of 1 programs, 16 of them done, at most" in capsys.readouterr().out
+    dry_run.dry_run(config(methods="tv"), undisturbed[0], None)
+    assert "16 cells of 1 programs, 16 of them done, at most 00:00" in capsys.readouterr().out
 
 
 CHILD = """

@@ -47,7 +47,7 @@ def test_the_weight_is_chosen_by_held_out_measurements(finished):
         assert np.abs(correlations).max() < 0.5
         for key, row in finished.rows.items():
             if key.image == name and key.stage in ("train", "choose") and key.arm in ("off", "weights"):
-                image = np.load(fits.reconstruction(workdir, row["stem"]))["image"]
+                image = np.load(fits.reconstruction(workdir.path, row["stem"]))["image"]
                 losses.setdefault(key.lr_weight, []).append(float(jnp.sum((y - operator.forward(image)) ** 2)))
     assert sorted(losses) == [0.0, 1e-2, 1.0]
     means = {weight: np.mean(values) for weight, values in losses.items()}
@@ -89,7 +89,7 @@ def fitted_by_hand(finished, name, image, lr_weight, **fields):
 
 
 def saved_image(finished, row):
-    return np.load(fits.reconstruction(finished.workdir, finished.rows[row]["stem"]))["image"]
+    return np.load(fits.reconstruction(finished.workdir.path, finished.rows[row]["stem"]))["image"]
 
 
 def test_the_choice_uses_a_prior_of_the_other_images(finished):
@@ -162,7 +162,7 @@ def test_arms_share_everything_but_the_prior(finished):
     plan, workdir, _ = finished
     for name in plan.test:
         firsts = {
-            row.arm: np.load(fits.reconstruction(workdir, content["stem"]))["trace"][0]
+            row.arm: np.load(fits.reconstruction(workdir.path, content["stem"]))["trace"][0]
             for row, content in finished.rows.items()
             if row.stage == "test" and row.image == name
         }
@@ -226,4 +226,4 @@ def test_a_saved_prior_serves_reconstruct(finished):
     row = finished.rows[Row("test", "layer_means+warm_start of 3", method.lr_weight, name)]
     fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
     image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
-    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir, row["stem"]))["image"], atol=1e-3)
+    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir.path, row["stem"]))["image"], atol=1e-3)
