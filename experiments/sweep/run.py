@@ -145,8 +145,8 @@ def measure(batch: Batch) -> Measured:
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
     """(name, row) of each missing cell, its files being written."""
     program, checkpoint = batch.program, workdir.path / batch.checkpoint
+    measured = jax.block_until_ready(measure(batch))
     resumed, began = checkpoint.exists(), time.perf_counter()
-    measured = measure(batch)
     solution = cs.reconstruct(
         batch.method,
         measured.problem,
