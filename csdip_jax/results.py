@@ -1,5 +1,6 @@
 """Files that survive a kill: written beside their place, then renamed into it; rows appended whole or not at all."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -7,7 +8,8 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import jax
@@ -80,12 +82,54 @@ def read_rows(path: Path) -> list[dict]:
     if not path.exists():
         return []
     finished, _, _ = path.read_text().rpartition("\n")
-    return [json.loads(line) for line in finished.splitlines()]
+    rows = []
+    for number, line in enumerate(finished.splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number} is damaged ({error}): remove that line") from None
+    return rows
 
 
 def read_all_rows(folder: Path) -> list[dict]:
     """The rows that all processes of a run have finished: results.jsonl, results-1.jsonl, ..."""
     return [row for path in sorted(Path(folder).glob("results*.jsonl")) for row in read_rows(path)]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run's folder against a second run by mistake; the operating system lets go when this process ends.
+
+    One of several processes holds its part of it, a process alone holds all.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    mine = folder / f".lock-{jax.process_index()}"
+    with ExitStack() as stack:
+        for path in {mine} if jax.process_count() > 1 else {mine, *folder.glob(".lock-*")}:
+            file = stack.enter_context(open(path, "w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another process works in {folder}: wait for it, or choose another --workdir"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+        yield
+
+
+def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -> None:
+    """Raises InputError if the folder holds a run whose settings differ in others than those named in `free`."""
+    path = Path(folder) / "config.json"
+    before = json.loads(path.read_text())["settings"] if path.exists() else {}
+    changed = [name for name in _differences(before, settings) if name.split(".")[-1] not in free] if before else []
+    if changed:
+        raise InputError(
+            f"workdir {folder} holds a run with other settings ({', '.join(changed)}): "
+            "choose another --workdir, or remove that one"
+        )
 
 
 class Workdir:
@@ -104,30 +148,21 @@ class Workdir:
             free: names of settings that may change between reruns (how many images, say).
 
         Raises:
-            InputError: the folder cannot be written, or holds a run with other settings.
+            InputError: the folder cannot be written, holds a run with other settings, or another process works in it.
         """
         self.path, self.process = Path(path), jax.process_index()
         settings = json.loads(json.dumps(settings))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            before = json.loads(self._config.read_text())["settings"] if self._config.exists() else settings
-            changed = [name for name in _differences(before, settings) if name.split(".")[-1] not in free]
-            if changed:
-                raise InputError(
-                    f"workdir {self.path} holds a run with other settings ({', '.join(changed)}): "
-                    "choose another --workdir, or remove that one"
-                )
-            if jax.process_count() == 1:
-                for leftover in self.path.rglob(".*.tmp"):  # of a killed write
-                    leftover.unlink()
-            if self.process == 0:
-                write_json(self._config, {"settings": settings, **environment()})
+            require_same_settings(self.path, settings, free)
+            with locked(self.path):
+                if jax.process_count() == 1:
+                    for leftover in self.path.rglob(".*.tmp"):  # of a killed write
+                        leftover.unlink()
+                if self.process == 0:
+                    write_json(self.path / "config.json", {"settings": settings, **environment()})
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
-
-    @property
-    def _config(self) -> Path:
-        return self.path / "config.json"
 
     @property
     def rows(self) -> list[dict]:

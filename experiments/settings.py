@@ -139,7 +139,9 @@ def sweeps(
     for flag in flags:
         method, field, values = _read_sweep(flag)
         if method not in grids:
-            raise InputError(f"--sweep={flag}: {method!r} is not among --config.methods={config.methods}")
+            raise InputError(f"grid {flag}: {method!r} is not among --config.methods={config.methods}")
+        if field in grids[method]:
+            raise InputError(f"grid {flag}: {method}.{field} has a grid already: write all its values into one")
         grids[method][field] = values
     methods = {name: make_method(name, config, image_shape, data_dir) for name in grids}
     if "csdip" in grids:
@@ -164,14 +166,14 @@ def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
     except ValueError:
         numbers = []
     if not (method and field and numbers) or len(set(numbers)) < len(numbers):
-        raise InputError(f"--sweep={flag}: write <method>.<field>=<value>,<value>,... with different numbers")
+        raise InputError(f"grid {flag}: write <method>.<field>=<value>,<value>,... with different numbers")
     return method, field, numbers
 
 
 def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
     for field in grid:
         if field not in method.sweepable():
-            raise InputError(f"--sweep={name}.{field}: {name} can sweep {', '.join(method.sweepable())}")
+            raise InputError(f"grid {name}.{field}: {name} can sweep {', '.join(method.sweepable())}")
     if not grid:
         return Sweep(name, method, {})
     points = list(itertools.product(*grid.values()))

@@ -132,6 +132,7 @@ def save_curves(path: Path, found: Sequence[Grid]) -> None:
         axis.set_xticks(places, [_text(setting).replace(", ", "\n") for setting in grid.settings], fontsize=7)
         axis.tick_params(axis="x", rotation=30)
         axis.set_title(grid.method)
+        axis.set_xlabel("setting")
         axis.set_ylabel("mean MSE per pixel")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7)

@@ -1,5 +1,6 @@
 """Files survive kills; a workdir knows its settings."""
 
+import fcntl
 import json
 
 import numpy as np
@@ -54,6 +55,26 @@ def test_workdir_says_what_made_it(tmp_path):
     results.Workdir(tmp_path, {})
     saved = json.loads((tmp_path / "config.json").read_text())
     assert saved["versions"]["jax"] and saved["device"] and "git_commit" in saved
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_leaves_it_alone(tmp_path):
+    results.Workdir(tmp_path, {"a": 1}, free=("a",))
+    before, being_written = (tmp_path / "config.json").read_text(), tmp_path / ".results.tmp"
+    being_written.touch()
+    (tmp_path / ".lock-7").touch()  # of another process of the run
+    with results.locked(tmp_path), pytest.raises(cs.InputError, match="another process works in"):
+        results.Workdir(tmp_path, {"a": 2}, free=("a",))
+    assert (tmp_path / "config.json").read_text() == before and being_written.exists()
+    with open(tmp_path / ".lock-7") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        with pytest.raises(cs.InputError, match="another process works in"), results.locked(tmp_path):
+            pass
+
+
+def test_a_damaged_row_is_named(tmp_path):
+    (tmp_path / "results.jsonl").write_text('{"i": 0}\n{"i":\n')
+    with pytest.raises(cs.InputError, match="results.jsonl, line 2 is damaged"):
+        results.read_all_rows(tmp_path)
 
 
 def test_workdir_that_is_a_file(tmp_path):

@@ -27,6 +27,8 @@ def draw(title: str, lines: tuple[int, ...]):
         axis.set_title(f"{number} lines, {count} coefficients", fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
+        axis.set_xlabel("$k_x$, DC in the centre", fontsize=8)
+    axes[0, 0].set_ylabel("$k_y$", fontsize=8)
     figure.suptitle(title, fontsize=10)
     return figure
 

@@ -1,6 +1,5 @@
 """One item: what is missing is computed, then drawn and written."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +39,7 @@ class Rendered(NamedTuple):
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     """Computes and writes <workdir>/<scale>/<item>.{png,pdf,csv,md,json}; prints the table."""
-    if scale == "quick":
+    if scale == "quick" and item.kind != "mask":
         item = item._replace(title=f"{item.title} (toy images)")
     folder = workdir / scale
     rendered = RENDERERS[item.kind](item, scale, folder, data_dir)
@@ -96,7 +95,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
     rows = _swept(item, scale, folder, data_dir)
     known = published.values(item.published, "seconds") if scale != "quick" else {}
     table = runtime.medians(rows, item.methods, known)
-    device = json.loads((folder / item.sweep / "config.json").read_text())["device"]
+    device = " and ".join(dict.fromkeys(row["device"] for row in rows))
 
     def draw(path, formats):
         pictures.save_figure(path, curves.draw_seconds(item, table, device), formats)

@@ -38,21 +38,22 @@ class Median(NamedTuple):
 def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tuple[str, int], Value]) -> list[Median]:
     """One per method and m.
 
-    The first batch of a program, whose images have one time in common, contains its compilation (or reading it from the
-    cache) and is left out where there are more. Rows that an earlier process had begun have no time.
+    The first batch of a program in a process contains its compilation (or reading it from the cache), its rows say so,
+    and is left out where there are more. Rows that an earlier process had begun have no time.
 
     Args:
-        rows: in the order in which they were written.
+        rows: of a sweep.
         methods: order of the result.
         known: (algorithm, m) -> published seconds.
     """
     groups = {}
     for row in rows:
-        groups.setdefault((row["method"], row["count"]), []).append(row["seconds"])
+        groups.setdefault((row["method"], row["count"]), []).append(row)
     found = []
     for method, m in sorted(groups, key=lambda key: (methods.index(key[0]), key[1])):
-        times = [seconds for seconds in groups[method, m] if seconds is not None]
-        counted = [seconds for seconds in times if seconds != times[0]] or times
+        timed = [row for row in groups[method, m] if row["seconds"] is not None]
+        times = [row["seconds"] for row in timed]
+        counted = [row["seconds"] for row in timed if not row["compiled"]] or times
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan
         found.append(Median(method, m, median, len(counted), bool(times) and counted == times, theirs and theirs.value))

@@ -10,7 +10,8 @@ FAILED = "FAILED"
 
 
 def measured(row: dict) -> str:
-    return f"{row['measurement']}, m = {row['num_measurements']}"
+    noise = f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
+    return f"{row['measurement']}, m = {row['num_measurements']}{noise}"
 
 
 def flag(row: dict) -> str:
@@ -39,9 +40,12 @@ def print_table(rows: Collection[dict]) -> None:
             f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
         )
         print(line.rstrip())
-    for part, label in dict.fromkeys((row["part"], row["label"]) for row in rows):
-        values = np.array([row["mse"] for row in rows if (row["part"], row["label"]) == (part, label)])
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["part"], measured(row), row["seed"], row["label"]), []).append(row["mse"])
+    several = len({(part, where, seed) for part, where, seed, _ in groups}) > len({part for part, *_ in groups})
+    for (part, where, seed, label), values in groups.items():
         if len(values) > 1:
-            error = values.std(ddof=1) / np.sqrt(len(values))
-            mean = f"{values.mean():.5f} +- {error:.5f} (1 standard error)"
-            print(f"mean MSE of {len(values)} images, {stem(part, label)}: {mean}")
+            error = np.std(values, ddof=1) / np.sqrt(len(values))
+            name = f"{stem(part, label)}{f' ({where}, seed {seed})' if several else ''}"
+            print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")

@@ -7,12 +7,13 @@
 
 What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
 kill, and with more images, measurements, seeds, methods or grids to let the sweep grow: only what is missing is
-computed. The workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png.
+computed, but that a scene's noise variances and grid values run together, and do so again where one is new. The workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png.
 On several machines: --distributed, docs/clusters.md.
 """
 
 from absl import flags
 
+from csdip_jax.types import InputError
 from experiments import launcher, settings
 from experiments.sweep import dry_run, machines, run, table
 
@@ -29,9 +30,13 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is, from 
 
 
 def main() -> None:
+    if not _DISTRIBUTED.value and any(flag.present for flag in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)):
+        raise InputError("--coordinator, --num_processes and --process_id need --distributed")
     if _DISTRIBUTED.value:
         machines.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     config = launcher.config_of(_CONFIG)
+    if "training_data" in config:
+        raise InputError("this configuration is one of experiments.learned_regularization: run it with that")
     if all(part.data is None for part in settings.parts(config).values()):
         print("note: no --config.data given: a photograph of the demo, 64 x 64")
         with config.unlocked():

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from csdip_jax.solve.trial import Trial, trial
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, batches, make_programs, stem
-from experiments.sweep.run import finished_rows, measure
+from experiments.sweep.run import finished_rows, measure, require_same_settings
 
 
 def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None) -> None:
@@ -17,7 +17,10 @@ def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None
     What `workdir` already has is told, and takes no time. Methods that stop early take less than it says.
     """
     programs, cells, finished, seconds = make_programs(config, data_dir), 0, 0, 0.0
-    rows = {} if workdir is None else finished_rows(Path(workdir), programs)
+    rows = {}
+    if workdir is not None:
+        require_same_settings(config, Path(workdir))
+        rows = finished_rows(Path(workdir), programs)
     width = max(len(program.name) for program in programs)
     print(
         f"{'program':{width}} {'cells':>6} {'done':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} "

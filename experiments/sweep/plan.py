@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -115,10 +116,15 @@ class Batch(NamedTuple):
         return program.name if others else fits.stem(program.part, image, program.count_name, program.sweep.name)
 
     @property
+    def begins(self) -> str:
+        """How the names of its checkpoints begin, and of those of batches cut otherwise from the same scene on."""
+        return f"checkpoint-{fits.stem(self.program.name, self.scenes[0].image, f'seed{self.scenes[0].seed}')}-"
+
+    @property
     def checkpoint(self) -> str:
-        """A file name that no other batch of the workdir has."""
-        content = repr((self.scenes, self.program.measurements, self.program.sweep.labels))
-        return f"checkpoint-{self.program.name}-{zlib.crc32(content.encode()):08x}.npz"
+        """A file name that no other batch of the workdir has, nor this one on another number of devices."""
+        content = repr((self.scenes, self.program.measurements, self.program.sweep.labels, jax.local_device_count()))
+        return f"{self.begins}{zlib.crc32(content.encode()):08x}.npz"
 
 
 def stem(program: Program, cell: Cell) -> str:
@@ -150,6 +156,12 @@ def make_programs(
     for part, settings_ in settings.parts(config).items():
         images = dict(zip(*settings.load_images(settings_, data_dir, files, pixel_range), strict=True))
         programs += _programs_of_part(part, settings_, images, data_dir)
+    names = (stem(program, cell) for program in programs for cell in Batch(program, program.scenes).cells)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"several cells would be written as {twice[0]}: rename an image, or leave out one of the values"
+        )
     return programs
 
 
@@ -180,6 +192,8 @@ def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int |
     m, lines = axes["num_measurements"], axes["num_lines"]
     if kind is None:
         m, lines = m or (None,), lines or (None,)
+        open_ = m == (None,) or lines == (None,)
+        require(open_, "operator", None, "gaussian or radial_fourier where num_measurements and num_lines are given")
     elif kind == "radial_fourier":
         m = (None,)
     else:
@@ -190,6 +204,9 @@ def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int |
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
     """The values of a field that may be an axis."""
     values = config[name] if isinstance(config[name], (tuple, list)) else (config[name],)
+    if name not in ("operator", "noise_variance"):
+        for value in values:
+            require(value is None or isinstance(value, int), name, value, "a whole number")
     require_distinct(name, values)
     optional = name in ("num_measurements", "num_lines")  # needed by one kind of operator each
     require(bool(values) or optional, name, (), "one value at least")
@@ -214,9 +231,9 @@ def scenes_at_once(program: Program) -> int:
     memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if memory is None:
         return len(devices)
-    free = memory["bytes_limit"] - memory["bytes_in_use"]
     needed = 1 if program.shares_operator else max(1, operator_bytes(program))
-    return max(len(devices), min(SCENES_AT_ONCE * len(devices), free // (2 * needed)))
+    # Of all its memory, not of what is free now: a rerun, and every process, has to come to the same batches.
+    return max(len(devices), min(SCENES_AT_ONCE * len(devices), memory["bytes_limit"] // (2 * needed)))
 
 
 def operator_bytes(program: Program) -> int:

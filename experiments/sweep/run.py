@@ -1,9 +1,8 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
-import fcntl
+import glob
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,8 @@ import numpy as np
 from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
-from csdip_jax.results import Workdir, content_digest, read_all_rows, write_arrays, write_atomically
+from csdip_jax import results
+from csdip_jax.results import Workdir, content_digest, locked, read_all_rows, write_arrays, write_atomically
 from csdip_jax.types import InputError
 from experiments import fits, pictures, settings
 from experiments.sweep import machines
@@ -42,46 +42,47 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
 
 
 def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str, **inputs) -> Workdir:
-    """The sweep's folder; it may grow there along every axis that lists its values (see `fits.open_workdir`)."""
-    free = (*fits.FREE_SETTINGS, "grids", *listed_axes(config))
-    return fits.open_workdir(path, default_name, config, free=free, **inputs)
+    """The sweep's folder; see `fits.open_workdir`."""
+    return fits.open_workdir(path, default_name, config, free=free_settings(config), axes=listed_axes(config), **inputs)
+
+
+def require_same_settings(config: ConfigDict, folder: Path) -> None:
+    """What `open_workdir` checks of a folder that may be there, which is left alone."""
+    described = fits.describe(config, axes=listed_axes(config))
+    results.require_same_settings(folder, described, free_settings(config))
+
+
+def free_settings(config: ConfigDict) -> tuple[str, ...]:
+    """A sweep may grow in the same folder, along every axis that lists its values, but not get new axes."""
+    return (*fits.FREE_SETTINGS, "grids", *listed_axes(config))
 
 
 def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[dict]:
     """What `workdir` does not have yet of some programs; see `sweep`."""
-    with locked(workdir):
-        rows = finished_rows(workdir.path, programs)
-        every = [batch for program in programs for batch in batches(program)]
+    every = [batch for program in programs for batch in batches(program)]
+    names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
+    with locked(workdir.path):
+        rows, compiled = finished_rows(workdir.path, programs), set()
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
             for batch in mine:
                 missing = [cell for cell in batch.cells if stem(batch.program, cell) not in rows]
                 if missing:
                     bar.begin(batch)
-                    for name, row in run_batch(workdir, batch, missing, curves):
-                        workdir.append(row)
-                        rows[name] = row
-                    (workdir.path / batch.checkpoint).unlink(missing_ok=True)
+                    for name, row in run_batch(workdir, batch, missing):
+                        rows[name] = row | {"compiled": batch.program.name not in compiled}
+                        workdir.append(rows[name])
+                    for checkpoint in workdir.path.glob(glob.escape(batch.begins) + "*.npz"):
+                        checkpoint.unlink()
+                    compiled.add(batch.program.name)
                     bar.end(len(missing), rows)
+        if curves:
+            save_curves(workdir.path, [name for name in names if name in rows])
     rows = finished_rows(workdir.path, programs)
-    names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     missing = sum(name not in rows for name in names)
     if missing:
         print(f"{missing} of {len(names)} cells are still to come from other processes")
     return [rows[name] for name in names if name in rows]
-
-
-@contextmanager
-def locked(workdir: Workdir) -> Iterator[None]:
-    """Holds the workdir against a second run by mistake; the operating system lets go when this process ends."""
-    with open(workdir.path / f".lock-{workdir.process}", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"another process works in {workdir.path}: wait for it, or choose another --workdir"
-            ) from None
-        yield
 
 
 def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
@@ -142,7 +143,7 @@ def measure(batch: Batch) -> Measured:
     return Measured(cs.Problem(operator, jnp.stack(measurements)), adjoints, fit_keys, ids)
 
 
-def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: bool) -> Iterator[tuple[str, dict]]:
+def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, dict]]:
     """(name, row) of each missing cell, its files being written."""
     program, checkpoint = batch.program, workdir.path / batch.checkpoint
     measured = jax.block_until_ready(measure(batch))
@@ -164,10 +165,10 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell], curves: b
             continue
         one = jax.tree.map(lambda x, i=i: x[i], solution)
         y, adjoint = measured.problem.measurements[i], measured.adjoints[i]
-        yield _finish(workdir, program, cell, one, y, adjoint, seconds, curves)
+        yield _finish(workdir, program, cell, one, y, adjoint, seconds)
 
 
-def _finish(workdir, program, cell, solution, measurements, adjoint, seconds, curves) -> tuple[str, dict]:
+def _finish(workdir, program, cell, solution, measurements, adjoint, seconds) -> tuple[str, dict]:
     (image_name, seed), measurement, setting = cell
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.labels[setting]
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
@@ -178,8 +179,6 @@ def _finish(workdir, program, cell, solution, measurements, adjoint, seconds, cu
         write_arrays(original, image=image)
     known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(adjoint)}
     fits.save(workdir, fit, solution.image, known)
-    if curves:
-        save_curve(workdir.path / "curves" / f"{name}.csv", solution.trace)
     return name, {
         "part": program.part,
         "image": image_name,
@@ -197,6 +196,7 @@ def _finish(workdir, program, cell, solution, measurements, adjoint, seconds, cu
         **fit.facts,
         **fits.metrics(solution.image, image),
         **trained_digest(program),
+        "device": jax.devices()[0].device_kind,
         "file": name,
     }
 
@@ -207,7 +207,11 @@ def trained_digest(program: Program) -> dict[str, str]:
     return {"trained_digest": digests[program.sweep.name]} if digests else {}
 
 
-def save_curve(path: Path, trace: np.ndarray) -> None:
-    """The loss of each step taken, a line each."""
-    lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
-    write_atomically(path, lambda file: file.write("\n".join([*lines, ""]).encode()))
+def save_curves(folder: Path, names: Sequence[str]) -> None:
+    """The loss of each step taken, a line each, as curves/<cell>.csv."""
+    for name in names:
+        with np.load(fits.reconstruction(folder, name)) as saved:
+            trace = saved["trace"]
+        lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
+        text = "\n".join([*lines, ""]).encode()
+        write_atomically(folder / "curves" / f"{name}.csv", lambda file, text=text: file.write(text))

@@ -13,7 +13,7 @@ def print_table(rows: Sequence[dict]) -> None:
     for row in rows:
         where = (row["part"], row["measurement"], row["num_measurements"], row["noise_variance"])
         groups.setdefault((*where, row["label"]), []).append(row)
-    width = max(14, *(len(label) for *_, label in groups))
+    width = max([14, *(len(label) for *_, label in groups)])
     columns = f"{'measured':>18} {'m':>6} {'noise':>7} {'method':{width}} {'cells':>5}"
     print(columns, f" {'mean MSE (95 %)':20}   PSNR  seconds")
     for (part, measurement, m, noise, label), group in groups.items():

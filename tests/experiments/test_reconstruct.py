@@ -124,6 +124,7 @@ def test_methods_and_sweeps_in_one_table(scans, tmp_path):
     assert rows_of(tmp_path / "run")[:5] == rows and rows_of(tmp_path / "run")[5]["label"] == "bm3d_amp"
     assert all(label in more.stdout for label in labels)
 
+    options.remove("--sweep=tv.mu=16,64")
     again = run("reconstruct", *options, "--config.methods=tv", "--sweep=tv.mu=64,256")
     assert again.returncode == 0, again.stderr
     assert [row["label"] for row in rows_of(tmp_path / "run")][6:] == ["tv mu=256"] and "tv mu=64" in again.stdout

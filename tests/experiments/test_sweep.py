@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import csdip_jax as cs
 from csdip_jax.solve import fits
@@ -39,12 +40,13 @@ def config(**changes):
 
 
 def content(folder: Path) -> dict:
-    """Name of a cell -> (its row but for the time it took, its image)."""
+    """Name of a cell -> (its row but for what is said of time, its image)."""
     found = {}
     for row in cs.results.read_all_rows(folder):
         assert row["file"] not in found, "a cell has two rows"
         with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
-            found[row["file"]] = ({name: row[name] for name in row if name != "seconds"}, saved["image"].tobytes())
+            same = {name: row[name] for name in row if name not in ("seconds", "compiled")}
+            found[row["file"]] = (same, saved["image"].tobytes())
     return found
 
 
@@ -114,7 +116,8 @@ def test_shared_operators_and_curves(tmp_path):
     axes = {"operator": ("radial_fourier", "gaussian"), "num_lines": (3,), "num_measurements": (40,), "seed": (0,)}
     settings_ = config(**axes, preset="reference", methods="tv")
     assert all(program.shares_operator for program in plan.make_programs(settings_, None))
-    rows = run.sweep(settings_, tmp_path, None, curves=True)
+    run.sweep(settings_, tmp_path, None)
+    rows = run.sweep(settings_, tmp_path, None, curves=True)  # of finished cells, too
     assert {(row["operator"], row["count"]) for row in rows} == {("radial_fourier", 3), ("gaussian", 40)}
     curve = np.loadtxt(tmp_path / "curves" / f"{rows[0]['file']}.csv", delimiter=",", skiprows=1)
     with np.load(tmp_path / "reconstructions" / f"{rows[0]['file']}.npz") as saved:
@@ -131,6 +134,11 @@ def test_shared_operators_and_curves(tmp_path):
         "unknown operator 'radon'": {"operator": ("radon",)},
         "m = 300 of n = 256": {"num_measurements": (300,)},
         "'lasso_dct' is not among": {"grids": ("lasso_dct.alpha=1",)},
+        "tv.mu has a grid already": {"grids": ("tv.mu=16", "tv.mu=64")},
+        r"num_measurements = 40.5: it must be a whole number": {"num_measurements": (40.5,)},
+        "seed = 'a': it must be a whole number": {"seed": ("a",)},
+        "several cells would be written as camera-m40-noise1e": {"noise_variance": (1000000.0, 1000001.0)},
+        "operator = None: it must be gaussian or radial": {"operator": (None,), "num_lines": (3,)},
     }.items(),
 )
 def test_what_is_refused_before_anything_is_computed(message, changes, tmp_path):
@@ -139,12 +147,33 @@ def test_what_is_refused_before_anything_is_computed(message, changes, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
-    class Workdir:
-        path, process = tmp_path, 0
+def test_images_whose_files_would_be_the_same_are_refused(tmp_path):
+    for name in ("a b", "a-b"):
+        Image.new("L", (16, 16), 9).save(tmp_path / f"{name}.png")
+    with pytest.raises(InputError, match="several cells would be written as a-b-m40"):
+        plan.make_programs(config(data=str(tmp_path)), None)
 
-    with run.locked(Workdir), pytest.raises(InputError, match="another process works in"), run.locked(Workdir):
-        pass
+
+def test_a_new_axis_is_refused(tmp_path):
+    """Cells would get other names, and those that are there be computed again."""
+    small = config(num_images=1, methods="tv", seed=(0,), noise_variance=(0.0,))
+    del small["num_measurements"]
+    small.num_measurements = 40
+    run.sweep(small, tmp_path, None)
+    with pytest.raises(InputError, match=r"other settings \(flags.axes\)"):
+        run.sweep(config(num_images=1, methods="tv", seed=(0,), noise_variance=(0.0,)), tmp_path, None)
+
+
+def test_a_checkpoint_of_another_cut_is_left_alone_until_its_cells_are_done(tmp_path, monkeypatch):
+    """As after a kill on another number of devices: the batch begins anew, and the checkpoint goes with its own."""
+    small = config(num_images=1, methods="tv", seed=(0,), noise_variance=(0.0,))
+    (batch,) = plan.batches(plan.make_programs(small, None)[0])
+    monkeypatch.setattr(jax, "local_device_count", lambda: 3)
+    stale = tmp_path / batch.checkpoint
+    stale.write_bytes(b"of another fit")
+    monkeypatch.undo()
+    assert stale.name != batch.checkpoint
+    assert len(run.sweep(small, tmp_path, None)) == 2 and not stale.exists()
 
 
 def test_time_left_is_that_of_the_same_program_or_method():
@@ -167,6 +196,10 @@ def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
 
 
 def test_a_dry_run_knows_what_is_done(undisturbed, capsys):
+    with pytest.raises(InputError, match=r"other settings \(config.tv.steps\)"):
+        changed = config()
+        changed.tv.steps = 21
+        dry_run.dry_run(changed, undisturbed[0], None)
     dry_run.dry_run(config(methods="tv", num_images=3), undisturbed[0], None)
     assert "24 cells of 1 programs, 16 of them done, at most" in capsys.readouterr().out
     dry_run.dry_run(config(methods="tv"), undisturbed[0], None)
