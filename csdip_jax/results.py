@@ -123,8 +123,10 @@ def locked(folder: Path) -> Iterator[None]:
 def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -> None:
     """Raises InputError if the folder holds a run whose settings differ in others than those named in `free`."""
     path = Path(folder) / "config.json"
-    before = json.loads(path.read_text())["settings"] if path.exists() else {}
-    changed = [name for name in _differences(before, settings) if name.split(".")[-1] not in free] if before else []
+    if not path.exists():
+        return
+    before = json.loads(path.read_text())["settings"]
+    changed = [name for name in _differences(before, _as_json(settings)) if name.split(".")[-1] not in free]
     if changed:
         raise InputError(
             f"workdir {folder} holds a run with other settings ({', '.join(changed)}): "
@@ -151,7 +153,7 @@ class Workdir:
             InputError: the folder cannot be written, holds a run with other settings, or another process works in it.
         """
         self.path, self.process = Path(path), jax.process_index()
-        settings = json.loads(json.dumps(settings))
+        settings = _as_json(settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             require_same_settings(self.path, settings, free)
@@ -172,6 +174,11 @@ class Workdir:
     def append(self, row: dict) -> None:
         name = f"results-{self.process}.jsonl" if self.process else "results.jsonl"
         append_row(self.path / name, row)
+
+
+def _as_json(settings: dict) -> dict:
+    """As they come back from a file: lists for tuples, text for keys."""
+    return json.loads(json.dumps(settings))
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:

@@ -1,6 +1,5 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
-import json
 import time
 import zlib
 from collections.abc import Iterator
@@ -37,9 +36,8 @@ class Fit(NamedTuple):
 def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, **inputs) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change."""
     described = describe(config, **inputs)
-    inputs = described["flags"]
-    fixed = repr(sorted((name, value) for name, value in config.to_dict().items() if name not in free))
-    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(inputs.items()))).encode()):08x}"
+    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
+    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
     workdir = Workdir(path or Path("runs") / name, described, free=free)
     print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
     return workdir
@@ -47,8 +45,7 @@ def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS
 
 def describe(config, **inputs) -> dict:
     """The settings of a run, as its config.json has them; inputs that are empty are left out."""
-    inputs = {name: value for name, value in inputs.items() if value}
-    return json.loads(json.dumps({"config": config.to_dict(), "flags": inputs}))
+    return {"config": config.to_dict(), "flags": {name: value for name, value in inputs.items() if value}}
 
 
 def stem(*names: str) -> str:
