@@ -10,8 +10,16 @@ FAILED = "FAILED"
 
 
 def measured(row: dict) -> str:
-    noise = f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
-    return f"{row['measurement']}, m = {row['num_measurements']}{noise}"
+    return f"{row['measurement']}, m = {row['num_measurements']}{_noise(row)}"
+
+
+def _noise(row: dict) -> str:
+    return f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
+
+
+def _how(row: dict, several_seeds: bool) -> str:
+    seed = f", seed {row['seed']}" if several_seeds else ""
+    return f"{row['measurement']}{_noise(row)}{seed}"
 
 
 def flag(row: dict) -> str:
@@ -27,15 +35,18 @@ def print_table(rows: Collection[dict]) -> None:
     """A line per row, and the mean of each part and method over its images."""
     width = max(len(stem(row["part"], row["image"])) for row in rows)
     label_width = max(14, *(len(row["label"]) for row in rows))
+    several_seeds = len({row["seed"] for row in rows}) > 1
+    hows = [_how(row, several_seeds) for row in rows]
+    how_width = max(16, *map(len, hows))
     header = (
-        f"{'image':{width}} {'method':{label_width}} {'measured':>16} {'m':>6} {'MSE':>9} {'PSNR':>6} {'SSIM':>6} "
-        f"{'steps':>6} {'seconds':>8}"
+        f"{'image':{width}} {'method':{label_width}} {'measured':>{how_width}} {'m':>6} {'MSE':>9} {'PSNR':>6} "
+        f"{'SSIM':>6} {'steps':>6} {'seconds':>8}"
     )
     print(header + "\n" + "-" * len(header))
-    for row in rows:
+    for row, how in zip(rows, hows, strict=True):
         seconds = "resumed" if row["seconds"] is None else f"{row['seconds']:.1f}"
         line = (
-            f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {row['measurement']:>16} "
+            f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {how:>{how_width}} "
             f"{row['num_measurements']:6d} {row['mse']:9.5f} {row['psnr']:6.2f} {row.get('ssim', np.nan):6.3f} "
             f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
         )
@@ -47,5 +58,5 @@ def print_table(rows: Collection[dict]) -> None:
     for (part, where, seed, label), values in groups.items():
         if len(values) > 1:
             error = np.std(values, ddof=1) / np.sqrt(len(values))
-            name = f"{stem(part, label)}{f' ({where}, seed {seed})' if several else ''}"
+            name = stem(part, label) + (f" ({where}, seed {seed})" if several else "")
             print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")
