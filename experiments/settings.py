@@ -115,10 +115,11 @@ class Sweep(NamedTuple):
     def labels(self) -> list[str]:
         """The method's name, and what is swept, of each setting."""
         count = len(next(iter(self.swept.values()))) if self.swept else 1
-        return [
-            " ".join([self.name, *(f"{field}={value:g}" for field, value in self.values(i).items())])
-            for i in range(count)
-        ]
+        return [self.label(i) for i in range(count)]
+
+    def label(self, i: int) -> str:
+        """Of setting i."""
+        return " ".join([self.name, *(f"{field}={value:g}" for field, value in self.values(i).items())])
 
     def values(self, i: int) -> dict[str, float]:
         """Field -> value of setting i."""

@@ -43,10 +43,9 @@ def by_scene(rows: Collection[dict]) -> list[list[dict]]:
 def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
     """comparison.png and loss.png, from the saved reconstructions."""
     comparisons, curves = [], []
-    seeds = {row["seed"] for rows in scenes for row in rows}
+    seed = table.several_seeds([row for rows in scenes for row in rows])
     for rows in scenes:
         first, saved = rows[0], {}
-        seed = f", seed {first['seed']}" if len(seeds) > 1 else ""
         for row in rows:
             with np.load(fits.reconstruction(workdir.path, row["file"])) as arrays:
                 saved[row["label"]] = dict(arrays)
@@ -54,7 +53,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
             original = arrays["image"]
         comparisons.append(
             pictures.Comparison(
-                label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first)}{seed}",
+                label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
                 original=original,
                 adjoint=saved[first["label"]]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},

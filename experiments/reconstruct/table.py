@@ -9,17 +9,18 @@ from experiments.fits import stem
 FAILED = "FAILED"
 
 
-def measured(row: dict) -> str:
-    return f"{row['measurement']}, m = {row['num_measurements']}{_noise(row)}"
+def measured(row: dict, seed: bool = False) -> str:
+    return f"{row['measurement']}, m = {row['num_measurements']}{_besides(row, seed)}"
 
 
-def _noise(row: dict) -> str:
-    return f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
+def _besides(row: dict, seed: bool) -> str:
+    """The noise, if there is any, and the seed on request."""
+    noise = f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
+    return noise + (f", seed {row['seed']}" if seed else "")
 
 
-def _how(row: dict, several_seeds: bool) -> str:
-    seed = f", seed {row['seed']}" if several_seeds else ""
-    return f"{row['measurement']}{_noise(row)}{seed}"
+def several_seeds(rows: Collection[dict]) -> bool:
+    return len({row["seed"] for row in rows}) > 1
 
 
 def flag(row: dict) -> str:
@@ -35,8 +36,8 @@ def print_table(rows: Collection[dict]) -> None:
     """A line per row, and the mean of each part and method over its images."""
     width = max(len(stem(row["part"], row["image"])) for row in rows)
     label_width = max(14, *(len(row["label"]) for row in rows))
-    several_seeds = len({row["seed"] for row in rows}) > 1
-    hows = [_how(row, several_seeds) for row in rows]
+    seed = several_seeds(rows)
+    hows = [f"{row['measurement']}{_besides(row, seed)}" for row in rows]
     how_width = max(16, *map(len, hows))
     header = (
         f"{'image':{width}} {'method':{label_width}} {'measured':>{how_width}} {'m':>6} {'MSE':>9} {'PSNR':>6} "
@@ -53,10 +54,10 @@ def print_table(rows: Collection[dict]) -> None:
         print(line.rstrip())
     groups = {}
     for row in rows:
-        groups.setdefault((row["part"], measured(row), row["seed"], row["label"]), []).append(row["mse"])
-    several = len({(part, where, seed) for part, where, seed, _ in groups}) > len({part for part, *_ in groups})
-    for (part, where, seed, label), values in groups.items():
+        groups.setdefault((row["part"], measured(row, seed=True), row["label"]), []).append(row["mse"])
+    several = len({(part, where) for part, where, _ in groups}) > len({part for part, *_ in groups})
+    for (part, where, label), values in groups.items():
         if len(values) > 1:
             error = np.std(values, ddof=1) / np.sqrt(len(values))
-            name = stem(part, label) + (f" ({where}, seed {seed})" if several else "")
+            name = stem(part, label) + (f" ({where})" if several else "")
             print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")

@@ -131,7 +131,7 @@ def stem(program: Program, cell: Cell) -> str:
     """Name of a cell's files."""
     noise = f"noise{cell.measurement.noise_variance:g}" if "noise_variance" in program.axes else ""
     seed = f"seed{cell.scene.seed}" if "seed" in program.axes else ""
-    label = program.sweep.labels[cell.setting]
+    label = program.sweep.label(cell.setting)
     return fits.stem(program.part, cell.scene.image, program.count_name, noise, seed, label)
 
 
@@ -203,7 +203,7 @@ def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int |
 
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
     """The values of a field that may be an axis."""
-    values = config[name] if isinstance(config[name], (tuple, list)) else (config[name],)
+    values = config[name] if name in listed_axes(config) else (config[name],)
     if name not in ("operator", "noise_variance"):
         for value in values:
             require(value is None or isinstance(value, int), name, value, "a whole number")

@@ -170,7 +170,7 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterat
 
 def _finish(workdir, program, cell, solution, measurements, adjoint, seconds) -> tuple[str, dict]:
     (image_name, seed), measurement, setting = cell
-    image, name, label = program.images[image_name], stem(program, cell), program.sweep.labels[setting]
+    image, name, label = program.images[image_name], stem(program, cell), program.sweep.label(setting)
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
     original = fits.original(workdir.path, program.part, image_name)
