@@ -28,6 +28,9 @@ def finite_differences(image):
 
 LINEAR = {
     "gaussian": lambda: operators.gaussian(key(1), 30, SHAPE),
+    "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
+    "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
+    "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
     "dense_complex": lambda: operators.Dense(jax.random.normal(key(2), (20, 240), jnp.complex64), SHAPE),
     "radial_fourier": lambda: operators.radial_fourier(3, SHAPE),
     "cartesian_fourier": lambda: operators.cartesian_fourier(checkerboard(), SHAPE),
@@ -62,6 +65,52 @@ def test_adjoint(name):
     back = operator.adjoint(y)
     assert back.shape == SHAPE and back.dtype == jnp.float32
     np.testing.assert_allclose(vdot(operator.forward(x), y), vdot(x, back), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_one_pass_is_forward_and_adjoint(name):
+    """The residual and its adjoint, the normal operator, and the gradients of the loss, by jax's own rules."""
+    operator, x = LINEAR[name](), image()
+    y = operator.forward(image(1))
+    residual, back = operator.residual_and_adjoint(y, x)
+    np.testing.assert_allclose(residual, y - operator.forward(x), atol=2e-5)
+    np.testing.assert_allclose(back, operator.adjoint(y - operator.forward(x)), atol=1e-4)
+    np.testing.assert_allclose(operator.normal(x), operator.adjoint(operator.forward(x)), atol=1e-4)
+
+    def plain(operator, y, x):
+        return operators.squared_norm(operator.forward(x) - y)
+
+    found, expected = (
+        jax.jit(jax.grad(loss, argnums=(0, 1, 2), allow_int=True))(operator, y, x)
+        for loss in (operators.measurement_loss, plain)
+    )
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        if ours.dtype != jax.dtypes.float0:
+            theirs = np.asarray(theirs, ours.dtype if ours.dtype.itemsize > 2 else np.float32)
+            np.testing.assert_allclose(np.asarray(ours, theirs.dtype), theirs, atol=1e-2 * np.abs(theirs).max())
+    np.testing.assert_allclose(found[2], expected[2], atol=1e-5 * jnp.abs(expected[2]).max())
+
+
+@pytest.mark.parametrize(("dtype", "entry"), [("float16", 2**-11), ("int8", 1 / 254)])
+def test_narrow_storage(dtype, entry):
+    """The matrix that float32 draws, rounded by no more than is said, whatever the range of its rows."""
+    wide, drawn = (operators.gaussian(key(1), 101, SHAPE, name) for name in ("float32", dtype))
+    scales = 10.0 ** jnp.linspace(-12, 12, 101)[:, None]
+    scaled = operators.Dense(wide.matrix * scales, SHAPE).astype(dtype)
+    np.testing.assert_allclose(scaled.matrix, drawn.matrix, rtol=2**-10, atol=dtype == "int8")
+    assert drawn.matrix.dtype == dtype and drawn.matrix.nbytes * (4 if dtype == "int8" else 2) == wide.matrix.nbytes
+    largest = jnp.abs(wide.matrix).max(1, keepdims=True)
+    widened = drawn.matrix.astype(jnp.float32) * drawn.row_scale[:, None]
+    bound = entry * (jnp.abs(wide.matrix) + 1e-3 * largest if dtype == "float16" else largest)
+    assert (jnp.abs(widened - wide.matrix) <= 1.01 * bound).all()
+    np.testing.assert_allclose(drawn.frobenius_norm(), wide.frobenius_norm(), rtol=1e-3)
+    np.testing.assert_allclose(wide.frobenius_norm(), jnp.linalg.norm(wide.matrix), rtol=1e-5)
+
+
+def test_a_zero_row_is_stored_as_one():
+    matrix = jnp.ones((3, 4)).at[1].set(0)
+    stored = operators.Dense(matrix, (2, 2, 1)).astype("int8")
+    np.testing.assert_allclose(stored.forward(jnp.ones((2, 2, 1))), [4, 0, 4], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -220,6 +269,10 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
         (lambda: operators.Dense(jnp.ones((3, 5)), (2, 2, 1)), r"\(3, 5\) does not fit images of shape \(2, 2, 1\)"),
         (lambda: operators.Dense(jnp.ones((5, 4)), (2, 2, 1)), "m = 5 of n = 4 pixels"),
         (lambda: operators.Dense(jnp.ones((2, 4), int), (2, 2, 1)), "dtype int32"),
+        (lambda: operators.Dense(jnp.ones((2, 4), jnp.int8), (2, 2, 1)), "int8 with a row_scale"),
+        (lambda: operators.Dense(jnp.ones((2, 4)), (2, 2, 1), jnp.ones(3)), r"row_scale of shape \(3,\)"),
+        (lambda: operators.Dense(jnp.ones((2, 4)), (2, 2, 1)).astype("float8"), "unknown dtype 'float8'"),
+        (lambda: operators.Dense(jnp.ones((2, 4), complex), (2, 2, 1)).astype("int8"), "complex64: it cannot be"),
         (lambda: operators.gaussian(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
         (lambda: operators.gaussian(key(), 0, (2, 2, 1)), "m = 0 of n = 4"),
         (lambda: operators.radial_fourier(0, (8, 8, 1)), "num_lines = 0"),

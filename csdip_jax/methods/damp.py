@@ -199,7 +199,7 @@ def column_norm(operator: Operator, key: Array, dtype) -> Array:
     Exact too where A A^H is diagonal, as for `radial_fourier`.
     """
     if isinstance(operator, Dense):
-        energy = squared_norm(operator.matrix)
+        energy = jnp.square(operator.frobenius_norm())
     else:
         shape, real = operator.measurements_like.shape, jnp.finfo(dtype).dtype
 

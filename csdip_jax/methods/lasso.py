@@ -4,8 +4,8 @@
 
 scikit-learn's objective (without an intercept). In the comments B = A Psi and lambda = m alpha, so that m times the
 objective is P(c) = 1/2 ||y - B c||^2 + lambda ||c||_1. Its dual is to maximise Re <theta, y> - 1/2 ||theta||^2 subject
-to |B^H theta| <= lambda; the best theta is the residual at the best c. Every solver pays one forward and one adjoint of
-A for a step, the duality gap included.
+to |B^H theta| <= lambda; the best theta is the residual at the best c. A step of any solver, the duality gap included,
+costs one residual and its image under A^H: one pass over a dense A.
 """
 
 from typing import Any, NamedTuple
@@ -34,12 +34,14 @@ class Point(NamedTuple):
     Attributes:
         coefficients: c, [h, w, c].
         residual: y - B c, [m].
+        descent: B^H (y - B c), [h, w, c].
         dual: theta, [m].
         correlations: B^H theta, [h, w, c].
     """
 
     coefficients: Array
     residual: Array
+    descent: Array
     dual: Array
     correlations: Array
 
@@ -122,19 +124,17 @@ class Lasso(Method):
         """Psi^T x, coefficients [h, w, c]; the inverse of `synthesis`."""
         raise NotImplementedError
 
-    def forward(self, problem: Problem, coefficients: Array) -> Array:
-        """B c."""
-        return problem.operator.forward(self.synthesis(coefficients))
-
-    def adjoint(self, problem: Problem, dual: Array) -> Array:
-        """B^H theta."""
-        return self.analysis(problem.operator.adjoint(dual))
+    def residual(self, problem: Problem, coefficients: Array) -> tuple[Array, Array]:
+        """y - B c and B^H (y - B c)."""
+        operator, y = problem
+        residual, back = operator.residual_and_adjoint(y, self.synthesis(coefficients))
+        return residual, self.analysis(back)
 
     def init(self, problem: Problem, key: Array) -> State:
         y = problem.measurements
         dtype = jnp.finfo(y.dtype).dtype
         zeros = jnp.zeros(self.image_shape, dtype)
-        correlations = self.adjoint(problem, y)
+        correlations = self.analysis(problem.operator.adjoint(y))
 
         # Steps and threshold of the primal-dual solver follow from the ratio of a typical coefficient to a typical
         # entry of theta: ||y|| / sqrt(n) to lambda, and a factor of the number of coefficients that will not be zero.
@@ -144,20 +144,19 @@ class Lasso(Method):
         sparsity = jnp.cbrt(jnp.minimum(weight / largest, 1))
         scale = jnp.where(largest > 0, 6 * sparsity * jnp.sqrt(squared_norm(y) / zeros.size) / weight, 1)
 
-        def origin(dual, correlations):  # an array each: a state is donated, and one buffer cannot be given away twice
-            return Point(jnp.copy(zeros), jnp.copy(y), jnp.copy(dual), jnp.copy(correlations))
+        dual = (jnp.zeros_like(y), zeros) if self.solver == "primal_dual" else (y, correlations)
 
-        dual = jnp.zeros_like(y), zeros
-        if self.solver != "primal_dual":
-            dual = y, correlations
+        def origin():  # an array each: a state is donated, and one buffer cannot be given away twice
+            return Point(*map(jnp.copy, (zeros, y, correlations, *dual)))
+
         return State(
             step=jnp.zeros((), jnp.int32),
             loss=jnp.full((), jnp.inf, dtype),
             gap=jnp.full((), jnp.inf, dtype),
             norm=NORM_MARGIN * spectral_norm(problem.operator, key, dtype),
             scale=scale.astype(dtype),
-            iterate=origin(*dual),
-            start=origin(*dual),
+            iterate=origin(),
+            start=origin(),
             momentum=jnp.ones((), dtype),
         )
 
@@ -188,17 +187,22 @@ class Lasso(Method):
         coefficients = soft_threshold(
             start.coefficients + primal_step * start.correlations, primal_step * self.alpha * y.size
         )
-        residual = y - self.forward(problem, coefficients)
-        dual = (start.dual + dual_step * (2 * residual - start.residual)) / (1 + dual_step)
-        iterate = Point(coefficients, residual, dual, self.adjoint(problem, dual))
+        residual, descent = self.residual(problem, coefficients)
+
+        def updated(dual, residual, last):
+            return (dual + dual_step * (2 * residual - last)) / (1 + dual_step)
+
+        dual = updated(start.dual, residual, start.residual)
+        correlations = updated(start.correlations, descent, start.descent)  # B^H dual, since B^H is linear
+        iterate = Point(coefficients, residual, descent, dual, correlations)
         return iterate, _extrapolate(start, iterate, RELAXATION), state.momentum
 
     def _proximal_gradient(self, problem: Problem, state: State) -> tuple[Point, Point, Array]:
         y, start, last = problem.measurements, state.start, state.iterate
         step = 1 / state.norm**2
         coefficients = soft_threshold(start.coefficients + step * start.correlations, step * self.alpha * y.size)
-        residual = y - self.forward(problem, coefficients)
-        iterate = Point(coefficients, residual, residual, self.adjoint(problem, residual))
+        residual, descent = self.residual(problem, coefficients)
+        iterate = Point(coefficients, residual, descent, residual, descent)
         if self.solver == "ista":
             return iterate, iterate, state.momentum
         uphill = jnp.vdot(start.coefficients - coefficients, coefficients - last.coefficients) > 0
@@ -247,7 +251,7 @@ def spectral_norm(operator: Any, key: Array, dtype=jnp.float32) -> Array:
 
     def iterate(carry, _):
         last, image, coupling = carry
-        following = operator.adjoint(operator.forward(image)) - coupling * last
+        following = operator.normal(image) - coupling * last
         diagonal = jnp.vdot(following, image)
         following = following - diagonal * image
         length = jnp.linalg.norm(following.ravel())

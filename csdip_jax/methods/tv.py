@@ -130,8 +130,8 @@ class Tv(Method):
         relaxed = jax.tree.map(lambda a, z: RELAXATION * a + (1 - RELAXATION) * z, copies, state.split)
 
         # argmin_w mu/2 ||A w - y||^2 + beta/2 ||w - relaxed - dual/beta||^2, as a correction of `relaxed`.
-        misfit = operator.forward(relaxed.data) - y
-        descent = dual.data / self.mu - operator.adjoint(misfit)
+        residual, back = operator.residual_and_adjoint(y, relaxed.data)
+        descent = dual.data / self.mu + back
         shift = beta / self.mu
         correction = operator.regularized_solve(
             descent, shift, guess=descent / (state.curvature + shift), tolerance=SOLVE_TOLERANCE
@@ -144,7 +144,7 @@ class Tv(Method):
         dual = jax.tree.map(lambda d, a, z: d + beta * (a - z), dual, relaxed, split)
         primal_residual, dual_residual = _residuals(copies, split, dual)
         balanced = _balanced(beta, primal_residual, dual_residual)
-        loss = squared_norm(misfit)
+        loss = squared_norm(residual)
         return State(
             image=image,
             split=split,

@@ -27,7 +27,7 @@ class Operator:
         """Number of operators in this batch; None for a single operator."""
         for name, ndim in self.unbatched_ndim.items():
             field = getattr(self, name)
-            if field.ndim == ndim + 1:
+            if field is not None and field.ndim == ndim + 1:
                 return field.shape[0]
         return None
 
@@ -49,6 +49,16 @@ class LinearOperator(Operator):
         (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj())
         return transposed
 
+    def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
+        """r = y - A x, [m], and A^H r, [h, w, c]: -2 A^H r is the gradient of ||y - A x||^2."""
+        residual = measurements - self.forward(image)
+        return residual, self.adjoint(residual)
+
+    def normal(self, image: Array) -> Array:
+        """A^H A x, a real image [h, w, c]."""
+        none = self.measurements_like
+        return -self.residual_and_adjoint(jnp.zeros(none.shape, none.dtype), image)[1]
+
     def regularized_solve(
         self, image: Array, shift: Array | float, guess: Array | None = None, tolerance: float = 1e-6
     ) -> Array:
@@ -61,15 +71,37 @@ class LinearOperator(Operator):
             tolerance: they stop at a residual of this, relative to the right-hand side.
         """
 
-        def normal(x):
-            return self.adjoint(self.forward(x)) + shift * x
+        def shifted(x):
+            return self.normal(x) + shift * x
 
-        return jax.scipy.sparse.linalg.cg(normal, image, guess, tol=tolerance)[0]
+        return jax.scipy.sparse.linalg.cg(shifted, image, guess, tol=tolerance)[0]
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
-    """||y - A x||^2."""
-    return squared_norm(operator.forward(image) - measurements)
+    """||y - A x||^2; the gradient of a linear operator's comes along with its value (`residual_and_adjoint`)."""
+    loss = _linear_loss if isinstance(operator, LinearOperator) else _loss
+    return loss(operator, measurements, image)
+
+
+def _loss(operator, measurements, image):
+    return squared_norm(measurements - operator.forward(image))
+
+
+_linear_loss = jax.custom_vjp(_loss)
+
+
+def _loss_forward(operator, measurements, image):
+    residual, back = operator.residual_and_adjoint(measurements, image)
+    return squared_norm(residual), (operator, measurements, image, -2 * back)
+
+
+def _loss_backward(saved, cotangent):
+    *others, image, gradient = saved
+    _, pull = jax.vjp(lambda *others: _loss(*others, image), *others)  # nothing where no one asks for it, under jit
+    return (*pull(cotangent), cotangent * gradient)
+
+
+_linear_loss.defvjp(_loss_forward, _loss_backward)
 
 
 def squared_norm(x: Array) -> Array:
