@@ -63,7 +63,11 @@ def read_array(path: str) -> np.ndarray:
 
 
 def with_matrix(
-    measurements: np.ndarray, matrix: np.ndarray, image_shape: tuple | None, pixel_range: tuple[float, float]
+    measurements: np.ndarray,
+    matrix: np.ndarray,
+    image_shape: tuple | None,
+    pixel_range: tuple[float, float],
+    matrix_dtype: str = "float32",
 ) -> OwnProblem:
     """y = A x with a given matrix.
 
@@ -72,6 +76,7 @@ def with_matrix(
         matrix: A, [m, n]; its columns count the pixels row-major over (h, w, c).
         image_shape: (h, w, c) with h w c = n.
         pixel_range: (black, white) of the image x that was measured.
+        matrix_dtype: what A is stored in, one of `operators.DTYPES`; the rounding of A is then an error of the model.
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(matrix, "matrix")
@@ -84,7 +89,10 @@ def with_matrix(
         raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
     _require_finite(measurements, "measurements")
     _require_finite(matrix, "matrix")
-    return _shifted(operators.Dense(_single(matrix), image_shape), _single(measurements), pixel_range, ())
+    operator = operators.Dense(_single(matrix), image_shape)
+    if matrix_dtype != "float32":
+        operator = operator.astype(matrix_dtype)
+    return _shifted(operator, _single(measurements), pixel_range, ())
 
 
 def with_mask(

@@ -204,17 +204,24 @@ class Measurement(NamedTuple):
         noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
             deviation (the reference code).
         reference: as the reference code does it, which also shares one operator among all images.
+        matrix_dtype: what a dense matrix is stored in, one of `operators.DTYPES`.
     """
 
     kind: str
     count: int
     noise_variance: float
     reference: bool
+    matrix_dtype: str = "float32"
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
         if self.kind == "radial_fourier":
             return operators.radial_fourier(self.count, image_shape)
-        return operators.gaussian(jax.random.fold_in(key, 0 if self.reference else image), self.count, image_shape)
+        key = jax.random.fold_in(key, 0 if self.reference else image)
+        return operators.gaussian(key, self.count, image_shape, self.matrix_dtype)
+
+    def operator_bytes(self, pixels: int) -> int:
+        """Of the operator's arrays; those that are no dense matrix are small."""
+        return 0 if self.kind == "radial_fourier" else np.dtype(self.matrix_dtype).itemsize * self.count * pixels
 
     def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
@@ -263,14 +270,17 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
     else:
         count = m
         operators.require_compressed(m, pixels)
-        _require_memory(m, pixels)
-    return Measurement(kind, count, float(config.noise_variance), reference)
+    operators.require_dtype(config.matrix_dtype)
+    chosen = Measurement(kind, count, float(config.noise_variance), reference, config.matrix_dtype)
+    _require_memory(chosen, pixels)
+    return chosen
 
 
-def _require_memory(m: int, pixels: int) -> None:
-    needed, memory = 4 * m * pixels, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _require_memory(measurement: Measurement, pixels: int) -> None:
+    needed, memory = measurement.operator_bytes(pixels), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > 0.8 * memory:
         raise InputError(
-            f"a dense matrix of {m} x {pixels} needs {needed / 2**30:.1f} GB, this machine has {memory / 2**30:.1f}: "
-            "choose fewer --config.num_measurements or --config.operator=radial_fourier"
+            f"a dense matrix of {measurement.count} x {pixels} needs {needed / 2**30:.1f} GB, this machine has "
+            f"{memory / 2**30:.1f}: choose fewer --config.num_measurements, --config.matrix_dtype=float16 or "
+            "--config.operator=radial_fourier"
         )

@@ -33,6 +33,8 @@ serve(Echo())
 """
 TINY = sections.Counts(rounds=1, warm_up=1, sweep_steps=3, share=0.01, matrix_rows=(20,), memory_steps=2)
 
+TARGETS = {"float32": 1.0, "float16": 1.0}
+
 linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
 
@@ -137,7 +139,7 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
-    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=fits,sweep,memory" in finished.stderr
+    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=term,fits,sweep,memory" in finished.stderr
     assert not (tmp_path / "runs").exists()
 
 
@@ -162,7 +164,7 @@ class Here:
 def tiny(monkeypatch):
     """A network that compiles fast, worked on in this process."""
     monkeypatch.setattr(sections, "FITS", 2)
-    monkeypatch.setitem(cases.CASES, "tiny", cases.Case((8, 8, 3), 4, 10, 100, 1.0))
+    monkeypatch.setitem(cases.CASES, "tiny", cases.Case((8, 8, 3), 4, 100, 1.0, {10: TARGETS}))
     monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     return "tiny"
 
@@ -201,15 +203,27 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
         from experiments.benchmark.torch_side import TorchSide
     monkeypatch.setattr(sections, "_torch_worker", lambda policy: contextlib.nullcontext(Here(TorchSide())))
     results = sections.SECTIONS[section](TINY, [tiny])
-    assert results[tiny]["difference"] < 1e-4
-    assert {side: len(times) for side, times in results[tiny]["milliseconds"].items()} == {
-        "jax": 1,
-        "active plain": 1,
-        "active channels_last": 1,
-        "passive plain": 1,
-        "passive channels_last": 1,
-    }
-    assert tiny in report.table(section, results)
+    labels = [tiny] if section == "step" else [f"tiny, m = 10, {dtype}" for dtype in TARGETS]
+    assert list(results) == labels
+    for label in labels:
+        assert results[label]["difference"] < 1e-4
+        assert {side: len(times) for side, times in results[label]["milliseconds"].items()} == {
+            "jax": 1,
+            "active plain": 1,
+            "active channels_last": 1,
+            "passive plain": 1,
+            "passive channels_last": 1,
+        }
+        assert label in report.table(section, results)
+
+
+def test_term(monkeypatch):
+    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    results = json.loads(json.dumps(sections.term(sections.QUICK)))
+    names = ["one, two passes", "one, float16", "one, int8", "2 that share A"]
+    assert list(results) == [f"small, {name}" for name in names]
+    assert all(result["best"] == "one, float32" and result["ratio"] > 0 for result in results.values())
+    assert "small, one, int8" in report.table("term", results)
 
 
 def test_lasso_reaches_the_objective_of_scikit_learn(monkeypatch):

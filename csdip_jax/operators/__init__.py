@@ -9,13 +9,14 @@ the plain callable itself.
 """
 
 from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
-from csdip_jax.operators.dense import Dense, gaussian, require_compressed
+from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_compressed, require_dtype
 from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
 from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
 from csdip_jax.operators.simulation import measure
 
 __all__ = [
+    "DTYPES",
     "Dense",
     "Fourier",
     "Identity",
@@ -33,5 +34,6 @@ __all__ = [
     "radial_fourier",
     "radial_mask",
     "require_compressed",
+    "require_dtype",
     "squared_norm",
 ]

@@ -6,10 +6,11 @@
 
 Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
+    term    the measurement term alone: one pass over A or two, A in float16 and int8, images that share A
     fits    eight fits in one call of `reconstruct` beside eight calls
     sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
-    fit     a whole CS-DIP step with a dense A, beside PyTorch; holds A three times, about 3 GB
+    fit     a whole CS-DIP step with a dense A, beside PyTorch, whose A is float32; holds A four times, up to 8 GB
     lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
 
 PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
@@ -94,7 +95,7 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which to run; fits, sweep and memory need JAX alone.")
+    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which to run; term, fits, sweep and memory need JAX alone.")
     flags.DEFINE_integer(
         "rounds", None, "Turns of each side; default 12 (lasso, sweep: 4), with --quick 2 (1).", lower_bound=1
     )

@@ -14,23 +14,42 @@ class Case(NamedTuple):
     Attributes:
         image_shape: (h, w, c).
         latent_dim: k, length of z.
-        num_measurements: m of the dense A in section `fit`.
         turn_steps: timed steps of one turn of the network alone.
         target: PyTorch / JAX that the network alone should reach at least.
+        fits: m of the dense A in section `fit` -> what a whole step should reach at least, by the dtype of A.
     """
 
     image_shape: tuple[int, int, int]
     latent_dim: int
-    num_measurements: int
     turn_steps: int
     target: float
+    fits: dict[int, dict[str, float]]
 
 
 CASES = {
-    "xray": Case((256, 256, 1), 128, 2000, 10, 1.3),
-    "retino": Case((128, 128, 3), 32, 2000, 30, 1.2),
-    "mnist": Case((28, 28, 1), 128, 100, 60, 2.0),
+    "xray": Case(
+        (256, 256, 1), 128, 10, 1.6, {2000: {"float32": 1.5, "float16": 1.9}, 8000: {"float32": 1.3, "float16": 1.8}}
+    ),
+    "retino": Case((128, 128, 3), 32, 30, 1.5, {2000: {"float32": 1.5, "float16": 1.9}}),
+    "mnist": Case((28, 28, 1), 128, 60, 2.6, {100: {"float32": 2.0}}),
 }
+
+
+class TermCase(NamedTuple):
+    """The measurement term alone, for one image and for several that share A.
+
+    Attributes:
+        image_shape: (h, w, c).
+        num_measurements: m of the dense A.
+        images: how many share it.
+    """
+
+    image_shape: tuple[int, int, int]
+    num_measurements: int
+    images: int
+
+
+TERM_CASES = {"small": TermCase((32, 32, 1), 100, 2), "xray": TermCase((256, 256, 1), 2000, 8)}
 
 
 class LassoCase(NamedTuple):

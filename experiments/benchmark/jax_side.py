@@ -73,16 +73,18 @@ def run_lasso(method, problem, target):
 class JaxSide(Side):
     """Answers the parent's requests; each `prepare...` replaces what the last one set up."""
 
-    def prepare(self, name: str, dense: bool, path: str) -> dict:
+    def prepare(self, name: str, num_measurements: int, dtypes: list[str], path: str) -> dict:
         """Draws the weights, writes them to `path` in PyTorch's layout, and compiles.
 
         Args:
             name: of `cases.CASES`.
-            dense: the whole objective with a dense A; otherwise the network alone.
+            num_measurements: m of a dense A, the objective being whole; 0 for the network alone.
+            dtypes: what A is stored in, a variant each; one name where there is no A.
             path: .npz file for the PyTorch worker.
 
         Returns:
-            The layers, and at these weights the loss and the largest entry of each kernel's gradient.
+            The layers, and per variant at these weights the loss and the gradient of each kernel where that of the
+            first variant is largest.
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
@@ -92,40 +94,62 @@ class JaxSide(Side):
         params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
         target = cases.images(1, case.image_shape)[0]
         stored = {"latent": latent, "target": target}
-        if dense:
-            operator = cs.operators.Dense(
-                jnp.asarray(cases.matrix(case.num_measurements, case.image_shape)), case.image_shape
-            )
-            stored["measurements"] = operator.forward(target)
-            data = (latent, cs.Problem(operator, stored["measurements"]))
-            loss_of, one_step = fit_loss, fit_step
-            carry = jax.tree.map(jnp.copy, method.start(latent, params))  # to be donated: no array twice
+        if num_measurements:
+            wide = _dense(num_measurements, case.image_shape)
+            stored["measurements"] = wide.forward(target)
+            operators = {dtype: wide if dtype == "float32" else wide.astype(dtype) for dtype in dtypes}
+            variants = {
+                dtype: (latent, cs.Problem(operator, stored["measurements"])) for dtype, operator in operators.items()
+            }
+            loss_of, one_step, begin = fit_loss, fit_step, partial(method.start, latent, params)
         else:
-            data = (latent, jnp.asarray(target))
-            carry = (params, method.optimizer.init(params), jnp.zeros(()))
+            (only,) = dtypes
+            variants = {only: (latent, jnp.asarray(target))}
             loss_of, one_step = network_loss, network_step
+
+            def begin():
+                return params, method.optimizer.init(params), jnp.zeros(())
+
         for kind, arrays in zip(("weight", "scale", "shift"), to_torch(method.layers, params), strict=True):
             stored |= {f"{kind}_{i}": array for i, array in enumerate(arrays)}
         np.savez(Path(path), **stored)
 
-        loss, gradient = jax.jit(
-            lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params)
-        )(method, data, params)
-        kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
-        largest = [int(np.abs(kernel).argmax()) for kernel in kernels]
-
-        def run(steps):
-            nonlocal carry
-            carry = jax.block_until_ready(advance(one_step, method, data, carry, steps))
-
-        self.runs = {"": run}
-        run(1)
+        gradients = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))
+        largest, answers = None, {}
+        for variant, data in variants.items():
+            loss, gradient = gradients(method, data, params)
+            kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
+            largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
+            entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
+            answers[variant] = {"loss": float(loss), "gradient": entries}
+            self.runs[variant] = _stepper(one_step, method, data, begin())
+            self.runs[variant](1)
         return {
             "layers": [dataclasses.asdict(layer) for layer in method.layers],
             "largest": largest,
-            "loss": float(loss),
-            "gradient": [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)],
+            "answers": answers,
         }
+
+    def prepare_term(self, name: str) -> dict[str, int]:
+        """||y - A x||^2 and its gradient, by variants: how A is stored, and how many images share it; their number."""
+        case = cases.TERM_CASES[name]
+        wide = _dense(case.num_measurements, case.image_shape)
+        images = jnp.asarray(cases.images(case.images, case.image_shape))
+        ys = jax.vmap(wide.forward)(images[::-1])
+        loss = cs.operators.measurement_loss
+
+        def two_passes(operator, y, x):
+            return jnp.sum(jnp.square(operator.matrix @ x.reshape(-1) - y))
+
+        variants = {"one, two passes": (two_passes, wide), "one, float32": (loss, wide)}
+        variants |= {f"one, {dtype}": (loss, wide.astype(dtype)) for dtype in ("float16", "int8")}
+        variants = {name: (jax.value_and_grad(f, 2), a, ys[0], images[0]) for name, (f, a) in variants.items()}
+        variants["shared"] = jax.vmap(jax.value_and_grad(loss, 2), (None, 0, 0)), wide, ys, images
+        self.runs = {}
+        for variant, (function, *arguments) in variants.items():
+            self.runs[variant] = _repeater(jax.jit(function), arguments)
+            self.runs[variant](1)
+        return {variant: case.images if variant == "shared" else 1 for variant in variants}
 
     def prepare_fits(self, name: str, count: int, steps: int) -> bool:
         """`count` images as one batch, and one by one; returns whether the images agree exactly."""
@@ -154,7 +178,7 @@ class JaxSide(Side):
         settings = sweep_config.get_config()
         settings.data, settings.methods = "demo", "csdip"
         settings.image_shape, settings.num_images = cases.CASES[name].image_shape, images
-        settings.num_measurements, settings.noise_variance = (cases.CASES[name].num_measurements,), (0.0,)
+        settings.num_measurements, settings.noise_variance = (min(cases.CASES[name].fits),), (0.0,)
         settings.csdip.steps, settings.csdip.restarts = steps, 1
         (program,) = make_programs(settings, None)
         measured = run.measure(batches(program)[0])
@@ -182,9 +206,7 @@ class JaxSide(Side):
         case = cases.LASSO_CASES[name]
         # How fast Lasso is does depend on what the image shows.
         image = cs.data.load("demo", image_shape=case.image_shape, num_images=1)[0]
-        operator = cs.operators.Dense(
-            jnp.asarray(cases.matrix(case.num_measurements, case.image_shape)), case.image_shape
-        )
+        operator = _dense(case.num_measurements, case.image_shape)
         self.lasso = LassoDct.preset("paper", case.image_shape), cs.Problem(operator, operator.forward(image))
         np.save(Path(path), self.lasso[1].measurements)
 
@@ -215,6 +237,31 @@ class JaxSide(Side):
             "measured": measured,
             "peak": _own_bytes("VmHWM"),
         }
+
+
+def _dense(num_measurements: int, image_shape: tuple[int, int, int]) -> cs.operators.Dense:
+    return cs.operators.Dense(jnp.asarray(cases.matrix(num_measurements, image_shape)), image_shape)
+
+
+def _stepper(one_step, method, data, carry):
+    """What takes so many steps from where the last call ended."""
+    carry = jax.tree.map(jnp.copy, carry)  # to be donated: no array twice
+
+    def run(steps):
+        nonlocal carry
+        carry = jax.block_until_ready(advance(one_step, method, data, carry, steps))
+
+    return run
+
+
+def _repeater(function, arguments):
+    """What calls the function so many times."""
+
+    def run(times):
+        for _ in range(times):
+            jax.block_until_ready(function(*arguments))
+
+    return run
 
 
 def _own_bytes(field: str) -> int:

@@ -4,7 +4,7 @@ import contextlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +13,19 @@ import jax
 
 from csdip_jax.methods import LassoDct
 from csdip_jax.types import InputError
-from experiments.benchmark.cases import CASES, LASSO_CASES
+from experiments.benchmark.cases import CASES, LASSO_CASES, TERM_CASES
 from experiments.benchmark.rounds import alternate, compare, require_agreement
 from experiments.benchmark.worker import Worker
 
+TERM_CALLS = 5
 WAIT_POLICIES = ("active", "passive")
 FITS = 8
 FITS_TARGET = 1.15
 SWEEP_TARGET = 0.95
 MEMORY_TARGET = 1_000_000_000
+SHARED_TARGET = 2.0
+NARROW_TOLERANCE = 1e-2
+"""Relative difference of losses and gradients allowed between a matrix and its narrower storage."""
 
 
 class Counts(NamedTuple):
@@ -34,6 +38,7 @@ class Counts(NamedTuple):
         sweep_steps: of each fit in section `sweep`.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
+        term: names of the problems in section `term`.
         lasso: names of the problems in section `lasso`.
         lasso_rounds: turns of each side in sections `lasso` and `sweep`, which are long.
     """
@@ -44,6 +49,7 @@ class Counts(NamedTuple):
     sweep_steps: int = 1000
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
+    term: tuple[str, ...] = ("xray",)
     lasso: tuple[str, ...] = ("photograph",)
     lasso_rounds: int = 4
 
@@ -55,6 +61,7 @@ QUICK = Counts(
     sweep_steps=10,
     matrix_rows=(200,),
     memory_steps=3,
+    term=("small",),
     lasso=("small",),
     lasso_rounds=1,
 )
@@ -78,49 +85,87 @@ def cores() -> int:
 
 def step(counts: Counts, names: Sequence[str] = tuple(CASES)) -> dict:
     """The network alone, gradient and RMSProp update, beside PyTorch."""
-    results = _beside_torch("step", counts, names, dense=False)
-    return {name: result | {"target": CASES[name].target} for name, result in results.items()}
+    return _beside_torch("step", counts, {name: (name, 0, {"jax": CASES[name].target}) for name in names})
 
 
 def fit(counts: Counts, names: Sequence[str] = tuple(CASES)) -> dict:
-    """A whole CS-DIP step with a dense A and total variation, beside PyTorch."""
-    return _beside_torch("fit", counts._replace(share=counts.share / 2), names, dense=True)
+    """A whole CS-DIP step with a dense A and total variation, beside PyTorch; A in float32 there, and narrower here."""
+    problems = {f"{name}, m = {m}": (name, m, targets) for name in names for m, targets in CASES[name].fits.items()}
+    return _beside_torch("fit", counts._replace(share=counts.share / 2), problems)
 
 
-def _beside_torch(section: str, counts: Counts, names: Sequence[str], dense: bool) -> dict:
-    """Per network: milliseconds per step of each side in each round, and PyTorch's best against JAX."""
+def _beside_torch(section: str, counts: Counts, problems: Mapping[str, tuple[str, int, Mapping[str, float]]]) -> dict:
+    """Per problem and variant of ours: milliseconds per step of each side in each round, PyTorch's best against JAX.
+
+    Args:
+        section: its name.
+        counts: how much.
+        problems: label -> name of the network, m or 0 for the network alone, and our variants with their targets.
+    """
     results = {}
     with contextlib.ExitStack() as stack:
         print(f"{section}: starting JAX and {len(WAIT_POLICIES)} PyTorch processes", flush=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ours = stack.enter_context(_jax_worker())
         theirs = {policy: stack.enter_context(_torch_worker(policy)) for policy in WAIT_POLICIES}
-        for name in names:
-            print(f"{section}: {name}, compiling and checking that both sides agree", flush=True)
-            setup = {"name": name, "dense": dense, "path": str(folder / "weights.npz")}
-            answer = ours.ask("prepare", **setup)
+        for label, (name, num_measurements, targets) in problems.items():
+            print(f"{section}: {label}, compiling and checking that both sides agree", flush=True)
+            setup = {"name": name, "num_measurements": num_measurements, "path": str(folder / "weights.npz")}
+            answer = ours.ask("prepare", **setup, dtypes=list(targets))
             setup |= {"layers": answer["layers"], "largest": answer["largest"]}
             steps = max(2, round(counts.share * CASES[name].turn_steps))
-            turns, torch_answers = {"jax": partial(_milliseconds, ours, "", counts.warm_up, steps)}, {}
+            own = {variant: partial(_milliseconds, ours, variant, counts.warm_up, steps) for variant in targets}
+            other, torch_answers = {}, {}
             for policy, worker in theirs.items():
                 for variant, torch_answer in worker.ask("prepare", **setup).items():
                     side = f"{policy} {variant}"
                     torch_answers[side] = torch_answer
-                    turns[side] = partial(_milliseconds, worker, variant, counts.warm_up, steps)
-            difference = require_agreement(f"{section}, {name}", answer, torch_answers)
+                    other[side] = partial(_milliseconds, worker, variant, counts.warm_up, steps)
+            first, *narrower = answer["answers"]
+            difference = require_agreement(f"{section}, {label}", answer["answers"][first], torch_answers)
+            for variant in narrower:
+                both = answer["answers"][first], {variant: answer["answers"][variant]}
+                require_agreement(f"{section}, {label}", *both, tolerance=NARROW_TOLERANCE)
             print(
-                f"{section}: {name}, agree to {difference:.0e}; {counts.rounds} rounds of {steps} steps a side",
+                f"{section}: {label}, agree to {difference:.0e}; {counts.rounds} rounds of {steps} steps a side",
                 flush=True,
             )
-            times = alternate(turns, counts.rounds, f"{section} {name}")
-            results[name] = {"milliseconds": times, "difference": difference, **compare(times, "jax")}
-            if dense:
-                results[name]["num_measurements"] = CASES[name].num_measurements
+            times = alternate(own | other, counts.rounds, f"{section} {label}")
+            for variant, target in targets.items():
+                sides = {"jax": times[variant]} | {side: times[side] for side in other}
+                results[label if len(targets) == 1 else f"{label}, {variant}"] = {
+                    "milliseconds": sides,
+                    "difference": difference,
+                    "target": target,
+                    **compare(sides, "jax"),
+                }
     return results
 
 
 def _milliseconds(worker: Worker, variant: str, warm_up: int, steps: int) -> float:
     return 1000 * worker.ask("turn", variant=variant, warm_up=warm_up, steps=steps)
+
+
+def term(counts: Counts) -> dict:
+    """Value and gradient of the measurement term alone: ms an image, by storage of A and by images that share it."""
+    results = {}
+    with _jax_worker() as worker:
+        for name in counts.term:
+            case = TERM_CASES[name]
+            print(f"term: {name}, m = {case.num_measurements}, {counts.rounds} rounds", flush=True)
+            images = worker.ask("prepare_term", name=name)
+
+            def milliseconds(variant, images=images):
+                return _milliseconds(worker, variant, counts.warm_up, TERM_CALLS) / images[variant]
+
+            times = alternate({variant: partial(milliseconds, variant) for variant in images}, counts.rounds, "term")
+            for variant in images:
+                if variant != "one, float32":
+                    pair = {side: times[side] for side in ("one, float32", variant)}
+                    target = {"target": SHARED_TARGET} if variant == "shared" else {}
+                    label = f"{case.images} that share A" if variant == "shared" else variant
+                    results[f"{name}, {label}"] = {"milliseconds": pair, **compare(pair, variant), **target}
+    return results
 
 
 def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
@@ -199,7 +244,7 @@ def lasso(counts: Counts) -> dict:
     return results
 
 
-SECTIONS = {"step": step, "fits": fits, "sweep": sweep, "memory": memory, "fit": fit, "lasso": lasso}
+SECTIONS = {"step": step, "term": term, "fits": fits, "sweep": sweep, "memory": memory, "fit": fit, "lasso": lasso}
 RIVALS = {"step": ("torch", "PyTorch"), "fit": ("torch", "PyTorch"), "lasso": ("sklearn", "scikit-learn")}
 """Section -> package of the other side, and its name."""
 

@@ -72,15 +72,15 @@ class Fit:
 class TorchSide(Side):
     """Answers the parent's requests; a variant is a memory format."""
 
-    def prepare(self, name: str, dense: bool, path: str, layers: list[dict], largest: list[int]) -> dict:
-        """Loads the weights that the JAX worker wrote to `path`.
+    def prepare(self, name: str, num_measurements: int, path: str, layers: list[dict], largest: list[int]) -> dict:
+        """Loads the weights that the JAX worker wrote to `path`; arguments as those of its `prepare`.
 
         Returns:
             Per variant the loss and the entries `largest` of the kernels' gradients.
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
-        matrix = torch.from_numpy(cases.matrix(case.num_measurements, case.image_shape)) if dense else None
+        matrix = torch.from_numpy(cases.matrix(num_measurements, case.image_shape)) if num_measurements else None
         answers = {}
         for variant, memory_format in MEMORY_FORMATS.items():
             with np.load(path) as arrays:

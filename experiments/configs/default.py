@@ -27,6 +27,7 @@ def get_config() -> config_dict.ConfigDict:
     config.num_measurements = config_dict.placeholder(int)  # gaussian: m; None: a tenth of the pixels
     config.num_lines = config_dict.placeholder(int)  # radial_fourier: L; None: about a tenth of the coefficients
     config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
+    config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)
 
     # Method: a comma-separated list, the preset (paper or reference), and what departs from it.
     config.methods = "csdip"

@@ -133,6 +133,7 @@ class CellRun(NamedTuple):
             count=self.plan.config.held_out,
             noise_variance=self.cell.measurement.paper_variance(self.cell.measurement.count),
             reference=False,
+            matrix_dtype=self.cell.measurement.matrix_dtype,
         )
         keys = settings.Keys(*(jax.random.fold_in(key, 2**31) for key in settings.keys(self.plan.config.seed)))
         return measurement.problem(keys, name, self.plan.training[name])

@@ -22,7 +22,7 @@ class Files(NamedTuple):
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
-    own = _read(files, image_shape, pixel_range)
+    own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
         print(f"note: {note}")
     shape = own.problem.operator.image_shape
@@ -62,12 +62,12 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
 
 
-def _read(files: Files, image_shape, pixel_range) -> own_measurements.OwnProblem:
+def _read(files: Files, image_shape, pixel_range, matrix_dtype) -> own_measurements.OwnProblem:
     if bool(files.matrix) == bool(files.mask):
         raise InputError("--measurements needs either --matrix=A.npy or --mask=mask.npy (exactly one)")
     measurements = own_measurements.read_array(files.measurements)
     if files.matrix:
         matrix = own_measurements.read_array(files.matrix)
-        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range)
+        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range, matrix_dtype)
     mask = own_measurements.read_array(files.mask)
     return own_measurements.with_mask(measurements, mask, image_shape, pixel_range, files.dc, files.norm)

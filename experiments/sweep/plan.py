@@ -238,5 +238,4 @@ def scenes_at_once(program: Program) -> int:
 
 def operator_bytes(program: Program) -> int:
     """Of one operator."""
-    first = program.measurements[0]
-    return 0 if first.kind == "radial_fourier" else 4 * first.count * math.prod(program.image_shape)
+    return program.measurements[0].operator_bytes(math.prod(program.image_shape))

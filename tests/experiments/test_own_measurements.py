@@ -31,6 +31,13 @@ def test_matrix_and_pixel_range():
     np.testing.assert_allclose(result.to_user(to_signed(IMAGE))[..., 0], IMAGE, atol=1e-6)
 
 
+def test_a_matrix_stored_narrowly_is_the_same_but_for_its_rounding():
+    y = MATRIX @ IMAGE.reshape(-1)
+    result = own.with_matrix(y, MATRIX, SHAPE, (0.0, 1.0), "float16")
+    assert result.problem.operator.matrix.dtype == "float16"
+    assert 0 < residual(result.problem, to_signed(IMAGE)) < 1e-6 * float(y @ y)
+
+
 @pytest.mark.parametrize("shape", [(40,), (40, 1), (1, 40)])
 def test_a_column_or_a_row_of_measurements(shape):
     y = (MATRIX @ to_signed(IMAGE).reshape(-1)).reshape(shape)

@@ -70,6 +70,16 @@ def test_the_default_measurement_stays_small():
     assert settings.measurement(config(num_lines=9), (64, 64, 1)).count == 9
 
 
+def test_a_matrix_may_be_stored_narrowly():
+    key, shape = jax.random.key(0), (28, 28, 1)
+    wide, narrow = (settings.measurement(config(matrix_dtype=name), shape) for name in ("float32", "int8"))
+    assert narrow.operator(key, 1, shape).matrix.dtype == "int8"
+    assert wide.operator_bytes(784) == 4 * narrow.operator_bytes(784) == 4 * 78 * 784
+    image = cs.data.load("demo", image_shape=shape, num_images=1)[0]
+    ys = [measured.operator(key, 1, shape).forward(image) for measured in (wide, narrow)]
+    assert 0 < jnp.linalg.norm(ys[0] - ys[1]) < 0.02 * jnp.linalg.norm(ys[0])
+
+
 def test_image_ids_are_stable():
     assert settings.image_id("mnist_test_00000") == 952807647 != settings.image_id("mnist_test_00001")
 
@@ -82,6 +92,7 @@ def test_image_ids_are_stable():
         ({"operator": "wavelet"}, (28, 28, 1), "unknown operator 'wavelet'"),
         ({"noise_variance": -1.0}, (28, 28, 1), "noise_variance = -1.0"),
         ({"num_lines": 0}, (28, 28, 1), "num_lines = 0"),
+        ({"matrix_dtype": "float8"}, (28, 28, 1), "unknown dtype 'float8'"),
         ({"num_measurements": 10**7}, (4096, 4096, 3), "needs .* GB, this machine has"),
     ],
 )
