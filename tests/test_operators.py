@@ -91,6 +91,13 @@ def test_one_pass_is_forward_and_adjoint(name):
     np.testing.assert_allclose(found[2], expected[2], atol=1e-5 * jnp.abs(expected[2]).max())
 
 
+def test_second_derivatives_of_the_loss():
+    operator, x, direction = LINEAR["gaussian"](), image(), image(1)
+    gradient = jax.grad(operators.measurement_loss, 2)
+    found = jax.grad(lambda x: vdot(gradient(operator, operator.forward(image(2)), x), direction))(x)
+    np.testing.assert_allclose(found, 2 * operator.normal(direction), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(("dtype", "entry"), [("float16", 2**-11), ("int8", 1 / 254)])
 def test_narrow_storage(dtype, entry):
     """The matrix that float32 draws, rounded by no more than is said, whatever the range of its rows."""
