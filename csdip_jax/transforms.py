@@ -5,12 +5,15 @@ of the image's shape.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pywt
+import scipy.linalg
 
 from csdip_jax.types import Array, InputError
 
@@ -21,6 +24,9 @@ WAVELETS = (
     *(f"coif{order}" for order in range(1, 18)),
 )
 """Names of the orthonormal wavelets: Haar, Daubechies, symlets, coiflets."""
+
+HADAMARD_LOG = 6
+"""log2 of the largest matrix that `hadamard` multiplies with."""
 
 
 def dct(image: Array) -> Array:
@@ -38,6 +44,44 @@ def dct(image: Array) -> Array:
 def inverse_dct(coefficients: Array) -> Array:
     """The image [h, w, c] whose `dct` this is."""
     return jax.scipy.fft.idctn(coefficients, axes=(0, 1), norm="ortho")
+
+
+def hadamard(image: Array) -> Array:
+    """The Walsh-Hadamard transform of all entries of an array [h, w, c] as one vector, orthonormal.
+
+    Where their number is q 2^k, q odd, it is the Kronecker product of the DCT-II of length q and the transform of
+    length 2^k (in Sylvester's order). Computed by products with small matrices, in O(n log n) operations.
+    """
+    return _hadamard(image, partial(jax.scipy.fft.dct, axis=0, norm="ortho"))
+
+
+def inverse_hadamard(coefficients: Array) -> Array:
+    """The image [h, w, c] whose `hadamard` this is."""
+    return _hadamard(coefficients, partial(jax.scipy.fft.idct, axis=0, norm="ortho"))
+
+
+def _hadamard(image, transform_odd):
+    power = (image.size & -image.size).bit_length() - 1
+    sizes = [2 ** min(HADAMARD_LOG, power - done) for done in range(0, power, HADAMARD_LOG)]
+    x = image.reshape(-1, *sizes)
+    if len(x) > 1:
+        x = transform_odd(x)
+    for axis, size in enumerate(sizes, 1):
+        matrix = jnp.asarray(scipy.linalg.hadamard(size) / math.sqrt(size), image.dtype)
+        products = jnp.tensordot(matrix, x, (1, axis), precision=jax.lax.Precision.HIGHEST)
+        x = jnp.moveaxis(products, 0, axis)
+    return x.reshape(image.shape)
+
+
+class Orthonormal(NamedTuple):
+    """A transform of images [h, w, c] and its inverse."""
+
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+
+
+ORTHONORMAL = {"dct": Orthonormal(dct, inverse_dct), "hadamard": Orthonormal(hadamard, inverse_hadamard)}
+"""Transforms without settings, by name."""
 
 
 def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array:

@@ -21,7 +21,14 @@ from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
 
 DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
-OPERATORS = ("gaussian", "radial_fourier")
+OPERATORS = {
+    "gaussian": "Gaussian",
+    "rademacher": "Rademacher",
+    "dct": "randomised DCT",
+    "hadamard": "randomised Hadamard",
+    "radial_fourier": "radial lines",
+}
+"""Kinds of measurements, and how they are called."""
 
 
 class Keys(NamedTuple):
@@ -199,8 +206,8 @@ class Measurement(NamedTuple):
     """How one part's images are measured.
 
     Attributes:
-        kind: "gaussian" or "radial_fourier".
-        count: m for gaussian, lines for radial_fourier.
+        kind: one of OPERATORS.
+        count: lines for radial_fourier, m for the others.
         noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
             deviation (the reference code).
         reference: as the reference code does it, which also shares one operator among all images.
@@ -217,11 +224,17 @@ class Measurement(NamedTuple):
         if self.kind == "radial_fourier":
             return operators.radial_fourier(self.count, image_shape)
         key = jax.random.fold_in(key, 0 if self.reference else image)
-        return operators.gaussian(key, self.count, image_shape, self.matrix_dtype)
+        if self.kind == "gaussian":
+            return operators.gaussian(key, self.count, image_shape, self.matrix_dtype)
+        if self.kind == "rademacher":
+            return operators.rademacher(key, self.count, image_shape)
+        make = operators.subsampled_dct if self.kind == "dct" else operators.subsampled_hadamard
+        # Columns of the norm that gaussian's have, so that noise and every method's weights mean the same.
+        return make(key, self.count, image_shape, math.sqrt(math.prod(image_shape) / self.count))
 
     def operator_bytes(self, pixels: int) -> int:
         """Of the operator's arrays; those that are no dense matrix are small."""
-        return 0 if self.kind == "radial_fourier" else np.dtype(self.matrix_dtype).itemsize * self.count * pixels
+        return np.dtype(self.matrix_dtype).itemsize * self.count * pixels if self.kind == "gaussian" else 0
 
     def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
@@ -238,7 +251,7 @@ class Measurement(NamedTuple):
 
     @property
     def description(self) -> str:
-        return f"{self.count} radial lines" if self.kind == "radial_fourier" else "Gaussian"
+        return (f"{self.count} " if self.kind == "radial_fourier" else "") + OPERATORS[self.kind]
 
 
 def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int], **instead) -> Measurement:
@@ -281,6 +294,6 @@ def _require_memory(measurement: Measurement, pixels: int) -> None:
     if needed > 0.8 * memory:
         raise InputError(
             f"a dense matrix of {measurement.count} x {pixels} needs {needed / 2**30:.1f} GB, this machine has "
-            f"{memory / 2**30:.1f}: choose fewer --config.num_measurements, --config.matrix_dtype=float16 or "
-            "--config.operator=radial_fourier"
+            f"{memory / 2**30:.1f}: choose fewer --config.num_measurements, --config.matrix_dtype=float16, or "
+            "--config.operator=hadamard, which stores no matrix"
         )

@@ -32,13 +32,16 @@ LINEAR = {
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
     "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
     "dense_complex": lambda: operators.Dense(jax.random.normal(key(2), (20, 240), jnp.complex64), SHAPE),
+    "rademacher": lambda: operators.rademacher(key(1), 101, SHAPE),
+    "dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE),
+    "hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE),
     "radial_fourier": lambda: operators.radial_fourier(3, SHAPE),
     "cartesian_fourier": lambda: operators.cartesian_fourier(checkerboard(), SHAPE),
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
 }
-ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting")
+ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "dct", "hadamard")
 EVERY = LINEAR | {"nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE)}
 
 
@@ -171,7 +174,7 @@ def test_regularized_solve_stops_at_its_tolerance():
 
 @pytest.mark.parametrize("name", ORTHONORMAL_ROWS)
 def test_orthonormal_rows(name):
-    """A A^H = I, so that A^H A is a projection and A^H y the zero-filled image."""
+    """A A^H = I, so that A^H A is a projection, and A^H y for k-space the zero-filled image."""
     operator, x = LINEAR[name](), image()
     y = operator.forward(x)
     np.testing.assert_allclose(operator.forward(operator.adjoint(y)), y, atol=1e-5)
@@ -184,6 +187,30 @@ def test_norm_of_a_gaussian():
     singular = np.linalg.svd(matrix, compute_uv=False)
     assert abs(singular[0] - (np.sqrt(n / m) + 1)) < 0.1
     assert abs(singular[-1] - (np.sqrt(n / m) - 1)) < 0.1
+
+
+def test_rademacher_rows_are_the_same_however_many_are_taken():
+    m, shape = 90, (20, 31, 1)
+    operator = operators.rademacher(key(3), m, shape)
+    rows = operator.rows(0, m, jnp.float32)
+    np.testing.assert_array_equal(operator.rows(17, 5, jnp.float32), rows[17:22])
+    np.testing.assert_allclose(jnp.abs(rows), 1 / np.sqrt(m), rtol=1e-6)
+    np.testing.assert_allclose(operator.forward(jnp.ones(shape)), rows.sum(1), atol=1e-5)
+    np.testing.assert_allclose(operator.normal(jnp.ones(shape)).ravel(), rows.T @ rows.sum(1), atol=1e-4)
+    signs = np.sign(rows)
+    correlations = np.concatenate([(signs @ signs.T / 620)[np.triu_indices(m, 1)], signs.mean(1)])
+    assert abs(correlations.mean()) < 1e-3 and 0.9 < correlations.std() * np.sqrt(620) < 1.1
+    assert not (rows == operators.rademacher(key(4), m, shape).rows(0, m, jnp.float32)).all()
+
+
+@pytest.mark.parametrize("make", [operators.subsampled_dct, operators.subsampled_hadamard])
+def test_subsampled_transforms_at_the_scale_of_a_gaussian(make):
+    """||A x||^2 is ||x||^2 in the mean, for an image as smooth as can be, and for a single pixel."""
+    m, shape = 100, (28, 28, 1)
+    for x in (jnp.ones(shape), jnp.zeros(shape).at[3, 4].set(1.0)):
+        ys = jnp.stack([make(key(i), m, shape, np.sqrt(784 / m)).forward(x) for i in range(40)])
+        energies = jnp.sum(jnp.square(ys), axis=1) / jnp.sum(jnp.square(x))
+        assert abs(energies.mean() - 1) < 0.12 and energies.max() < 3
 
 
 def test_dense_counts_pixels_row_major():
@@ -282,6 +309,8 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
         (lambda: operators.Dense(jnp.ones((2, 4), complex), (2, 2, 1)).astype("int8"), "complex64: it cannot be"),
         (lambda: operators.gaussian(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
         (lambda: operators.gaussian(key(), 0, (2, 2, 1)), "m = 0 of n = 4"),
+        (lambda: operators.rademacher(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
+        (lambda: operators.subsampled_dct(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
         (lambda: operators.radial_fourier(0, (8, 8, 1)), "num_lines = 0"),
         (lambda: operators.cartesian_fourier(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),
         (lambda: operators.inpainting(np.zeros((8, 8)), (8, 8, 1)), "selects nothing"),

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import pywt
 import scipy.fft
+import scipy.linalg
 
 from csdip_jax import transforms
 from csdip_jax.types import InputError
 
 SHAPES = [(16, 12, 1), (15, 11, 3), (1, 9, 1), (2, 3, 2)]
 SETTINGS = [("haar", 9), ("db4", None), ("db8", 2), ("coif1", 1)]
-PAIRS = {"dct": (transforms.dct, transforms.inverse_dct)}
+PAIRS = dict(transforms.ORTHONORMAL)
 for wavelet, depth in SETTINGS:
     pair = (partial(f, name=wavelet, levels=depth) for f in (transforms.wavelet, transforms.inverse_wavelet))
     PAIRS[f"{wavelet}, {depth}"] = tuple(pair)
@@ -28,6 +29,15 @@ def test_dct_is_that_of_scipy(shape):
     x = image(shape)
     expected = scipy.fft.dctn(x.astype(np.float64), axes=(0, 1), norm="ortho")
     np.testing.assert_allclose(jax.jit(transforms.dct)(x), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(16, 8, 1), (12, 10, 2), (28, 28, 1), (3, 5, 1), (64, 64, 1)])
+def test_hadamard_is_the_product_of_scipys_matrices(shape):
+    """n = 128, 240 = 15 * 16, 784 = 49 * 16, 15, and 4096, which takes two factors of 64."""
+    x, power = image(shape), 2 ** [7, 4, 4, 0, 12][[128, 240, 784, 15, 4096].index(np.prod(shape))]
+    odd = scipy.fft.dct(np.eye(x.size // power), axis=0, norm="ortho")
+    expected = np.kron(odd, scipy.linalg.hadamard(power) / np.sqrt(power)) @ x.ravel().astype(float)
+    np.testing.assert_allclose(jax.jit(transforms.hadamard)(x).ravel(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name, levels", [("haar", 4), ("db2", 1), ("db4", 3), ("db8", 2), ("sym6", 2), ("coif2", 2)])

@@ -13,6 +13,9 @@ from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_compresse
 from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
 from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
+from csdip_jax.operators.rademacher import Rademacher, rademacher
+from csdip_jax.operators.randomized import RandomizedTransform, subsampled_dct, subsampled_hadamard
+from csdip_jax.operators.rows import RowOperator
 from csdip_jax.operators.simulation import measure
 
 __all__ = [
@@ -25,15 +28,21 @@ __all__ = [
     "LinearOperator",
     "Nonlinear",
     "Operator",
+    "Rademacher",
+    "RandomizedTransform",
+    "RowOperator",
     "as_operator",
     "cartesian_fourier",
     "gaussian",
     "inpainting",
     "measure",
     "measurement_loss",
+    "rademacher",
     "radial_fourier",
     "radial_mask",
     "require_compressed",
     "require_dtype",
     "squared_norm",
+    "subsampled_dct",
+    "subsampled_hadamard",
 ]

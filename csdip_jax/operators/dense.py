@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
@@ -24,14 +24,9 @@ def require_compressed(num_measurements: int, pixels: int) -> None:
 DTYPES = ("float32", "float64", "float16", "int8")
 """What a matrix may be stored in; products with the last two are those of float32 all the same."""
 
-BLOCK_ROWS = {"cpu": 40}
-OTHER_BLOCK_ROWS = 512
-"""Rows of A that are taken at once, by the kind of device: on a CPU as many as stay in its cache between two products
-(20 to 40 measured best), elsewhere as many as make a product worth its launch."""
-
 
 @pytree_dataclass
-class Dense(LinearOperator):
+class Dense(RowOperator):
     """A given matrix, y = A x.
 
     Attributes:
@@ -84,72 +79,29 @@ class Dense(LinearOperator):
         matrix, row_scale = _stored(self.matrix, dtype)
         return dataclasses.replace(self, matrix=matrix, row_scale=row_scale)
 
+    @property
+    def num_measurements(self) -> int:
+        return self.matrix.shape[-2]
+
+    def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
+        rows = jax.lax.dynamic_slice_in_dim(self.matrix, first, size)
+        if self._is_narrow:
+            rows = rows.astype(dtype)
+        if self.row_scale is not None:
+            rows *= jax.lax.dynamic_slice_in_dim(self.row_scale, first, size)[:, None].astype(dtype)
+        return rows
+
     def forward(self, image: Array) -> Array:
-        x = image.reshape(-1)
-        if not self._is_narrow:
-            return _product(self.matrix, x)
-        return self._over_rows(x.dtype, None, lambda _, rows: (None, _product(rows, x)))[1]
+        return super().forward(image) if self._is_narrow else product(self.matrix, image.reshape(-1))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
-        """As `LinearOperator` says, in one pass over A: a block of rows is multiplied twice while it is at hand."""
-        if not self._is_narrow and jax.default_backend() != "cpu":
+        if self._is_narrow or jax.default_backend() == "cpu":
             return super().residual_and_adjoint(measurements, image)
-        x = image.reshape(-1)
-
-        def both(back, rows, measured):
-            # The barrier matters where images share A under vmap: without it XLA fuses a transposition into the
-            # difference, the next product meets its operand in the wrong order, and both take twice the time.
-            residual = measured - jax.lax.optimization_barrier(_product(rows, x))
-            return back + _product(residual.conj(), rows).real, residual
-
-        real = jnp.finfo(jnp.promote_types(measurements.dtype, jnp.promote_types(x.dtype, self.matrix.dtype))).dtype
-        back, residual = self._over_rows(x.dtype, jnp.zeros(x.shape, real), both, measurements)
-        return residual, back.reshape(self.image_shape)
-
-    def frobenius_norm(self) -> Array:
-        """The root of the sum of |A_ij|^2."""
-
-        def energies(_, rows):
-            return None, jnp.sum(jnp.square(jnp.abs(rows)), axis=1)
-
-        return jnp.sqrt(self._over_rows(jnp.float32, None, energies)[1].sum())
+        return LinearOperator.residual_and_adjoint(self, measurements, image)  # whole products fill the device
 
     @property
     def _is_narrow(self) -> bool:
         return self.row_scale is not None or self.matrix.dtype.itemsize < 4
-
-    def _over_rows(self, widened: Any, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
-        """Calls visit(carry, rows of A, the same part of each of `along`) -> (carry, [rows]) block by block.
-
-        Args:
-            widened: dtype of the rows, where they are stored narrowly.
-            start: the first carry.
-            visit: as said.
-            along: arrays [m].
-
-        Returns:
-            The last carry, and what was made of each row, [m].
-        """
-        m = len(self.matrix)
-        size = min(m, BLOCK_ROWS.get(jax.default_backend(), OTHER_BLOCK_ROWS))
-
-        def block(carry, first, size=size):
-            def cut(array):
-                return jax.lax.dynamic_slice_in_dim(array, first, size)
-
-            rows = cut(self.matrix)
-            if self._is_narrow:
-                rows = rows.astype(widened)
-            if self.row_scale is not None:
-                rows *= cut(self.row_scale)[:, None].astype(widened)
-            return visit(carry, rows, *map(cut, along))
-
-        carry, made = jax.lax.scan(block, start, size * jnp.arange(m // size))
-        made = made.reshape(-1)
-        if m % size:
-            carry, last = block(carry, m - m % size, m % size)
-            made = jnp.concatenate([made, last])
-        return carry, made
 
 
 def require_dtype(dtype: str) -> None:
@@ -196,8 +148,3 @@ def _stored(rows: Array, dtype: str) -> tuple[Array, Array | None]:
     row_scale = jnp.where(largest > 0, largest, 1).astype(jnp.float32) / (127 if dtype == "int8" else 1)
     entries = rows / row_scale[..., None]
     return (jnp.round(entries) if dtype == "int8" else entries).astype(dtype), row_scale
-
-
-def _product(a: Array, b: Array) -> Array:
-    # Explicit precision: an NVIDIA device may otherwise use TF32, whose error exceeds the residuals sought.
-    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)

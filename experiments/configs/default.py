@@ -22,9 +22,10 @@ def get_config() -> config_dict.ConfigDict:
     config.num_images = config_dict.placeholder(int)  # None: all
     config.first_image = 0
 
-    # Measurements: gaussian, radial_fourier, or None: gaussian where its matrix stays below 1 GB, else radial_fourier.
+    # Measurements: gaussian; rademacher, dct, hadamard (random too, but without a matrix); radial_fourier; or None:
+    # gaussian where its matrix stays below 1 GB, else radial_fourier.
     config.operator = config_dict.placeholder(str)
-    config.num_measurements = config_dict.placeholder(int)  # gaussian: m; None: a tenth of the pixels
+    config.num_measurements = config_dict.placeholder(int)  # m, but for radial_fourier; None: a tenth of the pixels
     config.num_lines = config_dict.placeholder(int)  # radial_fourier: L; None: about a tenth of the coefficients
     config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)

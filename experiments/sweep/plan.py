@@ -65,11 +65,11 @@ class Program(NamedTuple):
 
     @property
     def count_name(self) -> str:
-        """The number of measurements or lines, where it is an axis."""
+        """The number of measurements or lines, where it is an axis; the operator unless it is gaussian or radial."""
         if not {"operator", "num_measurements", "num_lines"}.intersection(self.axes):
             return ""
         first = self.measurements[0]
-        return f"{'lines' if first.kind == 'radial_fourier' else 'm'}{first.count}"
+        return {"radial_fourier": "lines", "gaussian": "m"}.get(first.kind, f"{first.kind}-m") + str(first.count)
 
     @property
     def scenes(self) -> list[Scene]:

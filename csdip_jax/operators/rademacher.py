@@ -1,0 +1,58 @@
+"""Random signs that are never stored."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.operators.base import Shape
+from csdip_jax.operators.dense import require_compressed
+from csdip_jax.operators.rows import RowOperator
+from csdip_jax.types import Array, pytree_dataclass, static_field
+
+WORD = 32
+
+
+@pytree_dataclass
+class Rademacher(RowOperator):
+    """A with independent entries +-1/sqrt(m), drawn anew in each product: no storage, the same A every time.
+
+    Row i is made of the bits of a counter-based generator (Threefry) under a key of its own, so A is the same on every
+    device and however many rows are taken at once.
+
+    Attributes:
+        key: [2] uint32, as `jax.random.key_data` gives it.
+        num_measurements: m.
+        image_shape: (h, w, c).
+    """
+
+    key: Array
+    num_measurements: int = static_field()
+    image_shape: Shape = static_field()
+    unbatched_ndim = {"key": 1}
+
+    def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
+        pixels = math.prod(self.image_shape)
+        key = jax.random.wrap_key_data(self.key, impl="threefry2x32")
+
+        def words(row):
+            return jax.random.bits(jax.random.fold_in(key, row), (-(-pixels // WORD),), jnp.uint32)
+
+        drawn = jax.vmap(words)(first + jnp.arange(size))
+        bits = (drawn[:, :, None] >> jnp.arange(WORD, dtype=jnp.uint32)) & 1
+        signs = 1 - 2 * bits.reshape(size, -1)[:, :pixels].astype(dtype)
+        return signs / jnp.sqrt(jnp.asarray(self.num_measurements, dtype))
+
+
+def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademacher:
+    """Entries +-1/sqrt(m), of the mean and variance of `gaussian`'s.
+
+    Args:
+        key: random key.
+        num_measurements: m, 1 <= m <= n = h w c.
+        image_shape: (h, w, c).
+    """
+    require_compressed(num_measurements, math.prod(image_shape))
+    # Bits of the key, whatever generator it is of: Threefry's own keys are two words.
+    return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, tuple(image_shape))

@@ -1,0 +1,80 @@
+"""Subsampled randomised orthonormal transforms: fast, and hardly any storage."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.dense import require_compressed
+from csdip_jax.transforms import ORTHONORMAL
+from csdip_jax.types import Array, pytree_dataclass, static_field
+
+
+@pytree_dataclass
+class RandomizedTransform(LinearOperator):
+    """y = scale S T D x: random signs D, an orthonormal transform T, and m of its coefficients, S.
+
+    A A^T = scale^2 I. The signs spread any image evenly over all coefficients, and so any m of them serve.
+
+    Attributes:
+        signs: [n] int8, +-1, D's diagonal.
+        indices: [m] distinct integers into the flattened coefficients.
+        scale: > 0.
+        transform: name of T in `transforms.ORTHONORMAL`.
+        image_shape: (h, w, c) with h w c = n.
+
+    References:
+        Do, Gan, Nguyen, Tran: Fast and efficient compressive sensing using structurally random matrices, IEEE Trans.
+        Signal Process. 60(1), 2012.
+    """
+
+    signs: Array
+    indices: Array
+    scale: float = static_field()
+    transform: str = static_field()
+    image_shape: Shape = static_field()
+    unbatched_ndim = {"signs": 1, "indices": 1}
+
+    def forward(self, image: Array) -> Array:
+        return self.scale * self._coefficients(image).reshape(-1)[self.indices]
+
+    def regularized_solve(self, image, shift, guess=None, tolerance=None):
+        gains = jnp.zeros(image.size, image.dtype).at[self.indices].set(self.scale**2)
+        solved = self._coefficients(image) / (gains.reshape(image.shape) + shift)
+        return self._randomized(ORTHONORMAL[self.transform].inverse(solved))
+
+    def _coefficients(self, image: Array) -> Array:
+        return ORTHONORMAL[self.transform].forward(self._randomized(image))
+
+    def _randomized(self, image: Array) -> Array:
+        return self.signs.reshape(self.image_shape).astype(image.dtype) * image
+
+
+def subsampled_dct(key: Array, num_measurements: int, image_shape: Shape, scale: float = 1.0) -> RandomizedTransform:
+    """m random coefficients of the 2-D cosine transform (of each channel) of the image with random signs.
+
+    Args:
+        key: random key.
+        num_measurements: m, 1 <= m <= n = h w c.
+        image_shape: (h, w, c).
+        scale: > 0. At 1 the rows are orthonormal, as the theorem (section 4.1) has them. At sqrt(n / m) the columns
+            have norm 1 in the mean, as those of `gaussian` have, and noise and weights mean the same as there.
+    """
+    return _subsampled("dct", key, num_measurements, image_shape, scale)
+
+
+def subsampled_hadamard(
+    key: Array, num_measurements: int, image_shape: Shape, scale: float = 1.0
+) -> RandomizedTransform:
+    """m random coefficients of `transforms.hadamard` of the image with random signs; `subsampled_dct` has the rest."""
+    return _subsampled("hadamard", key, num_measurements, image_shape, scale)
+
+
+def _subsampled(transform, key, num_measurements, image_shape, scale):
+    pixels = math.prod(image_shape)
+    require_compressed(num_measurements, pixels)
+    key_signs, key_indices = jax.random.split(key)
+    signs = jax.random.rademacher(key_signs, (pixels,), jnp.int8)
+    indices = jnp.sort(jax.random.choice(key_indices, pixels, (num_measurements,), replace=False))
+    return RandomizedTransform(signs, indices.astype(jnp.int32), float(scale), transform, tuple(image_shape))

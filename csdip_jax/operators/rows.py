@@ -1,0 +1,83 @@
+"""Operators that come row by row: stored matrices, and matrices that are made anew in each product."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.operators.base import LinearOperator
+from csdip_jax.types import Array
+
+BLOCK_ROWS = {"cpu": 40}
+OTHER_BLOCK_ROWS = 512
+"""Rows of A that are taken at once, by the kind of device: on a CPU as many as stay in its cache between two products
+(20 to 40 measured best), elsewhere as many as make a product worth its launch."""
+
+
+class RowOperator(LinearOperator):
+    """y = A x for a matrix A of which a block of rows is at hand at a time; column j multiplies pixel j."""
+
+    num_measurements: int
+
+    def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
+        """Rows `first` to `first + size` of A, [size, n], in `dtype` unless A has a dtype of its own."""
+        raise NotImplementedError
+
+    def forward(self, image: Array) -> Array:
+        x = image.reshape(-1)
+        return self._over_rows(x.dtype, None, lambda _, rows: (None, product(rows, x)))[1]
+
+    def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
+        """As `LinearOperator` says, in one pass over A: a block of rows is multiplied twice while it is at hand."""
+        x = image.reshape(-1)
+
+        def both(back, rows, measured):
+            # The barrier matters where images share A under vmap: without it XLA fuses a transposition into the
+            # difference, the next product meets its operand in the wrong order, and both take twice the time.
+            residual = measured - jax.lax.optimization_barrier(product(rows, x))
+            return back + product(residual.conj(), rows).real, residual
+
+        rows = jax.eval_shape(lambda: self.rows(0, 1, x.dtype))
+        back = jnp.zeros(x.shape, jnp.finfo(jnp.result_type(measurements, x, rows)).dtype)
+        back, residual = self._over_rows(x.dtype, back, both, measurements)
+        return residual, back.reshape(self.image_shape)
+
+    def frobenius_norm(self) -> Array:
+        """The root of the sum of |A_ij|^2."""
+
+        def energies(_, rows):
+            return None, jnp.sum(jnp.square(jnp.abs(rows)), axis=1)
+
+        return jnp.sqrt(self._over_rows(jnp.float32, None, energies)[1].sum())
+
+    def _over_rows(self, dtype: Any, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
+        """Calls visit(carry, rows of A, the same part of each of `along`) -> (carry, [rows]) block by block.
+
+        Args:
+            dtype: of the rows, see `rows`.
+            start: the first carry.
+            visit: as said.
+            along: arrays [m].
+
+        Returns:
+            The last carry, and what was made of each row, [m].
+        """
+        m = self.num_measurements
+        size = min(m, BLOCK_ROWS.get(jax.default_backend(), OTHER_BLOCK_ROWS))
+
+        def block(carry, first, size=size):
+            parts = (jax.lax.dynamic_slice_in_dim(array, first, size) for array in along)
+            return visit(carry, self.rows(first, size, dtype), *parts)
+
+        carry, made = jax.lax.scan(block, start, size * jnp.arange(m // size))
+        made = made.reshape(-1)
+        if m % size:
+            carry, last = block(carry, m - m % size, m % size)
+            made = jnp.concatenate([made, last])
+        return carry, made
+
+
+def product(a: Array, b: Array) -> Array:
+    """The matrix product, in full precision: an NVIDIA device may else use TF32, whose error exceeds the residuals."""
+    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
