@@ -32,6 +32,11 @@ class Block(NamedTuple):
         """Of its fits in arrays [cases, restarts]."""
         return self.rows[:, None], self.columns
 
+    def is_whole(self, shape: tuple[int, int]) -> bool:
+        """Whether it holds all fits of [cases, restarts] in their order, so that nothing needs to be picked."""
+        everything = np.arange(shape[0]), np.tile(np.arange(shape[1]), (shape[0], 1))
+        return all(map(np.array_equal, (self.rows, self.columns), everything))
+
     @property
     def layout(self) -> Layout:
         return Layout(single=self.columns.size == self.devices, devices=self.devices)
@@ -105,12 +110,17 @@ def take_cases(cases: Case, block: Block) -> Case:
     if operator.batch_size is None:
         operator = place(operator, block.devices, shared=True)
     else:
-        if not np.array_equal(block.operators, np.arange(operator.batch_size)):  # else no copy of its matrices
-            operator = jax.tree.map(lambda x: x[block.operators], operator)
-        operator = place(operator, block.devices)
-    rest = jax.tree.map(lambda x: x[block.rows], (measurements, swept))
+        operator = place(_picked(operator, block.operators, operator.batch_size), block.devices)
+    rest = _picked((measurements, swept), block.rows, len(measurements))
     measurements, swept = place(rest, block.devices)
     return Case(Problem(operator, measurements), swept)
+
+
+def _picked(tree: Any, indices: np.ndarray, count: int) -> Any:
+    """These entries of the leading axes, `count` long; no copy and nothing to compile where they are all, in order."""
+    if np.array_equal(indices, np.arange(count)):
+        return tree
+    return jax.tree.map(lambda x: x[indices], tree)
 
 
 def place(tree: Any, devices: int, shared: bool = False) -> Any:

@@ -95,7 +95,7 @@ def reconstruct(
             leaves = None
         bar.update(bar.total - bar.n)
     solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
-    return solution if job.batched else jax.tree.map(lambda x: x[0], solution)
+    return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
 
 class Job(NamedTuple):
@@ -121,7 +121,8 @@ class Job(NamedTuple):
 
     def arguments(self, block: Block) -> tuple[Method, Case, Array]:
         """Those of the compiled programs, each on its device."""
-        return self.method, take_cases(self.cases, block), place(self.keys[block.index], block.devices)
+        keys = self.keys if block.is_whole(self.keys.shape) else self.keys[block.index]
+        return self.method, take_cases(self.cases, block), place(keys, block.devices)
 
 
 def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
@@ -167,9 +168,11 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
         began = time.perf_counter()
         fits = advance(method, cases, fits, length, max_redraws, layout=layout)
         # Looked at on the host: reduced on the devices, it would make them talk to each other.
-        if np.asarray(to_redraw(fits, max_redraws)).any():
+        flags = fits._replace(**{name: np.asarray(getattr(fits, name)) for name in ("stopped", "failed", "redraws")})
+        if to_redraw(flags, max_redraws).any():
             fits = redraw(method, cases, keys, fits, max_redraws, layout=layout)
-        finished = bool(np.asarray(fits.stopped).all())
+            flags = flags._replace(stopped=np.asarray(fits.stopped))
+        finished = bool(flags.stopped.all())
         yield fits
         if finished:
             return
@@ -198,13 +201,13 @@ def choose_restarts(outcomes: Outcome) -> Solution:
     """The restart with the lowest score for each case; one that failed only where all did."""
     score = np.where(np.isfinite(outcomes.score), outcomes.score, np.inf)
     restart = np.lexsort((score, ~outcomes.ok), axis=1)[:, 0]
-    best = jax.tree.map(lambda x: jnp.asarray(x[np.arange(len(restart)), restart]), outcomes)
+    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], outcomes)
     return Solution(
         image=best.image,
         measurement_loss=best.measurement_loss,
         steps=best.steps,
-        restart=jnp.asarray(restart),
-        redraws=jnp.asarray(outcomes.redraws.sum(axis=1)),
+        restart=restart,
+        redraws=outcomes.redraws.sum(axis=1),
         ok=best.ok,
         converged=best.converged,
         trace=best.trace,
