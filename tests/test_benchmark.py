@@ -139,7 +139,10 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
-    assert "pip install -e '.[bench]'" in finished.stderr and "--sections=term,fits,sweep,memory" in finished.stderr
+    assert (
+        "pip install -e '.[bench]'" in finished.stderr
+        and "--sections=term,fits,sweep,size,start,memory" in finished.stderr
+    )
     assert not (tmp_path / "runs").exists()
 
 
@@ -173,6 +176,21 @@ def test_fits(tiny):
     results = json.loads(json.dumps(sections.fits(TINY, [tiny])))
     assert results[tiny]["best"] == "batch" and results[tiny]["ratio"] > 0
     assert tiny in report.table("fits", results)
+
+
+def test_size(monkeypatch):
+    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    results = json.loads(json.dumps(sections.size(sections.QUICK)))
+    assert list(results) == ["32 x 32"] and results["32 x 32"]["best"] == "32"
+    assert results["32 x 32"]["ratio"] > 0 and results["32 x 32"]["peak"] > 10**7
+    assert "ns at 16" in report.table("size", results)
+
+
+def test_start():
+    results = sections.start(sections.QUICK)
+    beyond, cold, warm = (result["median"] for result in results.values())
+    assert 0 < beyond < warm < cold
+    assert "first step, cached" in report.table("start", results)
 
 
 def test_fits_that_differ_are_refused(tiny, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import resource
 import sys
@@ -150,6 +151,18 @@ class JaxSide(Side):
             self.runs[variant] = _repeater(jax.jit(function), arguments)
             self.runs[variant](1)
         return {variant: case.images if variant == "shared" else 1 for variant in variants}
+
+    def prepare_size(self, side: int) -> int:
+        """Steps of a grey image of this side, m = n / 10 by a randomised Hadamard transform; this process's peak."""
+        shape = (side, side, 1)
+        method = CsDip.preset("paper", shape)
+        operator = cs.operators.subsampled_hadamard(jax.random.key(0), side**2 // 10, shape, math.sqrt(10))
+        problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
+        begin = jax.jit(lambda method, problem, key: method.init(problem, key))
+        step = _stepper(fit_step, method, (None, problem), begin(method, problem, jax.random.key(1)))
+        self.runs = {"": step}
+        step(1)
+        return _own_bytes("VmHWM")
 
     def prepare_fits(self, name: str, count: int, steps: int) -> bool:
         """`count` images as one batch, and one by one; returns whether the images agree exactly."""

@@ -11,6 +11,8 @@ TITLES = {
     "term": "term: value and gradient of ||A x - y||^2 alone, ms per image (medians), beside one image, A in float32",
     "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
     "sweep": "sweep: a fit within experiments.sweep and a single one by csdip_jax.reconstruct, seconds (medians)",
+    "size": "size: a CS-DIP step of a grey square image, m = n / 10 without a matrix, ns per pixel (medians)",
+    "start": "start: fresh processes, x-ray, seconds (medians)",
     "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
     "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
 }
@@ -19,7 +21,8 @@ TITLES = {
 def table(section: str, results: Mapping) -> str:
     """The results of one section as text."""
     makers = {"step": _torch_rows, "fit": _torch_rows, "term": _term_rows, "fits": _fits_rows, "sweep": _sweep_rows}
-    rows = (makers | {"memory": _memory_rows, "lasso": _lasso_rows})[section](results)
+    makers |= {"size": _size_rows, "start": _start_rows, "memory": _memory_rows, "lasso": _lasso_rows}
+    rows = makers[section](results)
     return TITLES[section] + "\n" + _aligned(rows)
 
 
@@ -53,6 +56,23 @@ def _sweep_rows(results: Mapping) -> list[Sequence[str]]:
     for name, result in results.items():
         times = [f"{result['medians'][side]:.2f}" for side in ("sweep", "single")]
         rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
+    return rows
+
+
+def _size_rows(results: Mapping) -> list[Sequence[str]]:
+    reference = next(iter(results.values()))["medians"]
+    rows = [("image", "ns", f"ns at {list(reference)[-1]}", "ratio", "its range", "target", "peak, MB")]
+    for name, result in results.items():
+        times = [f"{nanoseconds:.0f}" for nanoseconds in result["medians"].values()]
+        rows.append((name, *times, *_ratio(result), _target(result, "<="), f"{result['peak'] / 1e6:.0f}"))
+    return rows
+
+
+def _start_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("", "s", "range", "target")]
+    for name, result in results.items():
+        low, high = min(result["seconds"]), max(result["seconds"])
+        rows.append((name, f"{result['median']:.2f}", f"{low:.2f} - {high:.2f}", _target(result, "<=")))
     return rows
 
 

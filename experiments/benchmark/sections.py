@@ -2,14 +2,19 @@
 
 import contextlib
 import importlib.util
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import jax
+from tqdm import tqdm
 
 from csdip_jax.methods import LassoDct
 from csdip_jax.types import InputError
@@ -17,7 +22,11 @@ from experiments.benchmark.cases import CASES, LASSO_CASES, TERM_CASES
 from experiments.benchmark.rounds import alternate, compare, require_agreement
 from experiments.benchmark.worker import Worker
 
+CPU = {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 TERM_CALLS = 5
+SIZE_REFERENCE, SIZE_STEPS = 128, 60
+SIZE_TARGET = 1.5
+START_TARGETS = {"imports beyond jax, flax, optax": 0.5, "first step, nothing cached": 6.0, "first step, cached": 3.0}
 WAIT_POLICIES = ("active", "passive")
 FITS = 8
 FITS_TARGET = 1.15
@@ -36,17 +45,19 @@ class Counts(NamedTuple):
         warm_up: untimed steps at the start of a turn.
         share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
         sweep_steps: of each fit in section `sweep`.
+        sides: of the images in section `size`, the first one the reference.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
         term: names of the problems in section `term`.
         lasso: names of the problems in section `lasso`.
-        lasso_rounds: turns of each side in sections `lasso` and `sweep`, which are long.
+        lasso_rounds: turns of each side in sections `lasso`, `sweep` and `start`, which are long.
     """
 
     rounds: int = 12
     warm_up: int = 2
     share: float = 1.0
     sweep_steps: int = 1000
+    sides: tuple[int, ...] = (128, 256, 512, 1024)
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
     term: tuple[str, ...] = ("xray",)
@@ -59,6 +70,7 @@ QUICK = Counts(
     warm_up=1,
     share=0.04,
     sweep_steps=10,
+    sides=(16, 32),
     matrix_rows=(200,),
     memory_steps=3,
     term=("small",),
@@ -211,6 +223,53 @@ def memory(counts: Counts, name: str = "xray") -> dict:
     return results
 
 
+def size(counts: Counts) -> dict:
+    """Per side of a grey square image, m = n / 10 without a matrix: nanoseconds per pixel and step; peak memory."""
+    results = {}
+    with contextlib.ExitStack() as stack:
+        workers = {side: stack.enter_context(_jax_worker()) for side in counts.sides}
+        peaks = {}
+        for side, worker in workers.items():
+            print(f"size: {side} x {side}, compiling", flush=True)
+            peaks[side] = worker.ask("prepare_size", side=side)
+
+        def nanoseconds(side):
+            steps = max(1, round(counts.share * SIZE_STEPS * (SIZE_REFERENCE / side) ** 2))
+            return 1e9 * workers[side].ask("turn", variant="", warm_up=1, steps=steps) / side**2
+
+        times = alternate({side: partial(nanoseconds, side) for side in counts.sides}, counts.rounds, "size")
+        reference, *larger = counts.sides
+        for side in larger:
+            pair = {str(side): times[side], str(reference): times[reference]}
+            results[f"{side} x {side}"] = {
+                "nanoseconds": pair,
+                **compare(pair, str(reference)),
+                "peak": peaks[side],
+                "target": SIZE_TARGET,
+            }
+    return results
+
+
+def start(counts: Counts) -> dict:
+    """Seconds of imports and until the first step of an x-ray fit, in fresh processes, without and with a cache."""
+    command = [sys.executable, "-m", "experiments.benchmark.first_step"]
+
+    def seconds(cache, *arguments):
+        environment = os.environ | CPU | {"JAX_COMPILATION_CACHE_DIR": cache}
+        finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
+        return json.loads(finished.stdout)
+
+    rows = []
+    for _ in tqdm(range(counts.lasso_rounds), desc="start", leave=False, disable=None):
+        with tempfile.TemporaryDirectory() as cache:
+            (alone,), (imported, cold), (_, warm) = seconds(cache, "dependencies"), seconds(cache), seconds(cache)
+        rows.append([imported - alone, cold, warm])
+    return {
+        name: {"seconds": list(values), "median": median(values), "target": START_TARGETS[name]}
+        for name, values in zip(START_TARGETS, zip(*rows, strict=True), strict=True)
+    }
+
+
 def lasso(counts: Counts) -> dict:
     """Per problem: seconds of scikit-learn's Lasso to its default tolerance, and of ours to the same objective."""
     results = {}
@@ -244,18 +303,24 @@ def lasso(counts: Counts) -> dict:
     return results
 
 
-SECTIONS = {"step": step, "term": term, "fits": fits, "sweep": sweep, "memory": memory, "fit": fit, "lasso": lasso}
+SECTIONS = {
+    "step": step,
+    "term": term,
+    "fits": fits,
+    "sweep": sweep,
+    "size": size,
+    "start": start,
+    "memory": memory,
+    "fit": fit,
+    "lasso": lasso,
+}
 RIVALS = {"step": ("torch", "PyTorch"), "fit": ("torch", "PyTorch"), "lasso": ("sklearn", "scikit-learn")}
 """Section -> package of the other side, and its name."""
 
 
 @contextlib.contextmanager
 def _jax_worker(**environment: str) -> Iterator[Worker]:
-    settings = {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or "",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-    }
+    settings = CPU | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
     with Worker("JAX", ["-m", "experiments.benchmark.jax_side"], settings | environment) as worker:
         yield worker
 
