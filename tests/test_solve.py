@@ -10,7 +10,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.methods import CsDip
 from csdip_jax.solve import blocks, driver
-from csdip_jax.solve.fits import Case, Outcome, fit_keys
+from csdip_jax.solve.fits import Case, Outcome, advance, fit_keys
 from csdip_jax.solve.inputs import checked_batch
 
 SHAPE = (8, 8, 1)
@@ -37,6 +37,22 @@ def test_any_differentiable_function_is_an_operator(operator):
     assert solution.image.shape == SHAPE and solution.ok
     batch = cs.reconstruct(METHOD, cs.Problem(operator, jnp.stack([y, y])), KEY, image_ids=[0, 0])
     np.testing.assert_array_equal(batch.image[1], solution.image)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_the_program_of_a_chunk(platform):
+    """Of several fits at once, as lowered for either: products only, A's in full precision, nothing but the device."""
+    operator, y = problem()
+    job = driver.prepare(METHOD, cs.Problem(operator, jnp.stack([y, y])), KEY, fits_at_once=2)
+    (block,) = job.blocks
+    arguments = job.arguments(block)
+    chunk = advance.trace(*arguments[:2], driver.begin(*arguments, None, block), 10, 3, layout=block.layout)
+    program = chunk.lower(lowering_platforms=(platform,)).as_text()
+    assert "convolution" not in program
+    assert not any(name in program for name in ("custom_call", "callback", "infeed", "outfeed", "send", "recv"))
+    products = [line for line in program.splitlines() if "dot_general" in line and "20x64xf32" in line]
+    assert products and all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+    assert any(name in program for name in ("tf.aliasing_output", "jax.buffer_donor"))  # the state is donated
 
 
 def test_numpy_and_integer_measurements_are_taken():
