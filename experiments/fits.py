@@ -60,22 +60,30 @@ def solve(
 
     Options are those of `csdip_jax.reconstruct`.
     """
-    checkpoint = _checkpoint(workdir, prefix, sweep)
+    options |= {"image_ids": [image_id], "progress": stem(prefix, sweep.name)}
+    solutions, seconds = reconstructed(sweep.method, problem, key, _checkpoint(workdir, prefix, sweep), **options)
+    return list(_fits(prefix, sweep, solutions, problem, seconds))
+
+
+def reconstructed(
+    method, problem: cs.Problem, key, checkpoint: Path, **options
+) -> tuple[list[cs.Solution], float | None]:
+    """The solution of each case as numpy arrays, and its share of the seconds.
+
+    They share a program, and so the time; there is none where an earlier process did part of the work.
+    """
     resumed, began = checkpoint.exists(), time.perf_counter()
-    name = stem(prefix, sweep.name)
-    options |= {"image_ids": [image_id], "progress": name, "checkpoint": checkpoint}
-    solution = cs.reconstruct(sweep.method, problem, key, **options)
-    # One program for all settings: each gets its share of the time, none where an earlier process did part of it.
-    seconds = None if resumed else round((time.perf_counter() - began) / len(sweep.labels), 2)
-    solution = jax.tree.map(np.asarray, solution)
-    if not sweep.swept:
+    solution = jax.tree.map(np.asarray, cs.reconstruct(method, problem, key, checkpoint=checkpoint, **options))
+    elapsed = time.perf_counter() - began
+    if not solution.ok.ndim:
         solution = jax.tree.map(lambda x: x[None], solution)
-    return list(_fits(prefix, sweep, solution, problem, seconds))
+    count = len(solution.ok)
+    solutions = [jax.tree.map(lambda x, i=i: x[i], solution) for i in range(count)]
+    return solutions, None if resumed else round(elapsed / count, 3)
 
 
 def _fits(prefix, sweep, solutions, problem, seconds) -> Iterator[Fit]:
-    for i, label in enumerate(sweep.labels):
-        solution = jax.tree.map(lambda x, i=i: x[i], solutions)
+    for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         name = stem(prefix, label)
         known = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
         fit = Fit(name, label, solution, known | facts(solution, problem.measurements, seconds))

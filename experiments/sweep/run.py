@@ -1,7 +1,6 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
 import glob
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -113,14 +112,20 @@ class Measured(NamedTuple):
     """A batch, ready for `csdip_jax.reconstruct`; leading axes of cells, but one operator per scene or one for all."""
 
     problem: cs.Problem
-    adjoints: list[jax.Array]
     keys: jax.Array
     image_ids: list[int]
+
+    def problem_of(self, cell: int) -> cs.Problem:
+        (operator, measurements), scenes = self.problem, self.problem.operator.batch_size
+        if scenes is not None:
+            scene = cell * scenes // len(measurements)
+            operator = jax.tree.map(lambda x: x[scene], operator)
+        return cs.Problem(operator, measurements[cell])
 
 
 def measure(batch: Batch) -> Measured:
     """Draws the operators, and the measurements of each scene by its own: they do not depend on what is beside it."""
-    program, measurements, adjoints, roots, ids = batch.program, [], [], [], []
+    program, measurements, roots, ids = batch.program, [], [], []
     first, labels, operator = program.measurements[0], len(program.sweep.labels), None
     for image, seed in batch.scenes:
         keys, id_ = settings.keys(seed), settings.image_id(image)
@@ -128,9 +133,7 @@ def measure(batch: Batch) -> Measured:
             operator = first.operator(keys.operator, id_, program.image_shape)
         noise = jax.random.fold_in(keys.noise, id_)
         for measurement in program.measurements:
-            y = measurement.measure(noise, operator, program.images[image])
-            measurements += [y] * labels
-            adjoints += [operator.adjoint(y)] * labels
+            measurements += [measurement.measure(noise, operator, program.images[image])] * labels
         roots.append(keys)
         ids.append(id_)
     if len(batch.scenes) > 1 and not program.shares_operator:
@@ -140,44 +143,37 @@ def measure(batch: Batch) -> Measured:
         )
     fit_keys = jnp.repeat(jnp.stack([keys.fit for keys in roots]), program.cells_per_scene)
     ids = [id_ for id_ in ids for _ in range(program.cells_per_scene)]
-    return Measured(cs.Problem(operator, jnp.stack(measurements)), adjoints, fit_keys, ids)
+    return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)
 
 
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, dict]]:
     """(name, row) of each missing cell, its files being written."""
-    program, checkpoint = batch.program, workdir.path / batch.checkpoint
     measured = jax.block_until_ready(measure(batch))
-    resumed, began = checkpoint.exists(), time.perf_counter()
-    solution = cs.reconstruct(
+    solutions, seconds = fits.reconstructed(
         batch.method,
         measured.problem,
         measured.keys,
+        workdir.path / batch.checkpoint,
         image_ids=measured.image_ids,
-        cases_per_operator=program.cells_per_scene,
+        cases_per_operator=batch.program.cells_per_scene,
         progress=f"  {batch.name}",
-        checkpoint=checkpoint,
     )
-    cells = batch.cells
-    seconds = None if resumed else round((time.perf_counter() - began) / len(cells), 3)
-    solution = jax.tree.map(np.asarray, solution)
-    for i, cell in enumerate(cells):
-        if cell not in missing:
-            continue
-        one = jax.tree.map(lambda x, i=i: x[i], solution)
-        y, adjoint = measured.problem.measurements[i], measured.adjoints[i]
-        yield _finish(workdir, program, cell, one, y, adjoint, seconds)
+    for i, (cell, solution) in enumerate(zip(batch.cells, solutions, strict=True)):
+        if cell in missing:
+            yield _finish(workdir, batch.program, cell, measured.problem_of(i), solution, seconds)
 
 
-def _finish(workdir, program, cell, solution, measurements, adjoint, seconds) -> tuple[str, dict]:
+def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, dict]:
     (image_name, seed), measurement, setting = cell
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.label(setting)
+    operator, measurements = problem
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
     original = fits.original(workdir.path, program.part, image_name)
     if not original.exists():
         pictures.save_image(original.with_suffix(".png"), image)
         write_arrays(original, image=image)
-    known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(adjoint)}
+    known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
     fits.save(workdir, fit, solution.image, known)
     return name, {
         "part": program.part,
