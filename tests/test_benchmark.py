@@ -183,7 +183,8 @@ def test_size(monkeypatch):
     results = json.loads(json.dumps(sections.size(sections.QUICK)))
     assert list(results) == ["32 x 32"] and results["32 x 32"]["best"] == "32"
     assert results["32 x 32"]["ratio"] > 0 and results["32 x 32"]["peak"] > 10**7
-    assert "ns at 16" in report.table("size", results)
+    results["32 x 32"]["medians"] = {"32": 2.0, "16": 1.0}  # per pixel: four times the pixels take eight times as long
+    assert "ns at 16" in report.table("size", results) and "n^1.50" in report.table("size", results)
 
 
 def test_start():

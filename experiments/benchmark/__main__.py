@@ -1,6 +1,6 @@
 """Times this library beside plain PyTorch and scikit-learn, on the CPU, and measures its memory.
 
-    python -m experiments.benchmark                                   about 15 minutes; needs the extra `bench`
+    python -m experiments.benchmark                                   about half an hour; needs the extra `bench`
     python -m experiments.benchmark --sections=fits,memory            JAX alone
     python -m experiments.benchmark --quick                           a minute, to see that it works; no timing to trust
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from experiments.pictures import plt, save_figure
 
 TITLES = {
@@ -60,12 +62,20 @@ def _sweep_rows(results: Mapping) -> list[Sequence[str]]:
 
 
 def _size_rows(results: Mapping) -> list[Sequence[str]]:
-    reference = next(iter(results.values()))["medians"]
-    rows = [("image", "ns", f"ns at {list(reference)[-1]}", "ratio", "its range", "target", "peak, MB")]
+    smallest = list(next(iter(results.values()))["medians"])[-1]
+    rows = [("image", "ns", f"ns at {smallest}", "ratio", "its range", "target", "peak, MB")]
     for name, result in results.items():
         times = [f"{nanoseconds:.0f}" for nanoseconds in result["medians"].values()]
         rows.append((name, *times, *_ratio(result), _target(result, "<="), f"{result['peak'] / 1e6:.0f}"))
+    rows.append((f"a step takes n^{_exponent(results):.2f}", *[""] * 6))
     return rows
+
+
+def _exponent(results: Mapping) -> float:
+    """p of the step's time ~ n^p, n pixels, by least squares of the logarithms."""
+    per_pixel = {int(side): value for result in results.values() for side, value in result["medians"].items()}
+    pixels = np.square(list(per_pixel), dtype=float)
+    return np.polyfit(np.log(pixels), np.log(pixels * list(per_pixel.values())), 1)[0]
 
 
 def _start_rows(results: Mapping) -> list[Sequence[str]]:
