@@ -10,11 +10,13 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from csdip_jax.types import InputError
 from experiments.benchmark import cases, report, rounds, sections
 from experiments.benchmark.jax_side import JaxSide
+from experiments.benchmark.limits_side import LimitsSide
 from experiments.benchmark.worker import Worker
 
 REPOSITORY = Path(__file__).parents[1]
@@ -141,7 +143,7 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     assert finished.stderr.count("\n") == 1
     assert (
         "pip install -e '.[bench]'" in finished.stderr
-        and "--sections=term,fits,sweep,size,start,memory" in finished.stderr
+        and "--sections=term,fits,sweep,size,limits,start,memory" in finished.stderr
     )
     assert not (tmp_path / "runs").exists()
 
@@ -185,6 +187,23 @@ def test_size(monkeypatch):
     assert results["32 x 32"]["ratio"] > 0 and results["32 x 32"]["peak"] > 10**7
     results["32 x 32"]["medians"] = {"32": 2.0, "16": 1.0}  # per pixel: four times the pixels take eight times as long
     assert "ns at 16" in report.table("size", results) and "n^1.50" in report.table("size", results)
+
+
+def test_limits(monkeypatch):
+    monkeypatch.setattr(sections, "_limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
+    results = json.loads(json.dumps(sections.limits(sections.QUICK)))
+    network, term = results["small, network"], results["small, measurement term"]
+    assert (network["unit"], term["unit"]) == ("flops", "bytes") and network["best"] == "network"
+    assert network["ratio"] == pytest.approx(np.median(np.divide(*reversed(network["rates"].values()))))
+    assert "GB/s" in report.table("limits", results)
+
+
+def test_denoiser(monkeypatch):
+    pytest.importorskip("bm3d", reason="needs the extra bm3d")
+    monkeypatch.setattr(sections, "_limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
+    results = json.loads(json.dumps(sections.denoiser(sections.QUICK)))
+    assert results["small"]["best"] == "wheel" and 0 < results["small"]["ratio"]
+    assert "the wheel's share" in report.table("denoiser", results)
 
 
 def test_start():

@@ -10,10 +10,12 @@ Sections:
     fits    eight fits in one call of `reconstruct` beside eight calls
     sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
     size    a step of images of 128 x 128 to 1024 x 1024 pixels by an operator without a matrix, and its memory
+    limits  the rates of a square matrix product and of reading A, and what of them network and term reach
     start   seconds of imports, and until the first step of an x-ray fit, in fresh processes
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
     fit     a whole CS-DIP step with a dense A, beside PyTorch, whose A is float32; holds A four times, up to 8 GB
     lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
+    denoiser  what of a step of BM3D-AMP is spent in the bm3d wheel
 
 PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
 each with OMP_WAIT_POLICY active and passive; the best one counts. Both sides start from the same weights, and
@@ -97,7 +99,9 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    flags.DEFINE_list("sections", list(sections.SECTIONS), "Which to run; all but step, fit and lasso need JAX alone.")
+    flags.DEFINE_list(
+        "sections", list(sections.SECTIONS), "Which to run; all but step, fit, lasso and denoiser need JAX alone."
+    )
     flags.DEFINE_integer(
         "rounds", None, "Turns of each side; default 12 (lasso, sweep, start: 4), with --quick 2 (1).", lower_bound=1
     )

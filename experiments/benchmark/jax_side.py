@@ -96,7 +96,7 @@ class JaxSide(Side):
         target = cases.images(1, case.image_shape)[0]
         stored = {"latent": latent, "target": target}
         if num_measurements:
-            wide = _dense(num_measurements, case.image_shape)
+            wide = dense(num_measurements, case.image_shape)
             stored["measurements"] = wide.forward(target)
             operators = {dtype: wide if dtype == "float32" else wide.astype(dtype) for dtype in dtypes}
             variants = {
@@ -123,7 +123,7 @@ class JaxSide(Side):
             largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
             entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
             answers[variant] = {"loss": float(loss), "gradient": entries}
-            self.runs[variant] = _stepper(one_step, method, data, begin())
+            self.runs[variant] = stepper(one_step, method, data, begin())
             self.runs[variant](1)
         return {
             "layers": [dataclasses.asdict(layer) for layer in method.layers],
@@ -134,7 +134,7 @@ class JaxSide(Side):
     def prepare_term(self, name: str) -> dict[str, int]:
         """||y - A x||^2 and its gradient, by variants: how A is stored, and how many images share it; their number."""
         case = cases.TERM_CASES[name]
-        wide = _dense(case.num_measurements, case.image_shape)
+        wide = dense(case.num_measurements, case.image_shape)
         images = jnp.asarray(cases.images(case.images, case.image_shape))
         ys = jax.vmap(wide.forward)(images[::-1])
         loss = cs.operators.measurement_loss
@@ -148,7 +148,7 @@ class JaxSide(Side):
         variants["shared"] = jax.vmap(jax.value_and_grad(loss, 2), (None, 0, 0)), wide, ys, images
         self.runs = {}
         for variant, (function, *arguments) in variants.items():
-            self.runs[variant] = _repeater(jax.jit(function), arguments)
+            self.runs[variant] = repeater(jax.jit(function), arguments)
             self.runs[variant](1)
         return {variant: case.images if variant == "shared" else 1 for variant in variants}
 
@@ -159,7 +159,7 @@ class JaxSide(Side):
         operator = cs.operators.subsampled_hadamard(jax.random.key(0), side**2 // 10, shape, math.sqrt(10))
         problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
         begin = jax.jit(lambda method, problem, key: method.init(problem, key))
-        step = _stepper(fit_step, method, (None, problem), begin(method, problem, jax.random.key(1)))
+        step = stepper(fit_step, method, (None, problem), begin(method, problem, jax.random.key(1)))
         self.runs = {"": step}
         step(1)
         return _own_bytes("VmHWM")
@@ -219,7 +219,7 @@ class JaxSide(Side):
         case = cases.LASSO_CASES[name]
         # How fast Lasso is does depend on what the image shows.
         image = cs.data.load("demo", image_shape=case.image_shape, num_images=1)[0]
-        operator = _dense(case.num_measurements, case.image_shape)
+        operator = dense(case.num_measurements, case.image_shape)
         self.lasso = LassoDct.preset("paper", case.image_shape), cs.Problem(operator, operator.forward(image))
         np.save(Path(path), self.lasso[1].measurements)
 
@@ -252,11 +252,12 @@ class JaxSide(Side):
         }
 
 
-def _dense(num_measurements: int, image_shape: tuple[int, int, int]) -> cs.operators.Dense:
+def dense(num_measurements: int, image_shape: tuple[int, int, int]) -> cs.operators.Dense:
+    """The dense A that both sides draw."""
     return cs.operators.Dense(jnp.asarray(cases.matrix(num_measurements, image_shape)), image_shape)
 
 
-def _stepper(one_step, method, data, carry):
+def stepper(one_step, method, data, carry):
     """What takes so many steps from where the last call ended."""
     carry = jax.tree.map(jnp.copy, carry)  # to be donated: no array twice
 
@@ -267,7 +268,7 @@ def _stepper(one_step, method, data, carry):
     return run
 
 
-def _repeater(function, arguments):
+def repeater(function, arguments):
     """What calls the function so many times."""
 
     def run(times):

@@ -13,6 +13,8 @@ TITLES = {
     "term": "term: value and gradient of ||A x - y||^2 alone, ms per image (medians), beside one image, A in float32",
     "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
     "sweep": "sweep: a fit within experiments.sweep and a single one by csdip_jax.reconstruct, seconds (medians)",
+    "limits": "limits: what this machine can do, and what of it is done (medians)",
+    "denoiser": "denoiser: a step of BM3D-AMP, and its two calls of the bm3d wheel alone, seconds (medians)",
     "size": "size: a CS-DIP step of a grey square image, m = n / 10 without a matrix, ns per pixel (medians)",
     "start": "start: fresh processes, x-ray, seconds (medians)",
     "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
@@ -23,7 +25,14 @@ TITLES = {
 def table(section: str, results: Mapping) -> str:
     """The results of one section as text."""
     makers = {"step": _torch_rows, "fit": _torch_rows, "term": _term_rows, "fits": _fits_rows, "sweep": _sweep_rows}
-    makers |= {"size": _size_rows, "start": _start_rows, "memory": _memory_rows, "lasso": _lasso_rows}
+    makers |= {
+        "limits": _limits_rows,
+        "denoiser": _denoiser_rows,
+        "size": _size_rows,
+        "start": _start_rows,
+        "memory": _memory_rows,
+        "lasso": _lasso_rows,
+    }
     rows = makers[section](results)
     return TITLES[section] + "\n" + _aligned(rows)
 
@@ -58,6 +67,22 @@ def _sweep_rows(results: Mapping) -> list[Sequence[str]]:
     for name, result in results.items():
         times = [f"{result['medians'][side]:.2f}" for side in ("sweep", "single")]
         rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
+    return rows
+
+
+def _limits_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("", "limit", "reached", "unit", "fraction", "its range")]
+    for name, result in results.items():
+        rates = [f"{rate:.1f}" for rate in result["medians"].values()]
+        unit = {"flops": "GFLOP/s, of a square product", "bytes": "GB/s, of y = A x"}[result["unit"]]
+        rows.append((name, *rates, unit, *_ratio(result)))
+    return rows
+
+
+def _denoiser_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("", "step", "wheel", "the wheel's share", "its range")]
+    for name, result in results.items():
+        rows.append((name, *(f"{seconds:.2f}" for seconds in result["medians"].values()), *_ratio(result)))
     return rows
 
 

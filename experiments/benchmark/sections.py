@@ -45,6 +45,7 @@ class Counts(NamedTuple):
         warm_up: untimed steps at the start of a turn.
         share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
         sweep_steps: of each fit in section `sweep`.
+        square: rows of the matrices whose product is this machine's limit, in section `limits`.
         sides: of the images in section `size`, the first one the reference.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
@@ -57,6 +58,7 @@ class Counts(NamedTuple):
     warm_up: int = 2
     share: float = 1.0
     sweep_steps: int = 1000
+    square: int = 2048
     sides: tuple[int, ...] = (128, 256, 512, 1024)
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
@@ -70,6 +72,7 @@ QUICK = Counts(
     warm_up=1,
     share=0.04,
     sweep_steps=10,
+    square=64,
     sides=(16, 32),
     matrix_rows=(200,),
     memory_steps=3,
@@ -250,6 +253,41 @@ def size(counts: Counts) -> dict:
     return results
 
 
+def limits(counts: Counts) -> dict:
+    """Rates of products and of reading from memory, and what of them the network and the measurement term reach."""
+    results = {}
+    with _limits_worker() as worker:
+        for name in counts.term:
+            print(f"limits: {name}, {counts.rounds} rounds", flush=True)
+            amounts = worker.ask("prepare_limits", name=name, size=counts.square)
+            turns = {
+                variant: partial(_milliseconds, worker, variant, counts.warm_up, TERM_CALLS) for variant in amounts
+            }
+            times = alternate(turns, counts.rounds, "limits")
+            for part, limit in (("network", "gemm"), ("term", "read")):
+                ((unit, amount),), ((_, most),) = amounts[part].items(), amounts[limit].items()
+                pair = {
+                    side: [1e-6 * work / milliseconds for milliseconds in times[side]]
+                    for side, work in ((limit, most), (part, amount))
+                }
+                label = f"{name}, {'network' if part == 'network' else 'measurement term'}"
+                results[label] = {"rates": pair, "unit": unit, **compare(pair, limit)}
+    return results
+
+
+def denoiser(counts: Counts) -> dict:
+    """A step of BM3D-AMP beside the two calls of the bm3d wheel within it, seconds."""
+    results = {}
+    with _limits_worker() as worker:
+        for name in counts.lasso:
+            print(f"denoiser: {name}, {counts.lasso_rounds} rounds", flush=True)
+            worker.ask("prepare_denoiser", name=name)
+            turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in ("step", "wheel")}
+            times = alternate(turns, counts.lasso_rounds, "denoiser")
+            results[name] = {"seconds": times, **compare(times, "step")}
+    return results
+
+
 def start(counts: Counts) -> dict:
     """Seconds of imports and until the first step of an x-ray fit, in fresh processes, without and with a cache."""
     command = [sys.executable, "-m", "experiments.benchmark.first_step"]
@@ -309,20 +347,30 @@ SECTIONS = {
     "fits": fits,
     "sweep": sweep,
     "size": size,
+    "limits": limits,
     "start": start,
     "memory": memory,
     "fit": fit,
     "lasso": lasso,
+    "denoiser": denoiser,
 }
-RIVALS = {"step": ("torch", "PyTorch"), "fit": ("torch", "PyTorch"), "lasso": ("sklearn", "scikit-learn")}
+RIVALS = {
+    "step": ("torch", "PyTorch"),
+    "fit": ("torch", "PyTorch"),
+    "lasso": ("sklearn", "scikit-learn"),
+    "denoiser": ("bm3d", "the bm3d wheel"),
+}
 """Section -> package of the other side, and its name."""
 
 
 @contextlib.contextmanager
-def _jax_worker(**environment: str) -> Iterator[Worker]:
+def _jax_worker(module: str = "jax_side", **environment: str) -> Iterator[Worker]:
     settings = CPU | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
-    with Worker("JAX", ["-m", "experiments.benchmark.jax_side"], settings | environment) as worker:
+    with Worker("JAX", ["-m", f"experiments.benchmark.{module}"], settings | environment) as worker:
         yield worker
+
+
+_limits_worker = partial(_jax_worker, "limits_side")
 
 
 @contextlib.contextmanager

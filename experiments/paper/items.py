@@ -25,7 +25,7 @@ PUBLISHED_AS = {"tv": "tval3"}
 """Method -> its name in the published files, where that is another."""
 
 
-class Sweep(NamedTuple):
+class Setup(NamedTuple):
     """Cells that items share: one data set and operator, one folder.
 
     Attributes:
@@ -44,10 +44,10 @@ class Sweep(NamedTuple):
 
 
 SWEEPS = {
-    "mnist": Sweep("MNIST", 784, (25, 35, 50, 75, 100, 200)),
-    "xray": Sweep("x-ray", 65536, (500, 1000, 2000, 4000, 8000), (0.0, 10.0, 100.0, 1000.0)),
-    "retino": Sweep("retinopathy", 49152, (500, 1000, 2000, 4000, 8000)),
-    "xray_fourier": Sweep("x-ray", 65536, (3, 5, 10, 20), fourier=True),
+    "mnist": Setup("MNIST", 784, (25, 35, 50, 75, 100, 200)),
+    "xray": Setup("x-ray", 65536, (500, 1000, 2000, 4000, 8000), (0.0, 10.0, 100.0, 1000.0)),
+    "retino": Setup("retinopathy", 49152, (500, 1000, 2000, 4000, 8000)),
+    "xray_fourier": Setup("x-ray", 65536, (3, 5, 10, 20), fourier=True),
 }
 
 
