@@ -99,9 +99,8 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    flags.DEFINE_list(
-        "sections", list(sections.SECTIONS), "Which to run; all but step, fit, lasso and denoiser need JAX alone."
-    )
+    needing = ", ".join(sections.NEEDED)
+    flags.DEFINE_list("sections", list(sections.SECTIONS), f"Which to run; all but {needing} need JAX alone.")
     flags.DEFINE_integer(
         "rounds", None, "Turns of each side; default 12 (lasso, sweep, start: 4), with --quick 2 (1).", lower_bound=1
     )

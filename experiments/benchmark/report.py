@@ -24,14 +24,18 @@ TITLES = {
 
 def table(section: str, results: Mapping) -> str:
     """The results of one section as text."""
-    makers = {"step": _torch_rows, "fit": _torch_rows, "term": _term_rows, "fits": _fits_rows, "sweep": _sweep_rows}
-    makers |= {
-        "limits": _limits_rows,
-        "denoiser": _denoiser_rows,
+    makers = {
+        "step": _torch_rows,
+        "fit": _torch_rows,
+        "term": _term_rows,
+        "fits": _fits_rows,
+        "sweep": _sweep_rows,
         "size": _size_rows,
+        "limits": _limits_rows,
         "start": _start_rows,
         "memory": _memory_rows,
         "lasso": _lasso_rows,
+        "denoiser": _denoiser_rows,
     }
     rows = makers[section](results)
     return TITLES[section] + "\n" + _aligned(rows)

@@ -84,8 +84,8 @@ QUICK = Counts(
 
 def require_rivals(sections: Sequence[str]) -> None:
     """Refuses the sections that cannot run."""
-    alone = [name for name in SECTIONS if name not in RIVALS]
-    for package, rival in dict(RIVALS[name] for name in sections if name in RIVALS).items():
+    alone = [name for name in SECTIONS if name not in NEEDED]
+    for package, rival in dict(NEEDED[name] for name in sections if name in NEEDED).items():
         if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"{rival}, to compare with, is not installed: run `python -m pip install -e '.[bench]'`, "
@@ -358,9 +358,10 @@ RIVALS = {
     "step": ("torch", "PyTorch"),
     "fit": ("torch", "PyTorch"),
     "lasso": ("sklearn", "scikit-learn"),
-    "denoiser": ("bm3d", "the bm3d wheel"),
 }
 """Section -> package of the other side, and its name."""
+NEEDED = RIVALS | {"denoiser": ("bm3d", "the bm3d wheel")}
+"""The same of whatever is not installed anyway."""
 
 
 @contextlib.contextmanager
