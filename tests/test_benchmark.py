@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from csdip_jax.types import InputError
-from experiments.benchmark import cases, report, rounds, sections
+from experiments.benchmark import alone, beside, cases, processes, report, rounds, sections
+from experiments.benchmark.counts import QUICK, Counts
 from experiments.benchmark.jax_side import JaxSide
 from experiments.benchmark.limits_side import LimitsSide
 from experiments.benchmark.worker import Worker
@@ -33,7 +34,7 @@ class Echo(Side):
         os._exit(3)
 serve(Echo())
 """
-TINY = sections.Counts(rounds=1, warm_up=1, sweep_steps=3, share=0.01, matrix_rows=(20,), memory_steps=2)
+TINY = Counts(rounds=1, warm_up=1, sweep_steps=3, share=0.01, matrix_rows=(20,), memory_steps=2)
 
 TARGETS = {"float32": 1.0, "float16": 1.0}
 
@@ -168,21 +169,21 @@ class Here:
 @pytest.fixture
 def tiny(monkeypatch):
     """A network that compiles fast, worked on in this process."""
-    monkeypatch.setattr(sections, "FITS", 2)
+    monkeypatch.setattr(alone, "FITS", 2)
     monkeypatch.setitem(cases.CASES, "tiny", cases.Case((8, 8, 3), 4, 100, 1.0, {10: TARGETS}))
-    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     return "tiny"
 
 
 def test_fits(tiny):
-    results = json.loads(json.dumps(sections.fits(TINY, [tiny])))
+    results = json.loads(json.dumps(alone.fits(TINY, [tiny])))
     assert results[tiny]["best"] == "batch" and results[tiny]["ratio"] > 0
     assert tiny in report.table("fits", results)
 
 
 def test_size(monkeypatch):
-    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    results = json.loads(json.dumps(sections.size(sections.QUICK)))
+    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    results = json.loads(json.dumps(alone.size(QUICK)))
     assert list(results) == ["32 x 32"] and results["32 x 32"]["best"] == "32"
     assert results["32 x 32"]["ratio"] > 0 and results["32 x 32"]["peak"] > 10**7
     results["32 x 32"]["medians"] = {"32": 2.0, "16": 1.0}  # per pixel: four times the pixels take eight times as long
@@ -190,8 +191,8 @@ def test_size(monkeypatch):
 
 
 def test_limits(monkeypatch):
-    monkeypatch.setattr(sections, "_limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
-    results = json.loads(json.dumps(sections.limits(sections.QUICK)))
+    monkeypatch.setattr(processes, "limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
+    results = json.loads(json.dumps(alone.limits(QUICK)))
     network, term = results["small, network"], results["small, measurement term"]
     assert (network["unit"], term["unit"]) == ("flops", "bytes") and network["best"] == "network"
     assert network["ratio"] == pytest.approx(np.median(np.divide(*reversed(network["rates"].values()))))
@@ -200,14 +201,14 @@ def test_limits(monkeypatch):
 
 def test_denoiser(monkeypatch):
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
-    monkeypatch.setattr(sections, "_limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
-    results = json.loads(json.dumps(sections.denoiser(sections.QUICK)))
+    monkeypatch.setattr(processes, "limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
+    results = json.loads(json.dumps(beside.denoiser(QUICK)))
     assert results["small"]["best"] == "wheel" and 0 < results["small"]["ratio"]
     assert "the wheel's share" in report.table("denoiser", results)
 
 
 def test_start():
-    results = sections.start(sections.QUICK)
+    results = alone.start(QUICK)
     beyond, cold, warm = (result["median"] for result in results.values())
     assert 0 < beyond < warm < cold
     assert "first step, cached" in report.table("start", results)
@@ -216,18 +217,18 @@ def test_start():
 def test_fits_that_differ_are_refused(tiny, monkeypatch):
     monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: False)
     with pytest.raises(InputError, match="fits, tiny: the images of the batch are not exactly those"):
-        sections.fits(TINY, [tiny])
+        alone.fits(TINY, [tiny])
 
 
 def test_sweep(tiny):
-    results = json.loads(json.dumps(sections.sweep(TINY, tiny)))
+    results = json.loads(json.dumps(alone.sweep(TINY, tiny)))
     assert results[tiny]["best"] == "single" and results[tiny]["ratio"] > 0
     assert tiny in report.table("sweep", results)
 
 
 @linux_only
 def test_memory(tiny):
-    results = sections.memory(TINY, tiny)
+    results = alone.memory(TINY, tiny)
     sizes = results["20"]
     assert sizes["matrix"] == 4 * 20 * 8 * 8 * 3
     assert 0 < sizes["baseline"] <= sizes["measured"] <= sizes["peak"]
@@ -239,7 +240,7 @@ def test_memory(tiny):
 def test_both_sides_compute_the_same(section, tiny, monkeypatch):
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         from experiments.benchmark.torch_side import TorchSide
-    monkeypatch.setattr(sections, "_torch_worker", lambda policy: contextlib.nullcontext(Here(TorchSide())))
+    monkeypatch.setattr(processes, "torch_worker", lambda policy: contextlib.nullcontext(Here(TorchSide())))
     results = sections.SECTIONS[section](TINY, [tiny])
     labels = [tiny] if section == "step" else [f"tiny, m = 10, {dtype}" for dtype in TARGETS]
     assert list(results) == labels
@@ -256,8 +257,8 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
 
 
 def test_term(monkeypatch):
-    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    results = json.loads(json.dumps(sections.term(sections.QUICK)))
+    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    results = json.loads(json.dumps(alone.term(QUICK)))
     names = ["one, two passes", "one, float16", "one, int8", "2 that share A"]
     assert list(results) == [f"small, {name}" for name in names]
     assert all(result["best"] == "one, float32" and result["ratio"] > 0 for result in results.values())
@@ -268,9 +269,9 @@ def test_lasso_reaches_the_objective_of_scikit_learn(monkeypatch):
     pytest.importorskip("sklearn", reason="needs scikit-learn, of the extra dev")
     from experiments.benchmark.sklearn_side import SklearnSide
 
-    monkeypatch.setattr(sections, "_jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    monkeypatch.setattr(sections, "Worker", lambda *_: contextlib.nullcontext(Here(SklearnSide())))
-    result = json.loads(json.dumps(sections.lasso(sections.QUICK)))["small"]
+    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    monkeypatch.setattr(processes, "sklearn_worker", lambda: contextlib.nullcontext(Here(SklearnSide())))
+    result = json.loads(json.dumps(beside.lasso(QUICK)))["small"]
     assert 0 < result["steps"] < 1000 and result["epochs"] > 1 and result["gap"] > 0
     assert {side: len(times) for side, times in result["seconds"].items()} == {"jax": 1, "scikit-learn": 1}
     assert "small, m = 100" in report.table("lasso", {"small": result})

@@ -38,7 +38,8 @@ from absl import flags
 from csdip_jax.results import environment, write_json
 from csdip_jax.types import InputError
 from experiments import launcher
-from experiments.benchmark import report, sections
+from experiments.benchmark import counts as amounts
+from experiments.benchmark import processes, report, sections
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     if unknown or not names:
         raise InputError(f"--sections={','.join(names)}: choose from {', '.join(sections.SECTIONS)}")
     sections.require_rivals(names)
-    counts = sections.QUICK if quick else sections.Counts()
+    counts = amounts.QUICK if quick else amounts.Counts()
     if flags.FLAGS.rounds:
         counts = counts._replace(rounds=flags.FLAGS.rounds, lasso_rounds=flags.FLAGS.rounds)
     workdir = Path(flags.FLAGS.workdir or ("runs/benchmark-quick" if quick else "runs/benchmark"))
@@ -84,7 +85,7 @@ def describe_machine() -> dict:
     for package in ("torch", "scikit-learn"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rivals[package] = importlib.metadata.version(package)
-    return {"cpu": cpu, "cores": sections.cores(), "load_average": round(os.getloadavg()[0], 2), "rivals": rivals}
+    return {"cpu": cpu, "cores": processes.cores(), "load_average": round(os.getloadavg()[0], 2), "rivals": rivals}
 
 
 def print_header(run: dict) -> None:

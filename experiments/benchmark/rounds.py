@@ -10,6 +10,7 @@ from statistics import median
 from tqdm import tqdm
 
 from csdip_jax.types import InputError
+from experiments.benchmark.worker import Worker
 
 
 def alternate(turns: Mapping[str, Callable[[], float]], rounds: int, label: str) -> dict[str, list[float]]:
@@ -67,3 +68,8 @@ def require_agreement(label: str, ours: Mapping, theirs: Mapping[str, Mapping], 
                 )
             largest = max(largest, difference)
     return largest
+
+
+def milliseconds(worker: Worker, variant: str, warm_up: int, steps: int) -> float:
+    """Of a step in a turn of the worker."""
+    return 1000 * worker.ask("turn", variant=variant, warm_up=warm_up, steps=steps)

@@ -1,0 +1,161 @@
+"""The sections that measure this library alone; each returns what it measured, ready for JSON."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from statistics import median
+
+from tqdm import tqdm
+
+from csdip_jax.types import InputError
+from experiments.benchmark import processes
+from experiments.benchmark.cases import CASES, TERM_CASES
+from experiments.benchmark.counts import Counts
+from experiments.benchmark.rounds import alternate, compare, milliseconds
+
+TERM_CALLS = 5
+SHARED_TARGET = 2.0
+FITS = 8
+FITS_TARGET = 1.15
+SWEEP_TARGET = 0.95
+SIZE_REFERENCE, SIZE_STEPS = 128, 60
+SIZE_TARGET = 1.5
+START_TARGETS = {"imports beyond jax, flax, optax": 0.5, "first step, nothing cached": 6.0, "first step, cached": 3.0}
+MEMORY_TARGET = 1_000_000_000
+
+
+def term(counts: Counts) -> dict:
+    """Value and gradient of the measurement term alone: ms an image, by storage of A and by images that share it."""
+    results = {}
+    with processes.jax_worker() as worker:
+        for name in counts.term:
+            case = TERM_CASES[name]
+            print(f"term: {name}, m = {case.num_measurements}, {counts.rounds} rounds", flush=True)
+            images = worker.ask("prepare_term", name=name)
+
+            def per_image(variant, images=images):
+                return milliseconds(worker, variant, counts.warm_up, TERM_CALLS) / images[variant]
+
+            times = alternate({variant: partial(per_image, variant) for variant in images}, counts.rounds, "term")
+            for variant in images:
+                if variant != "one, float32":
+                    pair = {side: times[side] for side in ("one, float32", variant)}
+                    target = {"target": SHARED_TARGET} if variant == "shared" else {}
+                    label = f"{case.images} that share A" if variant == "shared" else variant
+                    results[f"{name}, {label}"] = {"milliseconds": pair, **compare(pair, variant), **target}
+    return results
+
+
+def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
+    """Per network: seconds of eight fits as one batch and as eight single ones, through `reconstruct`."""
+    results = {}
+    with processes.jax_worker() as worker:
+        for name in names:
+            steps = max(2, round(counts.share * CASES[name].turn_steps / 2))
+            print(f"fits: {name}, {FITS} fits of {steps} steps, {counts.rounds} rounds", flush=True)
+            if not worker.ask("prepare_fits", name=name, count=FITS, steps=steps):
+                raise InputError(f"fits, {name}: the images of the batch are not exactly those of the single fits")
+            sides = ("batch", "singles")
+            turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in sides}
+            times = alternate(turns, counts.rounds, f"fits {name}")
+            results[name] = {"seconds": times, **compare(times, "singles"), "steps": steps, "target": FITS_TARGET}
+    return results
+
+
+def sweep(counts: Counts, name: str = "mnist") -> dict:
+    """Fits x steps per second of `experiments.sweep`, files and all, beside those of a single fit by `reconstruct`."""
+    with processes.jax_worker() as worker:
+        steps = counts.sweep_steps
+        print(f"sweep: {name}, 3 fits of {steps} steps beside one, {counts.lasso_rounds} rounds", flush=True)
+        rates = worker.ask("prepare_sweep", name=name, images=3, steps=steps)
+        sides = ("sweep", "single")
+
+        def seconds_per_fit(side):
+            return worker.ask("turn", variant=side, warm_up=0, steps=1) / rates[side]
+
+        times = alternate({side: partial(seconds_per_fit, side) for side in sides}, counts.lasso_rounds, "sweep")
+    return {name: {"seconds": times, **compare(times, "sweep"), "steps": steps, "target": SWEEP_TARGET}}
+
+
+def size(counts: Counts) -> dict:
+    """Per side of a grey square image, m = n / 10 without a matrix: nanoseconds per pixel and step; peak memory."""
+    results = {}
+    with contextlib.ExitStack() as stack:
+        workers = {side: stack.enter_context(processes.jax_worker()) for side in counts.sides}
+        peaks = {}
+        for side, worker in workers.items():
+            print(f"size: {side} x {side}, compiling", flush=True)
+            peaks[side] = worker.ask("prepare_size", side=side)
+
+        def nanoseconds(side):
+            steps = max(1, round(counts.share * SIZE_STEPS * (SIZE_REFERENCE / side) ** 2))
+            return 1e9 * workers[side].ask("turn", variant="", warm_up=1, steps=steps) / side**2
+
+        times = alternate({side: partial(nanoseconds, side) for side in counts.sides}, counts.rounds, "size")
+        reference, *larger = counts.sides
+        for side in larger:
+            pair = {str(side): times[side], str(reference): times[reference]}
+            results[f"{side} x {side}"] = {
+                "nanoseconds": pair,
+                **compare(pair, str(reference)),
+                "peak": peaks[side],
+                "target": SIZE_TARGET,
+            }
+    return results
+
+
+def limits(counts: Counts) -> dict:
+    """Rates of products and of reading from memory, and what of them the network and the measurement term reach."""
+    results = {}
+    with processes.limits_worker() as worker:
+        for name in counts.term:
+            print(f"limits: {name}, {counts.rounds} rounds", flush=True)
+            amounts = worker.ask("prepare_limits", name=name, size=counts.square)
+            turns = {variant: partial(milliseconds, worker, variant, counts.warm_up, TERM_CALLS) for variant in amounts}
+            times = alternate(turns, counts.rounds, "limits")
+            for part, limit in (("network", "gemm"), ("term", "read")):
+                ((unit, amount),), ((_, most),) = amounts[part].items(), amounts[limit].items()
+                pair = {
+                    side: [1e-6 * work / milliseconds for milliseconds in times[side]]
+                    for side, work in ((limit, most), (part, amount))
+                }
+                label = f"{name}, {'network' if part == 'network' else 'measurement term'}"
+                results[label] = {"rates": pair, "unit": unit, **compare(pair, limit)}
+    return results
+
+
+def start(counts: Counts) -> dict:
+    """Seconds of imports and until the first step of an x-ray fit, in fresh processes, without and with a cache."""
+    command = [sys.executable, "-m", "experiments.benchmark.first_step"]
+
+    def seconds(cache, *arguments):
+        environment = os.environ | processes.CPU | {"JAX_COMPILATION_CACHE_DIR": cache}
+        finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
+        return json.loads(finished.stdout)
+
+    rows = []
+    for _ in tqdm(range(counts.lasso_rounds), desc="start", leave=False, disable=None):
+        with tempfile.TemporaryDirectory() as cache:
+            (alone,), (imported, cold), (_, warm) = seconds(cache, "dependencies"), seconds(cache), seconds(cache)
+        rows.append([imported - alone, cold, warm])
+    return {
+        name: {"seconds": list(values), "median": median(values), "target": START_TARGETS[name]}
+        for name, values in zip(START_TARGETS, zip(*rows, strict=True), strict=True)
+    }
+
+
+def memory(counts: Counts, name: str = "xray") -> dict:
+    """Per number of measurements: bytes of A, and of a fresh process that draws it and does a whole fit with it."""
+    results = {}
+    for m in counts.matrix_rows:
+        print(f"memory: {name}, m = {m}, {counts.memory_steps} steps", flush=True)
+        # With the cache of programs the compiler's own memory would not show.
+        with processes.jax_worker(JAX_ENABLE_COMPILATION_CACHE="false") as worker:
+            results[str(m)] = worker.ask("peak_memory", name=name, num_measurements=m, steps=counts.memory_steps)
+        results[str(m)]["target"] = MEMORY_TARGET
+    return results
