@@ -80,8 +80,11 @@ class Orthonormal(NamedTuple):
     inverse: Callable[[Array], Array]
 
 
-ORTHONORMAL = {"dct": Orthonormal(dct, inverse_dct), "hadamard": Orthonormal(hadamard, inverse_hadamard)}
-"""Transforms without settings, by name."""
+ORTHONORMAL = {
+    "dct": Orthonormal(partial(jax.scipy.fft.dctn, norm="ortho"), partial(jax.scipy.fft.idctn, norm="ortho")),
+    "hadamard": Orthonormal(hadamard, inverse_hadamard),
+}
+"""Transforms that mix all entries, channels too, by name."""
 
 
 def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array:

@@ -14,7 +14,7 @@ from csdip_jax.types import InputError
 
 SHAPES = [(16, 12, 1), (15, 11, 3), (1, 9, 1), (2, 3, 2)]
 SETTINGS = [("haar", 9), ("db4", None), ("db8", 2), ("coif1", 1)]
-PAIRS = dict(transforms.ORTHONORMAL)
+PAIRS = {"dct of channels": (transforms.dct, transforms.inverse_dct)} | transforms.ORTHONORMAL
 for wavelet, depth in SETTINGS:
     pair = (partial(f, name=wavelet, levels=depth) for f in (transforms.wavelet, transforms.inverse_wavelet))
     PAIRS[f"{wavelet}, {depth}"] = tuple(pair)
