@@ -14,7 +14,9 @@ from csdip_jax.types import InputError
 
 SHAPES = [(16, 12, 1), (15, 11, 3), (1, 9, 1), (2, 3, 2)]
 SETTINGS = [("haar", 9), ("db4", None), ("db8", 2), ("coif1", 1)]
-PAIRS = {"dct of channels": (transforms.dct, transforms.inverse_dct)} | transforms.ORTHONORMAL
+PAIRS = {"dct of channels": (transforms.dct, transforms.inverse_dct)} | {
+    f"{name} of all": pair for name, pair in transforms.ORTHONORMAL.items()
+}
 for wavelet, depth in SETTINGS:
     pair = (partial(f, name=wavelet, levels=depth) for f in (transforms.wavelet, transforms.inverse_wavelet))
     PAIRS[f"{wavelet}, {depth}"] = tuple(pair)
@@ -69,7 +71,7 @@ def test_orthonormal(pair, shape, x64):
     np.testing.assert_allclose(np.linalg.norm(forward), np.linalg.norm(x))
 
 
-@pytest.mark.parametrize("pair", ["dct", "db4, None"])
+@pytest.mark.parametrize("pair", ["dct of channels", "db4, None"])
 def test_channels_do_not_mix(pair):
     transform, x = jax.jit(PAIRS[pair][0]), image((12, 17, 3))
     for channel in range(3):
