@@ -1,4 +1,4 @@
-"""Orthonormal transforms of images, channel by channel: the 2-D cosine and wavelet transforms and their inverses.
+"""Orthonormal transforms of images and their inverses: cosine and wavelet of each channel, Hadamard of all entries.
 
 Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of any size. The coefficients form one array
 of the image's shape.
