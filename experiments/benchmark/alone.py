@@ -118,14 +118,14 @@ def limits(counts: Counts) -> dict:
             amounts = worker.ask("prepare_limits", name=name, size=counts.square)
             turns = {variant: partial(milliseconds, worker, variant, counts.warm_up, TERM_CALLS) for variant in amounts}
             times = alternate(turns, counts.rounds, "limits")
-            for part, limit in (("network", "gemm"), ("term", "read")):
-                ((unit, amount),), ((_, most),) = amounts[part].items(), amounts[limit].items()
+            for part, limit, unit, label in (
+                ("network", "gemm", "flops", "network"),
+                ("term", "read", "bytes", "measurement term"),
+            ):
                 pair = {
-                    side: [1e-6 * work / milliseconds for milliseconds in times[side]]
-                    for side, work in ((limit, most), (part, amount))
+                    side: [1e-6 * amounts[side][unit] / elapsed for elapsed in times[side]] for side in (limit, part)
                 }
-                label = f"{name}, {'network' if part == 'network' else 'measurement term'}"
-                results[label] = {"rates": pair, "unit": unit, **compare(pair, limit)}
+                results[f"{name}, {label}"] = {"rates": pair, "unit": unit, **compare(pair, limit)}
     return results
 
 

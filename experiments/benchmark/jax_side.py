@@ -98,10 +98,7 @@ class JaxSide(Side):
         if num_measurements:
             wide = dense(num_measurements, case.image_shape)
             stored["measurements"] = wide.forward(target)
-            operators = {dtype: wide if dtype == "float32" else wide.astype(dtype) for dtype in dtypes}
-            variants = {
-                dtype: (latent, cs.Problem(operator, stored["measurements"])) for dtype, operator in operators.items()
-            }
+            variants = {dtype: (latent, cs.Problem(wide.astype(dtype), stored["measurements"])) for dtype in dtypes}
             loss_of, one_step, begin = fit_loss, fit_step, partial(method.start, latent, params)
         else:
             (only,) = dtypes
