@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import itertools
 import math
-import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.methods.base import require_number
 from csdip_jax.results import content_digest
+from csdip_jax.solve.memory import USABLE, host_bytes
 from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
 
@@ -290,8 +290,8 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
 
 
 def _require_memory(measurement: Measurement, pixels: int) -> None:
-    needed, memory = measurement.operator_bytes(pixels), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > 0.8 * memory:
+    needed, memory = measurement.operator_bytes(pixels), host_bytes()
+    if needed > USABLE * memory:
         raise InputError(
             f"a dense matrix of {measurement.count} x {pixels} needs {needed / 2**30:.1f} GB, this machine has "
             f"{memory / 2**30:.1f}: choose fewer --config.num_measurements, --config.matrix_dtype=float16, or "

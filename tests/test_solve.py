@@ -10,8 +10,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.methods import CsDip
 from csdip_jax.solve import blocks, driver
-from csdip_jax.solve.fits import Case, Outcome, advance, fit_keys
-from csdip_jax.solve.inputs import checked_batch
+from csdip_jax.solve.fits import Outcome, advance
 
 SHAPE = (8, 8, 1)
 METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
@@ -163,32 +162,6 @@ def test_blocks_cover_every_fit_and_are_of_one_size(operators, each, restarts, a
         np.testing.assert_array_equal(
             np.repeat(block.operators, len(block.rows) // len(block.operators)), block.rows // each
         )  # the operator of each row
-
-
-def test_fits_in_memory():
-    assert blocks.fits_in(free_bytes=1000, bytes_per_fit=100) == 8
-    assert blocks.fits_in(free_bytes=10, bytes_per_fit=100) == 1
-
-
-class Accelerator:
-    """A device that reports 50 MB, half of them taken."""
-
-    platform = "gpu"
-
-    def memory_stats(self):
-        return {"bytes_limit": 50 * 10**6, "bytes_in_use": 25 * 10**6}
-
-
-def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
-    method = dataclasses.replace(METHOD, restarts=3)
-    operator, y = problem()
-    batch, batched = checked_batch(cs.Problem(operator, jnp.stack([y, y])), method)
-    cases, keys = Case(batch, {}), fit_keys(KEY, jnp.arange(2), jnp.arange(3))
-    assert batched and blocks.default_fits_at_once(method, cases, keys, 1) == 1
-    monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()])
-    count = blocks.default_fits_at_once(method, cases, keys, 1)
-    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(method.init(problem(), KEY)))
-    assert 1 < count < 25 * 10**6 / weights
 
 
 def outcomes(scores, ok):

@@ -1,14 +1,12 @@
-"""How fits are cut into blocks, how many fit into memory, and where they lie."""
+"""How fits are cut into blocks, and where they lie."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from csdip_jax.methods.base import Method
-from csdip_jax.solve.fits import Case, Layout, advance, mesh, start
+from csdip_jax.solve.fits import Case, Layout, mesh
 from csdip_jax.types import InputError, Problem
 
 
@@ -76,32 +74,6 @@ def cut_into_blocks(
         Block(*(np.concatenate(parts) for parts in zip(*(pieces[i][:3] for i in together), strict=True)), devices)
         for together in cut(len(pieces), devices)
     ]
-
-
-def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
-    """As many as a device's memory allows; on a CPU one, or those of one image where the method leaves room for more.
-
-    Fits that leave other devices idle do not count as allowed.
-    """
-    devices = jax.local_devices()
-    memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
-    if memory is None:
-        return 1 if method.fills_the_cache else method.restarts * cases_per_image
-    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
-    one = (method, take_cases(cases, single))
-    fits = jax.eval_shape(partial(start, layout=single.layout), *one, keys[:1, :1])
-    needed = advance.lower(*one, fits, 1, 0, layout=single.layout).compile().memory_analysis()
-    allowed = fits_in(memory["bytes_limit"] - memory["bytes_in_use"], needed.temp_size_in_bytes + _bytes_of(fits))
-    return min(allowed, -(-keys.size // len(devices)))
-
-
-def _bytes_of(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
-    """Fits that fit into memory, a fifth of it left for what the compiler does not count."""
-    return max(1, int(0.8 * free_bytes) // max(1, bytes_per_fit))
 
 
 def take_cases(cases: Case, block: Block) -> Case:

@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve.blocks import Block, cut_into_blocks, default_fits_at_once, place, take_cases
+from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
+from csdip_jax.solve.memory import Chunk, fitting_blocks
 from csdip_jax.types import Array, InputError, Problem, Solution
 
 CHUNK_SECONDS = 2.0
@@ -58,10 +59,11 @@ def reconstruct(
         image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
         cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
         fits_at_once: fits advanced together on a device by one vectorized program; by default as many as its memory
-            allows, but on a CPU those of one image (all restarts, the whole sweep), or one for a method that fills the
-            cache by itself. Blocks of so many are shared out over the devices of this process.
+            allows, but on a CPU at most those of one image (all restarts, the whole sweep), or one for a method that
+            fills the cache by itself. Blocks of so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
-        progress: label of a progress bar with the loss and the time left; None for no bar.
+        progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
+            device; None for no bar.
         checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
             Remove it when the solution is safe.
         keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
@@ -72,8 +74,8 @@ def reconstruct(
         image is finite even then.
 
     Raises:
-        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, or a
-            checkpoint of another run.
+        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, fits that
+            do not fit into memory, or a checkpoint of another run.
     """
     job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once)
     fingerprint = (
@@ -82,6 +84,7 @@ def reconstruct(
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
     with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
+        bar.set_postfix(memory=_gigabytes(job))
         for number, block in enumerate(job.blocks):
             if number < finished:
                 continue
@@ -89,7 +92,7 @@ def reconstruct(
             chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
             for fits in chunks:
                 checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
-                _show(bar, fits, job.method.steps * number * block.columns.size)
+                _show(bar, fits, job, number)
             done = jax.device_get(finish(*arguments[:2], fits, layout=block.layout, keep_params=keep_params))
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
@@ -106,6 +109,7 @@ class Job(NamedTuple):
         cases: a leading axis of cases.
         keys: [cases, restarts].
         blocks: of all fits.
+        chunk: the program they share.
         batched: whether the solution has an axis of cases.
     """
 
@@ -113,6 +117,7 @@ class Job(NamedTuple):
     cases: Case
     keys: Array
     blocks: list[Block]
+    chunk: Chunk
     batched: bool
 
     @property
@@ -144,12 +149,11 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         cases_per_operator = len(ids)
     cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
-    if fits_at_once is None:
-        fits_at_once = default_fits_at_once(method, cases, keys, cases_per_operator)
     operators = problem.operator.batch_size
     groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
-    blocks = cut_into_blocks(*groups, method.restarts, fits_at_once, jax.local_device_count())
-    return Job(method, cases, keys, blocks, batched or bool(swept))
+    cut = partial(cut_into_blocks, *groups, method.restarts, devices=jax.local_device_count())
+    blocks, chunk = fitting_blocks(cut, method, cases, keys, cases_per_operator, fits_at_once)
+    return Job(method, cases, keys, blocks, chunk, batched or bool(swept))
 
 
 def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:
@@ -180,12 +184,17 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
         length = int(np.clip(length * CHUNK_SECONDS / elapsed, 1, method.steps))
 
 
-def _show(bar: tqdm, fits: Fit, steps_before: int) -> None:
+def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
     steps, trace, redraws = map(np.asarray, (fits.steps, fits.trace, fits.redraws))
     if steps.min() > 0:
         last = np.take_along_axis(trace, steps[..., None] - 1, axis=-1)
-        bar.set_postfix(loss=f"{np.median(last):.3g}", redraws=int(redraws.sum()), refresh=False)
-    bar.update(steps_before + int(steps.sum()) - bar.n)
+        loss = f"{np.median(last):.3g}"
+        bar.set_postfix(loss=loss, redraws=int(redraws.sum()), memory=_gigabytes(job), refresh=False)
+    bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
+
+
+def _gigabytes(job: Job) -> str:
+    return f"{job.chunk.bytes / 2**30:.2g} GB"
 
 
 def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, int]) -> list:

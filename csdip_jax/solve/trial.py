@@ -33,9 +33,6 @@ def trial(method, problem, key, **options) -> Trial:
     block = job.blocks[0]
     arguments = job.arguments(block)
     fits = begin(*arguments, None, block)
-    began = time.perf_counter()
-    needed = advance.lower(*arguments[:2], fits, 1, 0, layout=block.layout).compile().memory_analysis()
-    compiled = time.perf_counter() - began
 
     def steps(fits, count):
         began = time.perf_counter()
@@ -47,5 +44,4 @@ def trial(method, problem, key, **options) -> Trial:
     while seconds < LEAST_SECONDS and not bool(np.asarray(fits.stopped).all()):
         fits, more = steps(fits, WARM_UP)
         taken, seconds = taken + WARM_UP, seconds + more
-    size = needed.argument_size_in_bytes + needed.temp_size_in_bytes
-    return Trial(size, compiled, seconds / max(taken, 1), len(job.blocks))
+    return Trial(job.chunk.bytes, job.chunk.compile_seconds, seconds / max(taken, 1), len(job.blocks))

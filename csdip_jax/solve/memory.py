@@ -1,0 +1,137 @@
+"""What fits take of a device's memory, and what follows where it is not enough: fewer at once, or a clear refusal."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from csdip_jax.methods.base import Method
+from csdip_jax.solve.blocks import Block, take_cases
+from csdip_jax.solve.fits import Case, advance, mesh, start
+from csdip_jax.types import InputError
+
+USABLE = 0.8
+"""Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Chunk(NamedTuple):
+    """The compiled program of a block's chunks.
+
+    Attributes:
+        operators: bytes on a device, those of the block.
+        bytes: on a device: operators, fits, and what the program needs beside them.
+        compile_seconds: until it was ready (less where it was in the compilation cache).
+    """
+
+    operators: int
+    bytes: int
+    compile_seconds: float
+
+
+def fitting_blocks(
+    cut: Callable[[int], list[Block]], method: Method, cases: Case, keys, cases_per_image: int, fits_at_once: int | None
+) -> tuple[list[Block], Chunk]:
+    """All fits in blocks that fit into memory, and the program that all of them share.
+
+    Args:
+        cut: the blocks of at most so many fits on a device.
+        method: with the first of its swept values.
+        cases: of all fits.
+        keys: [cases, restarts].
+        cases_per_image: those that one operator serves.
+        fits_at_once: as `reconstruct` was told; None: `default_fits_at_once`, or fewer where these are too many.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    at_once, there = fits_at_once, usable_bytes()
+    if at_once is None:
+        at_once = default_fits_at_once(method, cases, keys, cases_per_image)
+    while True:
+        blocks = cut(at_once)
+        chunk, on_each = compiled_chunk(method, cases, keys, blocks[0]), blocks[0].columns.size // blocks[0].devices
+        if chunk.bytes <= there:
+            return blocks, chunk
+        at_once = on_each * max(0, there - chunk.operators) // (chunk.bytes - chunk.operators)
+        needed = f"need {chunk.bytes / 2**30:.3g} GB on a device, where {there / 2**30:.3g} can be used"
+        if not at_once:
+            raise InputError(
+                f"{on_each} fits at once {needed}, and a single one does not fit either: choose a smaller image, or an "
+                "operator that stores less (subsampled_hadamard, or a matrix in float16)"
+            )
+        if fits_at_once is not None:
+            raise InputError(f"fits_at_once = {fits_at_once}: they {needed}; choose fits_at_once={at_once}")
+
+
+def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
+    """As many as a device's memory allows; on a CPU one, or those of one image where the method leaves room for more.
+
+    Fits that leave other devices idle do not count as allowed.
+    """
+    free = _accelerator_bytes("bytes_limit", "bytes_in_use")
+    if free is None:
+        return 1 if method.fills_the_cache else method.restarts * cases_per_image
+    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
+    chunk = compiled_chunk(method, cases, keys, single)
+    return min(fits_in(free, chunk.bytes - chunk.operators), -(-keys.size // jax.local_device_count()))
+
+
+def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
+    """Fits that fit into memory."""
+    return max(1, int(USABLE * free_bytes) // max(1, bytes_per_fit))
+
+
+def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
+    """Compiles the program of a block's chunks, which `advance` then finds compiled."""
+    taken, of_block = take_cases(cases, block), jax.ShapeDtypeStruct(block.columns.shape, keys.dtype)
+    fits = jax.eval_shape(partial(start, layout=block.layout), method, taken, of_block)
+    if block.devices > 1:
+        sharding = NamedSharding(mesh(block.devices), PartitionSpec("fits"))
+        fits = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), fits)
+    began = time.perf_counter()
+    needed = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile().memory_analysis()
+    seconds = time.perf_counter() - began
+    shares = 1 if taken.problem.operator.batch_size is None else block.devices
+    operators = sum(leaf.nbytes for leaf in jax.tree.leaves(taken.problem.operator)) // shares
+    return Chunk(operators, needed.argument_size_in_bytes + needed.temp_size_in_bytes, seconds)
+
+
+def usable_bytes() -> int:
+    """Of each device's memory; not what is free just now, as a rerun has to come to the same blocks."""
+    limit = _accelerator_bytes("bytes_limit")
+    return limit if limit is not None else int(USABLE * host_bytes()) // jax.local_device_count()
+
+
+def _accelerator_bytes(name: str, less: str | None = None) -> int | None:
+    """What the first device tells of its memory; nothing on a CPU."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    return None if stats is None else stats[name] - (stats[less] if less else 0)
+
+
+def host_bytes() -> int:
+    """What this process may use: the machine's memory, or less where a container or a cluster's job is given less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for line in _lines(Path("/proc/self/cgroup")):
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):  # cgroups of version 2, or 1
+            root, name = (CGROUPS, "memory.max") if not controllers else (CGROUPS / "memory", "memory.limit_in_bytes")
+            group = root / path.lstrip("/")
+            folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
+            limits += [int(text) for folder in folders for text in _lines(folder / name) if text.isdigit()]
+    return min(limits)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,109 @@
+"""Memory of `reconstruct`: what fits take, how many of them run together, and what is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import csdip_jax as cs
+from csdip_jax.methods import CsDip, Tv
+from csdip_jax.solve import driver, memory
+from csdip_jax.solve.fits import Case, fit_keys
+from csdip_jax.solve.inputs import checked_batch
+
+SHAPE = (8, 8, 1)
+METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
+KEY = jax.random.key(0)
+SIX = dataclasses.replace(Tv(SHAPE), steps=2, mu=jnp.arange(1.0, 7.0))  # that a CPU advances together
+
+
+def problem(m=20):
+    operator = cs.operators.gaussian(jax.random.key(1), m, SHAPE)
+    return cs.Problem(operator, operator.forward(jnp.linspace(-1, 1, 64).reshape(SHAPE)))
+
+
+def test_fits_in_memory():
+    assert memory.fits_in(free_bytes=1000, bytes_per_fit=100) == 8
+    assert memory.fits_in(free_bytes=10, bytes_per_fit=100) == 1
+
+
+class Accelerator:
+    """A device that reports 50 MB, half of them taken."""
+
+    platform = "gpu"
+
+    def memory_stats(self):
+        return {"bytes_limit": 50 * 10**6, "bytes_in_use": 25 * 10**6}
+
+
+def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
+    method = dataclasses.replace(METHOD, restarts=3)
+    operator, y = problem()
+    batch, batched = checked_batch(cs.Problem(operator, jnp.stack([y, y])), method)
+    cases, keys = Case(batch, {}), fit_keys(KEY, jnp.arange(2), jnp.arange(3))
+    assert batched and memory.default_fits_at_once(method, cases, keys, 1) == 1
+    monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()])
+    count = memory.default_fits_at_once(method, cases, keys, 1)
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(method.init(problem(), KEY)))
+    assert 1 < count < 25 * 10**6 / weights
+
+
+def prepare(monkeypatch, usable, **options):
+    monkeypatch.setattr(memory, "usable_bytes", lambda: usable)
+    return driver.prepare(SIX, problem(), KEY, **options)
+
+
+def test_what_fits_take(monkeypatch):
+    """Operators once, and the rest as often as there are fits."""
+    one, three, six = (prepare(monkeypatch, 10**9, fits_at_once=count).chunk for count in (1, 3, 6))
+    assert one.operators == three.operators == six.operators == problem().operator.matrix.nbytes
+    fits = [chunk.bytes - chunk.operators for chunk in (one, three, six)]
+    assert fits[0] > 0 and fits[2] == pytest.approx(2 * fits[1], rel=0.2)
+
+
+def test_a_default_that_does_not_fit_is_cut_smaller(monkeypatch):
+    whole = prepare(monkeypatch, 10**9)
+    assert [block.columns.size for block in whole.blocks] == [6]
+    parts = prepare(monkeypatch, whole.chunk.bytes - 1)
+    assert len(parts.blocks) > 1 and parts.chunk.bytes < whole.chunk.bytes
+    expected = cs.reconstruct(SIX, problem(), KEY, fits_at_once=parts.blocks[0].columns.size)
+    assert jnp.array_equal(cs.reconstruct(SIX, problem(), KEY).image, expected.image)
+
+
+def test_what_does_not_fit_is_refused(monkeypatch):
+    bytes_ = prepare(monkeypatch, 10**9).chunk.bytes
+    with pytest.raises(cs.InputError, match=r"fits_at_once = 6: they need .* GB .* choose fits_at_once=[345]$"):
+        prepare(monkeypatch, bytes_ - 1, fits_at_once=6)
+    with pytest.raises(cs.InputError, match="6 fits at once need .* single one does not fit either: choose a smaller"):
+        prepare(monkeypatch, problem().operator.matrix.nbytes)
+
+
+def test_the_program_asked_is_the_one_that_runs(caplog):
+    with jax.log_compiles():
+        cs.reconstruct(SIX, problem(m=13), KEY)
+    assert sum(record.message.startswith("Compiling jit(advance)") for record in caplog.records) == 1
+
+
+def test_the_bar_says_it_before_the_first_step(capsys):
+    cs.reconstruct(METHOD, problem(), KEY, progress="fit")
+    assert "memory=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [("0::/job/step", "memory.max"), ("4:memory:/job/step", "memory/memory.limit_in_bytes")],
+)
+def test_a_cluster_may_give_less_than_the_machine_has(line, file, tmp_path, monkeypatch):
+    machine = memory.host_bytes()
+    lines = memory._lines
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_lines", lambda path: [line] if path == Path("/proc/self/cgroup") else lines(path))
+    assert memory.host_bytes() >= machine  # no limit is said
+    limit = (tmp_path / file).parent / "job" / Path(file).name
+    limit.parent.mkdir(parents=True)
+    limit.write_text("max\n")
+    assert memory.host_bytes() >= machine
+    limit.write_text("1000000\n")
+    assert memory.host_bytes() == 10**6
