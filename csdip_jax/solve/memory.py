@@ -60,15 +60,23 @@ def fitting_blocks(
         chunk, on_each = compiled_chunk(method, cases, keys, blocks[0]), blocks[0].columns.size // blocks[0].devices
         if chunk.bytes <= there:
             return blocks, chunk
-        at_once = on_each * max(0, there - chunk.operators) // (chunk.bytes - chunk.operators)
-        needed = f"need {chunk.bytes / 2**30:.3g} GB on a device, where {there / 2**30:.3g} can be used"
+        fits = chunk.bytes - chunk.operators
+        at_once = on_each * max(0, there - chunk.operators) // fits  # fewer than on_each
         if not at_once:
             raise InputError(
-                f"{on_each} fits at once {needed}, and a single one does not fit either: choose a smaller image, or an "
-                "operator that stores less (subsampled_hadamard, or a matrix in float16)"
+                f"a single fit and its operator need {_gigabytes(chunk.operators + fits / on_each)} on a device, where "
+                f"{_gigabytes(there)} can be used: choose a smaller image, or an operator that stores less "
+                "(subsampled_hadamard, or a matrix in float16)"
             )
         if fits_at_once is not None:
-            raise InputError(f"fits_at_once = {fits_at_once}: they {needed}; choose fits_at_once={at_once}")
+            raise InputError(
+                f"fits_at_once = {fits_at_once}: they need {_gigabytes(chunk.bytes)} on a device, where "
+                f"{_gigabytes(there)} can be used; choose fits_at_once={at_once}"
+            )
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 2**30:.3g} GB"
 
 
 def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
