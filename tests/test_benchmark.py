@@ -184,10 +184,12 @@ def test_fits(tiny):
 def test_size(monkeypatch):
     monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     results = json.loads(json.dumps(alone.size(QUICK)))
-    assert list(results) == ["32 x 32"] and results["32 x 32"]["best"] == "32"
-    assert results["32 x 32"]["ratio"] > 0 and results["32 x 32"]["peak"] > 10**7
-    results["32 x 32"]["medians"] = {"32": 2.0, "16": 1.0}  # per pixel: four times the pixels take eight times as long
-    assert "ns at 16" in report.table("size", results) and "n^1.50" in report.table("size", results)
+    assert list(results) == ["32 x 32 grey", "32 x 32 RGB"]
+    for result in results.values():
+        assert result["best"] == "32" and result["ratio"] > 0 and result["peak"] > 10**7
+    results["32 x 32 grey"]["medians"] = {"32": 2.0, "16": 1.0}  # a pixel: four times as many take eight times as long
+    table = report.table("size", results)
+    assert "ns at 16" in table and "grey: a step takes n^1.50" in table and "RGB: a step" in table
 
 
 def test_limits(monkeypatch):

@@ -24,6 +24,7 @@ FITS = 8
 FITS_TARGET = 1.15
 SWEEP_TARGET = 0.95
 SIZE_REFERENCE, SIZE_STEPS = 128, 60
+COLOURS = {"grey": 1, "RGB": 3}
 SIZE_TARGET = 1.5
 START_TARGETS = {"imports beyond jax, flax, optax": 0.5, "first step, nothing cached": 6.0, "first step, cached": 3.0}
 MEMORY_TARGET = 1_000_000_000
@@ -83,29 +84,30 @@ def sweep(counts: Counts, name: str = "mnist") -> dict:
 
 
 def size(counts: Counts) -> dict:
-    """Per side of a grey square image, m = n / 10 without a matrix: nanoseconds per pixel and step; peak memory."""
-    results = {}
+    """Per square image, grey or RGB, m = n / 10 without a matrix: nanoseconds per pixel and step; peak memory."""
+    shapes = [(side, colours) for colours in COLOURS for side in counts.sides]
     with contextlib.ExitStack() as stack:
-        workers = {side: stack.enter_context(processes.jax_worker()) for side in counts.sides}
-        peaks = {}
-        for side, worker in workers.items():
-            print(f"size: {side} x {side}, compiling", flush=True)
-            peaks[side] = worker.ask("prepare_size", side=side)
+        workers, peaks = {shape: stack.enter_context(processes.jax_worker()) for shape in shapes}, {}
+        for (side, colours), worker in workers.items():
+            print(f"size: {side} x {side} {colours}, compiling", flush=True)
+            peaks[side, colours] = worker.ask("prepare_size", side=side, channels=COLOURS[colours])
 
-        def nanoseconds(side):
-            steps = max(1, round(counts.share * SIZE_STEPS * (SIZE_REFERENCE / side) ** 2))
-            return 1e9 * workers[side].ask("turn", variant="", warm_up=1, steps=steps) / side**2
+        def nanoseconds(shape):
+            steps = max(1, round(counts.share * SIZE_STEPS * (SIZE_REFERENCE / shape[0]) ** 2))
+            return 1e9 * workers[shape].ask("turn", variant="", warm_up=1, steps=steps) / shape[0] ** 2
 
-        times = alternate({side: partial(nanoseconds, side) for side in counts.sides}, counts.rounds, "size")
-        reference, *larger = counts.sides
-        for side in larger:
-            pair = {str(side): times[side], str(reference): times[reference]}
-            results[f"{side} x {side}"] = {
-                "nanoseconds": pair,
-                **compare(pair, str(reference)),
-                "peak": peaks[side],
-                "target": SIZE_TARGET,
-            }
+        times = alternate({shape: partial(nanoseconds, shape) for shape in shapes}, counts.rounds, "size")
+    results, (reference, *larger) = {}, counts.sides
+    for side, colours in [shape for shape in shapes if shape[0] in larger]:
+        pair = {str(side): times[side, colours], str(reference): times[reference, colours]}
+        ratio = compare(pair, str(reference))
+        results[f"{side} x {side} {colours}"] = {
+            "nanoseconds": pair,
+            **ratio,
+            "colours": colours,
+            "peak": peaks[side, colours],
+            "target": SIZE_TARGET,
+        }
     return results
 
 

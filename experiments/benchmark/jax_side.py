@@ -149,11 +149,11 @@ class JaxSide(Side):
             self.runs[variant](1)
         return {variant: case.images if variant == "shared" else 1 for variant in variants}
 
-    def prepare_size(self, side: int) -> int:
-        """Steps of a grey image of this side, m = n / 10 by a randomised Hadamard transform; this process's peak."""
-        shape = (side, side, 1)
+    def prepare_size(self, side: int, channels: int) -> int:
+        """Steps of a square image, m = n / 10 by a randomised Hadamard transform; this process's peak."""
+        shape = (side, side, channels)
         method = CsDip.preset("paper", shape)
-        operator = cs.operators.subsampled_hadamard(jax.random.key(0), side**2 // 10, shape, math.sqrt(10))
+        operator = cs.operators.subsampled_hadamard(jax.random.key(0), math.prod(shape) // 10, shape, math.sqrt(10))
         problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
         begin = jax.jit(lambda method, problem, key: method.init(problem, key))
         step = stepper(fit_step, method, (None, problem), begin(method, problem, jax.random.key(1)))

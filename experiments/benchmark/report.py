@@ -15,7 +15,7 @@ TITLES = {
     "sweep": "sweep: a fit within experiments.sweep and a single one by csdip_jax.reconstruct, seconds (medians)",
     "limits": "limits: what this machine can do, and what of it is done (medians)",
     "denoiser": "denoiser: a step of BM3D-AMP, and its two calls of the bm3d wheel alone, seconds (medians)",
-    "size": "size: a CS-DIP step of a grey square image, m = n / 10 without a matrix, ns per pixel (medians)",
+    "size": "size: a CS-DIP step of a square image, m = n / 10 without a matrix, ns per pixel (medians)",
     "start": "start: fresh processes, x-ray, seconds (medians)",
     "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
     "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
@@ -96,13 +96,15 @@ def _size_rows(results: Mapping) -> list[Sequence[str]]:
     for name, result in results.items():
         times = [f"{nanoseconds:.0f}" for nanoseconds in result["medians"].values()]
         rows.append((name, *times, *_ratio(result), _target(result, "<="), f"{result['peak'] / 1e6:.0f}"))
-    rows.append((f"a step takes n^{_exponent(results):.2f}", *[""] * 6))
+    for colours in {result["colours"]: None for result in results.values()}:
+        rows.append((f"{colours}: a step takes n^{_exponent(results, colours):.2f}", *[""] * 6))
     return rows
 
 
-def _exponent(results: Mapping) -> float:
+def _exponent(results: Mapping, colours: str) -> float:
     """p of the step's time ~ n^p, n pixels, by least squares of the logarithms."""
-    per_pixel = {int(side): value for result in results.values() for side, value in result["medians"].items()}
+    medians = [result["medians"] for result in results.values() if result["colours"] == colours]
+    per_pixel = {int(side): value for values in medians for side, value in values.items()}
     pixels = np.square(list(per_pixel), dtype=float)
     return np.polyfit(np.log(pixels), np.log(pixels * list(per_pixel.values())), 1)[0]
 

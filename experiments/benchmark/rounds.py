@@ -19,7 +19,7 @@ def alternate(turns: Mapping[str, Callable[[], float]], rounds: int, label: str)
     with tqdm(total=rounds * len(turns), desc=label, unit="turn", leave=False, disable=None) as bar:
         for _ in range(rounds):
             for side, turn in turns.items():
-                bar.set_postfix_str(side)
+                bar.set_postfix_str(str(side))
                 results[side].append(turn())
                 bar.update()
     return results
