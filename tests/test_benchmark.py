@@ -181,6 +181,12 @@ def test_fits(tiny):
     assert tiny in report.table("fits", results)
 
 
+def test_restarts(tiny):
+    (result,) = (results := json.loads(json.dumps(alone.restarts(TINY, [tiny])))).values()
+    assert result["best"] == "apart" and result["ratio"] > 0 and result["difference"] < 1e-4
+    assert "tiny, m = 10" in report.table("restarts", results)
+
+
 def test_size(monkeypatch):
     monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     results = json.loads(json.dumps(alone.size(QUICK)))

@@ -50,6 +50,16 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     assert 1 < count < 25 * 10**6 / weights
 
 
+def test_on_a_cpu_fits_that_fill_the_cache_run_together_where_they_share_a_large_matrix(monkeypatch):
+    method = dataclasses.replace(METHOD, restarts=6)
+    matrix = problem().operator.matrix.nbytes
+    for large, at_once in ((matrix, 1), (matrix - 1, 4)):
+        monkeypatch.setattr(memory, "LARGE", large)
+        (first, *_) = driver.prepare(method, problem(), KEY).blocks
+        assert first.columns.size == at_once
+    assert driver.prepare(METHOD, problem(), KEY).blocks[0].columns.size == 1
+
+
 def prepare(monkeypatch, usable, **options):
     monkeypatch.setattr(memory, "usable_bytes", lambda: usable)
     return driver.prepare(SIX, problem(), KEY, **options)

@@ -2,9 +2,9 @@
 
 A *case* is one image under one setting of the method, a *fit* one restart of a case. Fits run in blocks (cases x
 restarts) that share a compiled program, equally many on each device: as many as memory allows, but on a CPU one at a
-time where a second would push the first out of the cache. A block advances in chunks, a `while_loop` on the device
-whose length the host chooses; between chunks the host shows progress, redraws failed attempts, and saves a checkpoint.
-True images never come here.
+time where a second would push the first out of the cache and no large matrix is shared. A block advances in chunks, a
+`while_loop` on the device whose length the host chooses; between chunks the host shows progress, redraws failed
+attempts, and saves a checkpoint. True images never come here.
 """
 
 import time
@@ -59,8 +59,9 @@ def reconstruct(
         image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
         cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
         fits_at_once: fits advanced together on a device by one vectorized program; by default as many as its memory
-            allows, but on a CPU at most those of one image (all restarts, the whole sweep), or one for a method that
-            fills the cache by itself. Blocks of so many are shared out over the devices of this process.
+            allows, but on a CPU at most those of one image (all restarts, the whole sweep), and for a method that fills
+            the cache by itself one, or four where they share a large matrix. Blocks of so many are shared out over the
+            devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
             device; None for no bar.

@@ -19,6 +19,10 @@ from csdip_jax.types import InputError
 USABLE = 0.8
 """Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
 
+LARGE, SHARERS = 2**28, 4
+"""On a CPU, fits that fill the cache lose by running together, and gain where they share an operator of more bytes than
+the first; the second is how many get most of the gain (docs/performance.md)."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -80,13 +84,16 @@ def _gigabytes(count: float) -> str:
 
 
 def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
-    """As many as a device's memory allows; on a CPU one, or those of one image where the method leaves room for more.
+    """As many as a device's memory allows; on a CPU those of one image, or fewer for a method that fills the cache.
 
     Fits that leave other devices idle do not count as allowed.
     """
     free = _accelerator_bytes("bytes_limit", "bytes_in_use")
     if free is None:
-        return 1 if method.fills_the_cache else method.restarts * cases_per_image
+        of_image, operator = method.restarts * cases_per_image, cases.problem.operator
+        if not method.fills_the_cache:
+            return of_image
+        return min(of_image, SHARERS) if _bytes_of(operator) > LARGE * (operator.batch_size or 1) else 1
     single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
     chunk = compiled_chunk(method, cases, keys, single)
     return min(fits_in(free, chunk.bytes - chunk.operators), -(-keys.size // jax.local_device_count()))
@@ -108,8 +115,12 @@ def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
     needed = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile().memory_analysis()
     seconds = time.perf_counter() - began
     shares = 1 if taken.problem.operator.batch_size is None else block.devices
-    operators = sum(leaf.nbytes for leaf in jax.tree.leaves(taken.problem.operator)) // shares
+    operators = _bytes_of(taken.problem.operator) // shares
     return Chunk(operators, needed.argument_size_in_bytes + needed.temp_size_in_bytes, seconds)
+
+
+def _bytes_of(operator) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(operator))
 
 
 def usable_bytes() -> int:

@@ -8,6 +8,7 @@ Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
     term    the measurement term alone: one pass over A or two, A in float16 and int8, images that share A
     fits    eight fits in one call of `reconstruct` beside eight calls
+    restarts  four restarts that share a dense A, advanced together beside one at a time
     sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
     size    a step of images of 128 x 128 to 1024 x 1024 pixels by an operator without a matrix, and its memory
     limits  the rates of a square matrix product and of reading A, and what of them network and term reach

@@ -22,6 +22,8 @@ TERM_CALLS = 5
 SHARED_TARGET = 2.0
 FITS = 8
 FITS_TARGET = 1.15
+RESTARTS = 4
+RESTARTS_TARGET = 1.0
 SWEEP_TARGET = 0.95
 SIZE_REFERENCE, SIZE_STEPS = 128, 60
 COLOURS = {"grey": 1, "RGB": 3}
@@ -65,6 +67,24 @@ def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
             turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in sides}
             times = alternate(turns, counts.rounds, f"fits {name}")
             results[name] = {"seconds": times, **compare(times, "singles"), "steps": steps, "target": FITS_TARGET}
+    return results
+
+
+def restarts(counts: Counts, names: Sequence[str] = ("xray", "retino")) -> dict:
+    """Per network and m: seconds of four restarts that share a dense A, advanced together and one at a time."""
+    results = {}
+    for name, m in [(network, m) for network in names for m in CASES[network].fits]:
+        steps = max(2, round(counts.share * CASES[name].turn_steps / 2))
+        print(f"restarts: {name}, m = {m}, {RESTARTS} restarts of {steps} steps, {counts.rounds} rounds", flush=True)
+        with processes.jax_worker() as worker:
+            sizes = {"name": name, "num_measurements": m, "count": RESTARTS, "steps": steps}
+            difference = worker.ask("prepare_restarts", **sizes)
+            turns = {
+                side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in ("apart", "together")
+            }
+            times = alternate(turns, counts.rounds, f"restarts {name}")
+        facts = {"steps": steps, "difference": difference, "target": RESTARTS_TARGET}
+        results[f"{name}, m = {m}"] = {"seconds": times, **compare(times, "together"), **facts}
     return results
 
 

@@ -183,6 +183,22 @@ class JaxSide(Side):
         self.runs = {"batch": partial(repeated, batch), "singles": partial(repeated, singles)}
         return bool(jnp.array_equal(batch(), singles()))
 
+    def prepare_restarts(self, name: str, num_measurements: int, count: int, steps: int) -> float:
+        """`count` restarts on a dense A, together and one at a time; the relative difference of their images."""
+        shape = cases.CASES[name].image_shape
+        operator = cs.operators.gaussian(jax.random.key(0), num_measurements, shape)
+        problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
+        method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps, restarts=count)
+        fit = partial(cs.reconstruct, method, problem, jax.random.key(0), max_redraws=0)
+
+        def repeated(fits_at_once, times):
+            for _ in range(times):
+                fit(fits_at_once=fits_at_once).image.block_until_ready()
+
+        self.runs = {"together": partial(repeated, count), "apart": partial(repeated, 1)}
+        together, apart = (fit(fits_at_once=at_once).image for at_once in (count, 1))
+        return float(jnp.linalg.norm(together - apart) / jnp.linalg.norm(apart))
+
     def prepare_sweep(self, name: str, images: int, steps: int) -> dict[str, int]:
         """A sweep over photographs into a new folder each time, and a single fit of one of them; fits of each side."""
         settings = sweep_config.get_config()

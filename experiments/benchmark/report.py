@@ -12,6 +12,7 @@ TITLES = {
     "fit": "fit: a whole CS-DIP step, dense A and total variation included, ms per step (medians)",
     "term": "term: value and gradient of ||A x - y||^2 alone, ms per image (medians), beside one image, A in float32",
     "fits": "fits: eight images through csdip_jax.reconstruct, seconds (medians)",
+    "restarts": "restarts: four restarts on one dense A through csdip_jax.reconstruct, seconds (medians)",
     "sweep": "sweep: a fit within experiments.sweep and a single one by csdip_jax.reconstruct, seconds (medians)",
     "limits": "limits: what this machine can do, and what of it is done (medians)",
     "denoiser": "denoiser: a step of BM3D-AMP, and its two calls of the bm3d wheel alone, seconds (medians)",
@@ -29,6 +30,7 @@ def table(section: str, results: Mapping) -> str:
         "fit": _torch_rows,
         "term": _term_rows,
         "fits": _fits_rows,
+        "restarts": _restarts_rows,
         "sweep": _sweep_rows,
         "size": _size_rows,
         "limits": _limits_rows,
@@ -63,6 +65,14 @@ def _fits_rows(results: Mapping) -> list[Sequence[str]]:
     for name, result in results.items():
         times = [f"{result['medians'][side]:.2f}" for side in ("batch", "singles")]
         rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, "<=")))
+    return rows
+
+
+def _restarts_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("", "steps", "together", "one at a time", "one at a time / together", "its range", "target")]
+    for name, result in results.items():
+        times = [f"{result['medians'][side]:.2f}" for side in ("together", "apart")]
+        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
     return rows
 
 

@@ -10,6 +10,7 @@ SECTIONS = {
     "step": beside.step,
     "term": alone.term,
     "fits": alone.fits,
+    "restarts": alone.restarts,
     "sweep": alone.sweep,
     "size": alone.size,
     "limits": alone.limits,
