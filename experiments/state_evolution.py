@@ -78,7 +78,7 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
 
 @jax.jit
 def _iterate(method, problem, state, image):
-    error = effective_image(problem, state) - image
+    error = effective_image(state) - image
     noise = effective_noise(state), jnp.sqrt(jnp.mean(jnp.square(error)))
     return method.step(problem, state)[0], noise
 

@@ -38,6 +38,7 @@ class State(NamedTuple):
     count: m, the real numbers that the measurements amount to.
     image: x_t, [h, w, c], not clipped.
     residual: z_t, for the operator and measurements divided by `scale`.
+    back: A^H z_t, [h, w, c], A divided by `scale`; with z_t it follows from A^H (y - A x_t), in one pass over A.
     step: t.
     loss: ||y - A x_t||^2.
     start: ||y||^2, the loss of x_0 = 0.
@@ -50,6 +51,7 @@ class State(NamedTuple):
     count: Array
     image: Array
     residual: Array
+    back: Array
     step: Array
     loss: Array
     start: Array
@@ -111,6 +113,7 @@ class Damp(Method):
             count=count_real(operator, key_count, dtype),
             image=jnp.zeros(self.image_shape, dtype),
             residual=measurements / scale,
+            back=operator.adjoint(measurements) / jnp.square(scale),
             step=jnp.zeros((), jnp.int32),
             loss=squared_norm(measurements),
             start=squared_norm(measurements),
@@ -125,18 +128,21 @@ class Damp(Method):
         def denoise(image):
             return self.denoise(image, sigma)
 
-        noisy = effective_image(problem, state)
+        noisy = effective_image(state)
         denoised = denoise(noisy)
         epsilon = jnp.maximum(jnp.maximum(jnp.abs(noisy).max() / 1000, self.probe * sigma), 1e-6)
         probe_key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         divergence = estimate_divergence(denoise, noisy, denoised, epsilon, probe_key)
 
         image = self._damped(denoised, state.image)
-        mismatch = measurements - operator.forward(image)
-        residual = mismatch / state.scale + state.residual * (divergence / state.count)
+        mismatch, back = operator.residual_and_adjoint(measurements, image)
+        onsager = divergence / state.count
+        residual = mismatch / state.scale + onsager * state.residual
+        back = back / jnp.square(state.scale) + onsager * state.back
         new = state._replace(
             image=image,
             residual=self._damped(residual, state.residual),
+            back=self._damped(back, state.back),
             loss=squared_norm(mismatch),
             change=squared_norm(image - state.image) / jnp.maximum(squared_norm(image), jnp.finfo(image.dtype).tiny),
         )
@@ -166,9 +172,9 @@ class Damp(Method):
         return state.diverged
 
 
-def effective_image(problem: Problem, state: State) -> Array:
+def effective_image(state: State) -> Array:
     """x_t + A^T z_t, [h, w, c], in theory x* and white noise of standard deviation sigma_t."""
-    return state.image + problem.operator.adjoint(state.residual) / state.scale
+    return state.image + state.back
 
 
 def effective_noise(state: State) -> Array:
