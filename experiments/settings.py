@@ -16,7 +16,7 @@ from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.methods.base import require_number
 from csdip_jax.results import content_digest
-from csdip_jax.solve.memory import USABLE, host_bytes
+from csdip_jax.solve.memory import USABLE, gigabytes, host_bytes
 from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
 
@@ -284,16 +284,21 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
         count = m
         operators.require_compressed(m, pixels)
     operators.require_dtype(config.matrix_dtype)
+    if config.matrix_dtype != "float32" and kind != "gaussian":
+        raise InputError(
+            f"--config.matrix_dtype={config.matrix_dtype} is for a dense matrix, and the operator {kind} has none: "
+            "leave it out, or choose --config.operator=gaussian"
+        )
     chosen = Measurement(kind, count, float(config.noise_variance), reference, config.matrix_dtype)
     _require_memory(chosen, pixels)
     return chosen
 
 
 def _require_memory(measurement: Measurement, pixels: int) -> None:
-    needed, memory = measurement.operator_bytes(pixels), host_bytes()
-    if needed > USABLE * memory:
+    needed, usable = measurement.operator_bytes(pixels), USABLE * host_bytes()
+    if needed > usable:
         raise InputError(
-            f"a dense matrix of {measurement.count} x {pixels} needs {needed / 2**30:.1f} GB, this machine has "
-            f"{memory / 2**30:.1f}: choose fewer --config.num_measurements, --config.matrix_dtype=float16, or "
-            "--config.operator=hadamard, which stores no matrix"
+            f"a dense matrix of {measurement.count} x {pixels} in {measurement.matrix_dtype} needs "
+            f"{gigabytes(needed)}, where {gigabytes(usable)} can be used: choose fewer --config.num_measurements, a "
+            "narrower --config.matrix_dtype, or --config.operator=hadamard, which stores no matrix"
         )

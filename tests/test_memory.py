@@ -50,14 +50,16 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     assert 1 < count < 25 * 10**6 / weights
 
 
-def test_on_a_cpu_fits_that_fill_the_cache_run_together_where_they_share_a_large_matrix(monkeypatch):
-    method = dataclasses.replace(METHOD, restarts=6)
+@pytest.mark.parametrize(("restarts", "at_once"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (8, 4)])
+def test_on_a_cpu_fits_that_fill_the_cache_share_a_large_matrix(restarts, at_once, monkeypatch):
+    """As many together as come out even, so that none is computed twice."""
+    method = dataclasses.replace(METHOD, restarts=restarts)
     matrix = problem().operator.matrix.nbytes
-    for large, at_once in ((matrix, 1), (matrix - 1, 4)):
+    for large, expected in ((matrix, 1), (matrix - 1, at_once)):
         monkeypatch.setattr(memory, "LARGE", large)
-        (first, *_) = driver.prepare(method, problem(), KEY).blocks
-        assert first.columns.size == at_once
-    assert driver.prepare(METHOD, problem(), KEY).blocks[0].columns.size == 1
+        blocks = driver.prepare(method, problem(), KEY).blocks
+        assert blocks[0].columns.size == expected
+        assert sum(block.columns.size for block in blocks) == restarts
 
 
 def prepare(monkeypatch, usable, **options):
@@ -68,8 +70,8 @@ def prepare(monkeypatch, usable, **options):
 def test_what_fits_take(monkeypatch):
     """Operators once, and the rest as often as there are fits."""
     one, three, six = (prepare(monkeypatch, 10**9, fits_at_once=count).chunk for count in (1, 3, 6))
-    assert one.operators == three.operators == six.operators == problem().operator.matrix.nbytes
-    fits = [chunk.bytes - chunk.operators for chunk in (one, three, six)]
+    assert one.fixed == three.fixed == six.fixed == problem().operator.matrix.nbytes
+    fits = [chunk.bytes - chunk.fixed for chunk in (one, three, six)]
     assert fits[0] > 0 and fits[2] == pytest.approx(2 * fits[1], rel=0.2)
 
 
@@ -86,8 +88,27 @@ def test_what_does_not_fit_is_refused(monkeypatch):
     bytes_ = prepare(monkeypatch, 10**9).chunk.bytes
     with pytest.raises(cs.InputError, match=r"fits_at_once = 6: they need .* GB .* choose fits_at_once=[345]$"):
         prepare(monkeypatch, bytes_ - 1, fits_at_once=6)
-    with pytest.raises(cs.InputError, match="a single fit and its operator need .* choose a smaller image"):
+    with pytest.raises(cs.InputError, match="a single fit needs .* choose a smaller image"):
         prepare(monkeypatch, problem().operator.matrix.nbytes)
+
+
+def test_operators_of_their_own_grow_with_the_fits(monkeypatch):
+    """Eight of them: all stay on the device, and a block that is not whole has copies of its own."""
+    batch = jax.tree.map(lambda x: jnp.stack([x] * 8), problem())
+    matrices, one = batch.operator.matrix.nbytes, problem().operator.matrix.nbytes
+
+    def chunk(usable, fits_at_once):
+        monkeypatch.setattr(memory, "usable_bytes", lambda: usable)
+        job = driver.prepare(dataclasses.replace(SIX, mu=1.0), batch, KEY, fits_at_once=fits_at_once)
+        return job.chunk
+
+    whole, single = chunk(10**9, 8), chunk(10**9, 1)
+    assert whole.fixed == 0 and whole.bytes > matrices
+    assert single.fixed == matrices + one < single.bytes
+    with pytest.raises(cs.InputError, match=r"fits_at_once = 8: they need .*; choose fits_at_once=[4567]$"):
+        chunk(whole.bytes - 1, 8)
+    with pytest.raises(cs.InputError, match="a single fit needs"):
+        chunk(one, 8)
 
 
 def test_the_program_asked_is_the_one_that_runs(caplog):

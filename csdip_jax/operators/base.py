@@ -78,7 +78,10 @@ class LinearOperator(Operator):
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
-    """||y - A x||^2; the gradient of a linear operator's comes along with its value (`residual_and_adjoint`)."""
+    """||y - A x||^2; the gradient of a linear operator's comes along with its value (`residual_and_adjoint`).
+
+    To be differentiated in reverse mode first, and under jit: elsewhere the derivative by the operator is computed too.
+    """
     loss = _linear_loss if isinstance(operator, LinearOperator) else _loss
     return loss(operator, measurements, image)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
@@ -14,10 +15,11 @@ from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 def require_compressed(num_measurements: int, pixels: int) -> None:
-    """Raises InputError unless 1 <= m <= n."""
-    if not 1 <= num_measurements <= pixels:
+    """Raises InputError unless m is a whole number and 1 <= m <= n."""
+    if not isinstance(num_measurements, (int, np.integer)) or not 1 <= num_measurements <= pixels:
         raise InputError(
-            f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs 1 <= m <= n"
+            f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs a whole number "
+            "1 <= m <= n"
         )
 
 
@@ -105,7 +107,9 @@ class Dense(RowOperator):
 
 
 def require_dtype(dtype: str) -> None:
-    """Raises InputError unless it is one of DTYPES."""
+    """Raises InputError unless it is one of DTYPES, and one that JAX makes as it is set."""
+    if dtype == "float64" and not jax.config.jax_enable_x64:
+        raise InputError("a matrix in float64 needs JAX_ENABLE_X64=1 in the environment")
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r} of a matrix: choose from {', '.join(DTYPES)}")
 

@@ -32,6 +32,9 @@ class Rademacher(RowOperator):
     image_shape: Shape = static_field()
     unbatched_ndim = {"key": 1}
 
+    def __post_init__(self):
+        require_compressed(self.num_measurements, math.prod(self.image_shape))
+
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
         pixels = math.prod(self.image_shape)
         key = jax.random.wrap_key_data(self.key, impl="threefry2x32")
@@ -53,6 +56,5 @@ def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademac
         num_measurements: m, 1 <= m <= n = h w c.
         image_shape: (h, w, c).
     """
-    require_compressed(num_measurements, math.prod(image_shape))
     # Bits of the key, whatever generator it is of: Threefry's own keys are two words.
     return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, tuple(image_shape))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.dense import require_compressed
 from csdip_jax.transforms import ORTHONORMAL
-from csdip_jax.types import Array, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -36,6 +36,12 @@ class RandomizedTransform(LinearOperator):
     transform: str = static_field()
     image_shape: Shape = static_field()
     unbatched_ndim = {"signs": 1, "indices": 1}
+
+    def __post_init__(self):
+        if self.transform not in ORTHONORMAL:
+            raise InputError(f"unknown transform {self.transform!r}: choose from {', '.join(ORTHONORMAL)}")
+        if not 0 < self.scale < math.inf:
+            raise InputError(f"scale = {self.scale}: it must be above 0")
 
     def forward(self, image: Array) -> Array:
         return self.scale * self._coefficients(image).reshape(-1)[self.indices]

@@ -1,13 +1,15 @@
 """How fits are cut into blocks, and where they lie."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from csdip_jax.methods.base import require_count
 from csdip_jax.solve.fits import Case, Layout, mesh
-from csdip_jax.types import InputError, Problem
+from csdip_jax.types import Problem
 
 
 class Block(NamedTuple):
@@ -43,7 +45,7 @@ class Block(NamedTuple):
 def cut_into_blocks(
     operators: int, cases_per_operator: int, restarts: int, fits_at_once: int, devices: int = 1
 ) -> list[Block]:
-    """The blocks of all fits, of one size: where they do not come out even, a fit is repeated to fill up.
+    """The blocks of all fits, of one size, as even as can be: where fits are missing, one is repeated to fill up.
 
     Args:
         operators: how many; each serves the next `cases_per_operator` cases.
@@ -52,10 +54,10 @@ def cut_into_blocks(
         fits_at_once: the most on a device.
         devices: how many there are. Fewer are used where there are not enough fits.
     """
-    if fits_at_once < 1:
-        raise InputError(f"fits_at_once = {fits_at_once}: it must be at least 1")
+    require_count("fits_at_once", fits_at_once)
 
-    def cut(count, size):
+    def cut(count, most):
+        size = math.ceil(count / math.ceil(count / most))
         return [np.minimum(np.arange(first, first + size), count - 1) for first in range(0, count, size)]
 
     rows = np.arange(operators * cases_per_operator).reshape(operators, cases_per_operator)
@@ -69,9 +71,8 @@ def cut_into_blocks(
     pieces = [
         Block(np.array(group), part, np.tile(column, (len(part), 1)), 1) for column in columns for group, part in parts
     ]
-    devices = min(devices, len(pieces))
     return [
-        Block(*(np.concatenate(parts) for parts in zip(*(pieces[i][:3] for i in together), strict=True)), devices)
+        Block(*(np.concatenate(parts) for parts in zip(*(pieces[i][:3] for i in together), strict=True)), len(together))
         for together in cut(len(pieces), devices)
     ]
 

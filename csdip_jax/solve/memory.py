@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,23 +18,25 @@ from csdip_jax.types import InputError
 USABLE = 0.8
 """Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
 
-LARGE, SHARERS = 2**28, 4
-"""On a CPU, fits that fill the cache lose by running together, and gain where they share an operator of more bytes than
-the first; the second is how many get most of the gain (docs/performance.md)."""
+LARGE = 2**28
+"""Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more."""
+
+SHARERS = 4
+"""So many of them run together then, at most: more gain little (docs/performance.md)."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Chunk(NamedTuple):
-    """The compiled program of a block's chunks.
+    """The compiled program of a block's chunks, and what it takes of a device's memory, other programs included.
 
     Attributes:
-        operators: bytes on a device, those of the block.
-        bytes: on a device: operators, fits, and what the program needs beside them.
-        compile_seconds: until it was ready (less where it was in the compilation cache).
+        fixed: bytes that do not grow with the fits: an operator that all share, and operators outside the block.
+        bytes: operators, fits, and what the largest program needs beside them.
+        compile_seconds: until the program was ready (less where it was in the compilation cache).
     """
 
-    operators: int
+    fixed: int
     bytes: int
     compile_seconds: float
 
@@ -64,23 +65,22 @@ def fitting_blocks(
         chunk, on_each = compiled_chunk(method, cases, keys, blocks[0]), blocks[0].columns.size // blocks[0].devices
         if chunk.bytes <= there:
             return blocks, chunk
-        fits = chunk.bytes - chunk.operators
-        at_once = on_each * max(0, there - chunk.operators) // fits  # fewer than on_each
+        growing = chunk.bytes - chunk.fixed
+        at_once = on_each * max(0, there - chunk.fixed) // growing  # fewer than on_each
         if not at_once:
             raise InputError(
-                f"a single fit and its operator need {_gigabytes(chunk.operators + fits / on_each)} on a device, where "
-                f"{_gigabytes(there)} can be used: choose a smaller image, or an operator that stores less "
-                "(subsampled_hadamard, or a matrix in float16)"
+                f"a single fit needs {gigabytes(chunk.fixed + growing / on_each)} of memory, operators included, where "
+                f"{gigabytes(there)} can be used: choose a smaller image, or operators that store less"
             )
         if fits_at_once is not None:
             raise InputError(
-                f"fits_at_once = {fits_at_once}: they need {_gigabytes(chunk.bytes)} on a device, where "
-                f"{_gigabytes(there)} can be used; choose fits_at_once={at_once}"
+                f"fits_at_once = {fits_at_once}: they need {gigabytes(chunk.bytes)} of memory, operators included, "
+                f"where {gigabytes(there)} can be used; choose fits_at_once={at_once}"
             )
 
 
-def _gigabytes(count: float) -> str:
-    return f"{count / 2**30:.3g} GB"
+def gigabytes(count: float) -> str:
+    return f"{count / 1e9:.3g} GB"
 
 
 def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
@@ -88,15 +88,20 @@ def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int
 
     Fits that leave other devices idle do not count as allowed.
     """
-    free = _accelerator_bytes("bytes_limit", "bytes_in_use")
+    free, operator = _accelerator_bytes("bytes_limit", "bytes_in_use"), cases.problem.operator
+    size = _bytes_of(operator) // (operator.batch_size or 1)
     if free is None:
-        of_image, operator = method.restarts * cases_per_image, cases.problem.operator
         if not method.fills_the_cache:
-            return of_image
-        return min(of_image, SHARERS) if _bytes_of(operator) > LARGE * (operator.batch_size or 1) else 1
+            return method.restarts * cases_per_image
+        alike = method.restarts if method.restarts > 1 else cases_per_image
+        # As many as come out even: a fit repeated to fill up would cost more than sharing gains.
+        return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if size > LARGE else 1
     single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
     chunk = compiled_chunk(method, cases, keys, single)
-    return min(fits_in(free, chunk.bytes - chunk.operators), -(-keys.size // jax.local_device_count()))
+    of_a_fit = chunk.bytes - chunk.fixed
+    if operator.batch_size is not None:  # a block has a copy of the operators it needs
+        of_a_fit += size // (method.restarts * cases_per_image)
+    return min(fits_in(free, of_a_fit), -(-keys.size // jax.local_device_count()))
 
 
 def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
@@ -105,18 +110,29 @@ def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
 
 
 def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
-    """Compiles the program of a block's chunks, which `advance` then finds compiled."""
-    taken, of_block = take_cases(cases, block), jax.ShapeDtypeStruct(block.columns.shape, keys.dtype)
-    fits = jax.eval_shape(partial(start, layout=block.layout), method, taken, of_block)
-    if block.devices > 1:
-        sharding = NamedSharding(mesh(block.devices), PartitionSpec("fits"))
-        fits = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), fits)
+    """Compiles the programs of a block, which `start` and `advance` then find compiled."""
+    taken, operator = take_cases(cases, block), cases.problem.operator
+    of_block = _shaped(jax.ShapeDtypeStruct(block.columns.shape, keys.dtype), block.devices)
+    beginning = start.lower(method, taken, of_block, layout=block.layout)
+    fits = _shaped(beginning.out_info, block.devices)
     began = time.perf_counter()
-    needed = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile().memory_analysis()
+    advancing = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile()
     seconds = time.perf_counter() - began
-    shares = 1 if taken.problem.operator.batch_size is None else block.devices
-    operators = _bytes_of(taken.problem.operator) // shares
-    return Chunk(operators, needed.argument_size_in_bytes + needed.temp_size_in_bytes, seconds)
+
+    shared = operator.batch_size is None
+    own = _bytes_of(taken.problem.operator) // (1 if shared else block.devices)
+    outside = 0 if taken.problem.operator is operator else _bytes_of(operator)
+    alone = shared or len(block.operators) == block.devices
+    first, later = beginning.compile().memory_analysis(), advancing.memory_analysis()
+    redrawing = own + first.temp_size_in_bytes + 2 * first.output_size_in_bytes  # the fits before, and after
+    running = later.argument_size_in_bytes + later.temp_size_in_bytes
+    return Chunk(outside + alone * own, outside + max(redrawing, running), seconds)
+
+
+def _shaped(tree, devices: int):
+    """What describes arrays like these, on so many devices."""
+    sharding = NamedSharding(mesh(devices), PartitionSpec("fits")) if devices > 1 else None
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def _bytes_of(operator) -> int:

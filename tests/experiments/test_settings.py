@@ -93,7 +93,13 @@ def test_image_ids_are_stable():
         ({"noise_variance": -1.0}, (28, 28, 1), "noise_variance = -1.0"),
         ({"num_lines": 0}, (28, 28, 1), "num_lines = 0"),
         ({"matrix_dtype": "float8"}, (28, 28, 1), "unknown dtype 'float8'"),
-        ({"num_measurements": 10**7}, (4096, 4096, 3), "needs .* GB, this machine has"),
+        ({"matrix_dtype": "float64"}, (28, 28, 1), "needs JAX_ENABLE_X64=1"),
+        (
+            {"matrix_dtype": "int8", "operator": "hadamard"},
+            (28, 28, 1),
+            "matrix_dtype=int8 .* hadamard has none",
+        ),
+        ({"num_measurements": 10**7}, (4096, 4096, 3), "in float32 needs .* GB, where .* GB can be used"),
     ],
 )
 def test_bad_measurements(changes, shape, message):

@@ -191,7 +191,7 @@ def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dry_run.dry_run(config(methods="tv", num_measurements=(40,)), None, None)
     shown = capsys.readouterr().out
-    assert "16 cells of 1 programs, at most" in shown and "GiB" in shown
+    assert "16 cells of 1 programs, at most" in shown and " GB" in shown
     assert not list(tmp_path.iterdir())
 
 
