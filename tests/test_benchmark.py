@@ -16,6 +16,7 @@ import pytest
 from csdip_jax.types import InputError
 from experiments.benchmark import alone, beside, cases, processes, report, rounds, sections
 from experiments.benchmark.counts import QUICK, Counts
+from experiments.benchmark.growth_side import GrowthSide
 from experiments.benchmark.jax_side import JaxSide
 from experiments.benchmark.limits_side import LimitsSide
 from experiments.benchmark.worker import Worker
@@ -194,6 +195,14 @@ def test_size(monkeypatch):
     results["32 x 32 grey"]["medians"] = {"32": 2.0, "16": 1.0}  # a pixel: four times as many take eight times as long
     table = report.table("size", results)
     assert "ns at 16" in table and "grey: a step takes n^1.50" in table and "RGB: a step" in table
+
+
+def test_growth(tiny, monkeypatch):
+    monkeypatch.setattr(processes, "growth_worker", lambda: contextlib.nullcontext(Here(GrowthSide())))
+    results = json.loads(json.dumps(alone.growth(QUICK._replace(growth=tiny))))
+    assert [list(result["medians"]) for result in results.values()] == [["25", "50"], ["1", "2"], ["1", "2"]]
+    assert rounds.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert "exponent" in report.table("growth", results)
 
 
 def test_limits(monkeypatch):

@@ -11,6 +11,7 @@ Sections:
     restarts  four restarts that share a dense A, advanced together beside one at a time
     sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
     size    a step of images of 128 x 128 to 1024 x 1024 pixels by an operator without a matrix, and its memory
+    growth  the measurement term by m, and fits by restarts and images, with the fitted exponents
     limits  the rates of a square matrix product and of reading A, and what of them network and term reach
     start   seconds of imports, and until the first step of an x-ray fit, in fresh processes
     memory  peak of a whole x-ray fit with a dense A, in a fresh process
@@ -104,7 +105,10 @@ if __name__ == "__main__":
     needing = ", ".join(sections.NEEDED)
     flags.DEFINE_list("sections", list(sections.SECTIONS), f"Which to run; all but {needing} need JAX alone.")
     flags.DEFINE_integer(
-        "rounds", None, "Turns of each side; default 12 (lasso, sweep, start: 4), with --quick 2 (1).", lower_bound=1
+        "rounds",
+        None,
+        "Turns of each side; default 12 (lasso, sweep, growth, start: 4), with --quick 2 (1).",
+        lower_bound=1,
     )
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(

@@ -16,7 +16,7 @@ from csdip_jax.types import InputError
 from experiments.benchmark import processes
 from experiments.benchmark.cases import CASES, TERM_CASES
 from experiments.benchmark.counts import Counts
-from experiments.benchmark.rounds import alternate, compare, milliseconds
+from experiments.benchmark.rounds import alternate, compare, exponent, milliseconds
 
 TERM_CALLS = 5
 SHARED_TARGET = 2.0
@@ -128,6 +128,28 @@ def size(counts: Counts) -> dict:
             "peak": peaks[side, colours],
             "target": SIZE_TARGET,
         }
+    return results
+
+
+def growth(counts: Counts) -> dict:
+    """Seconds of the measurement term by m, and of `reconstruct` by restarts and images; the fitted exponents."""
+    steps = max(2, round(counts.share * CASES[counts.growth].turn_steps / 2))
+    axes = {"measurements": counts.measurements, "restarts": counts.copies, "images": counts.copies}
+    print(f"growth: {counts.growth}, fits of {steps} steps, {counts.lasso_rounds} rounds", flush=True)
+    with processes.growth_worker() as worker:
+        sizes = {"measurements": counts.measurements, "copies": counts.copies, "steps": steps}
+        worker.ask("prepare_growth", name=counts.growth, **sizes)
+        turns = {
+            f"{axis} {value}": partial(worker.ask, "turn", variant=f"{axis} {value}", warm_up=0, steps=calls)
+            for axis, calls in (("measurements", TERM_CALLS), ("restarts", 1), ("images", 1))
+            for value in axes[axis]
+        }
+        times = alternate(turns, counts.lasso_rounds, "growth")
+    results = {}
+    for axis, values in axes.items():
+        seconds = {str(value): times[f"{axis} {value}"] for value in values}
+        medians = {value: median(taken) for value, taken in seconds.items()}
+        results[axis] = {"seconds": seconds, "medians": medians, "exponent": exponent(values, list(medians.values()))}
     return results
 
 

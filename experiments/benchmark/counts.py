@@ -13,11 +13,14 @@ class Counts(NamedTuple):
         sweep_steps: of each fit in section `sweep`.
         square: rows of the matrices whose product is this machine's limit, in section `limits`.
         sides: of the images in section `size`, the first one the reference.
+        growth: name of the network in section `growth`.
+        measurements: of its dense A.
+        copies: its numbers of restarts, and of images.
         matrix_rows: numbers of measurements in section `memory`.
         memory_steps: steps of its reconstructions.
         term: names of the problems in section `term`.
         lasso: names of the problems in section `lasso`.
-        lasso_rounds: turns of each side in sections `lasso`, `sweep` and `start`, which are long.
+        lasso_rounds: turns of each side in sections `lasso`, `sweep`, `growth` and `start`, which are long.
     """
 
     rounds: int = 12
@@ -26,6 +29,9 @@ class Counts(NamedTuple):
     sweep_steps: int = 1000
     square: int = 2048
     sides: tuple[int, ...] = (128, 256, 512, 1024)
+    growth: str = "xray"
+    measurements: tuple[int, ...] = (1000, 2000, 4000, 8000)
+    copies: tuple[int, ...] = (1, 2, 4, 8)
     matrix_rows: tuple[int, ...] = (2000, 4000)
     memory_steps: int = 15
     term: tuple[str, ...] = ("xray",)
@@ -40,6 +46,9 @@ QUICK = Counts(
     sweep_steps=10,
     square=64,
     sides=(16, 32),
+    growth="mnist",
+    measurements=(25, 50),
+    copies=(1, 2),
     matrix_rows=(200,),
     memory_steps=3,
     term=("small",),

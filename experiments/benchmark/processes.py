@@ -26,6 +26,7 @@ def jax_worker(module: str = "jax_side", **environment: str) -> Iterator[Worker]
 
 
 limits_worker = partial(jax_worker, "limits_side")
+growth_worker = partial(jax_worker, "growth_side")
 
 
 @contextlib.contextmanager

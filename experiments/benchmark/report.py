@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from experiments.benchmark.rounds import exponent
 from experiments.pictures import plt, save_figure
 
 TITLES = {
@@ -17,6 +16,7 @@ TITLES = {
     "limits": "limits: what this machine can do, and what of it is done (medians)",
     "denoiser": "denoiser: a step of BM3D-AMP, and its two calls of the bm3d wheel alone, seconds (medians)",
     "size": "size: a CS-DIP step of a square image, m = n / 10 without a matrix, ns per pixel (medians)",
+    "growth": "growth: the term by m of a dense A; reconstruct without a matrix by restarts and images (medians)",
     "start": "start: fresh processes, x-ray, seconds (medians)",
     "lasso": "lasso: Lasso-DCT of a photograph, alpha = 1e-5, to the objective where scikit-learn stops, s (medians)",
     "memory": "memory: a fresh process that draws a dense A and does a whole x-ray fit, MB (1e6 bytes)",
@@ -33,6 +33,7 @@ def table(section: str, results: Mapping) -> str:
         "restarts": _restarts_rows,
         "sweep": _sweep_rows,
         "size": _size_rows,
+        "growth": _growth_rows,
         "limits": _limits_rows,
         "start": _start_rows,
         "memory": _memory_rows,
@@ -107,16 +108,20 @@ def _size_rows(results: Mapping) -> list[Sequence[str]]:
         times = [f"{nanoseconds:.0f}" for nanoseconds in result["medians"].values()]
         rows.append((name, *times, *_ratio(result), _target(result, "<="), f"{result['peak'] / 1e6:.0f}"))
     for colours in {result["colours"]: None for result in results.values()}:
-        rows.append((f"{colours}: a step takes n^{_exponent(results, colours):.2f}", *[""] * 6))
+        medians = [result["medians"] for result in results.values() if result["colours"] == colours]
+        per_pixel = {int(side) ** 2: value for values in medians for side, value in values.items()}
+        power = exponent(list(per_pixel), [pixels * value for pixels, value in per_pixel.items()])
+        rows.append((f"{colours}: a step takes n^{power:.2f}", *[""] * 6))
     return rows
 
 
-def _exponent(results: Mapping, colours: str) -> float:
-    """p of the step's time ~ n^p, n pixels, by least squares of the logarithms."""
-    medians = [result["medians"] for result in results.values() if result["colours"] == colours]
-    per_pixel = {int(side): value for values in medians for side, value in values.items()}
-    pixels = np.square(list(per_pixel), dtype=float)
-    return np.polyfit(np.log(pixels), np.log(pixels * list(per_pixel.values())), 1)[0]
+def _growth_rows(results: Mapping) -> list[Sequence[str]]:
+    rows = [("", "how many", "ms", "exponent")]
+    for axis, result in results.items():
+        for count, seconds in result["medians"].items():
+            rows.append((axis, count, f"{1e3 * seconds:.1f}", ""))
+        rows.append((axis, "", "", f"{result['exponent']:.2f}"))
+    return rows
 
 
 def _start_rows(results: Mapping) -> list[Sequence[str]]:

@@ -7,6 +7,7 @@ the median over the rounds is what counts.
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
+import numpy as np
 from tqdm import tqdm
 
 from csdip_jax.types import InputError
@@ -46,6 +47,11 @@ def compare(times: Mapping[str, Sequence[float]], reference: str) -> dict:
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
     }
+
+
+def exponent(amounts: Sequence[float], times: Sequence[float]) -> float:
+    """p of times ~ amounts^p, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(amounts), np.log(times), 1)[0])
 
 
 def require_agreement(label: str, ours: Mapping, theirs: Mapping[str, Mapping], tolerance: float = 1e-4) -> float:

@@ -13,6 +13,7 @@ SECTIONS = {
     "restarts": alone.restarts,
     "sweep": alone.sweep,
     "size": alone.size,
+    "growth": alone.growth,
     "limits": alone.limits,
     "start": alone.start,
     "memory": alone.memory,
