@@ -60,8 +60,8 @@ def reconstruct(
         cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
         fits_at_once: fits advanced together on a device by one vectorized program; by default as many as its memory
             allows, but on a CPU at most those of one image (all restarts, the whole sweep), and for a method that fills
-            the cache by itself one, or four where they share a large matrix. Blocks of so many are shared out over the
-            devices of this process.
+            the cache by itself one, or up to four, as many as come out even, where they share a large matrix. Blocks of
+            so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
             device; None for no bar.
