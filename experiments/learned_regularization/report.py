@@ -1,7 +1,5 @@
 """What a study says: the table as the paper prints it, how lr_weight was chosen, and the pictures."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
-from experiments import fits, pictures, published
+from experiments import fits, pictures, published, tables
 from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.reconstruct.table import flag
@@ -132,9 +130,8 @@ def markdown(table: Sequence[Entry], images: int) -> str:
     lines = [f"Percent decrease of {of} [lr_weight] (published)"]
     for arm in dict.fromkeys(entry.arm for entry in table):
         head = [f"{arm}: noise variance", *(f"m = {m}" for m in counts)]
-        lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-        for noise in noises:
-            lines.append(f"| {' | '.join([f'{noise:g}', *(_cell_text(found[arm, noise, m]) for m in counts)])} |")
+        rows = [[f"{noise:g}", *(_cell_text(found[arm, noise, m]) for m in counts)] for noise in noises]
+        lines += ["", tables.as_markdown(head, rows)]
     unequal = [f"{entry.arm}, {entry.cell.name}: {entry.unequal}" for entry in table if entry.unequal]
     if unequal:
         lines += ["", f"Pairs with a failed fit, or one drawn anew and so not paired: {'; '.join(unequal)}"]
@@ -151,12 +148,8 @@ def _cell_text(entry: Entry) -> str:
 
 
 def as_csv(table: Sequence[Entry]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["noise_variance", "m", *Entry._fields[1:]])
-    for (measurement,), *values in table:
-        writer.writerow([f"{measurement.noise_variance:g}", measurement.count, *values])
-    return text.getvalue()
+    rows = ((measurement.noise_variance, measurement.count, *values) for (measurement,), *values in table)
+    return tables.as_csv(["noise_variance", "m", *Entry._fields[1:]], rows)
 
 
 def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",)) -> None:
