@@ -99,8 +99,10 @@ def counts_of(item: Item, scale: str) -> tuple[int, ...]:
 
 
 def images_of(item: Item, scale: str) -> int | None:
-    """How many images an item takes; a figure of reconstructions only as many as it has columns."""
+    """How many images an item takes; a figure of reconstructions only as many as it has columns, run times few."""
     images = IMAGES[scale][item.sweep]
+    if item.kind == "runtime" and scale == "cpu":
+        return 1  # seconds hardly depend on what is seen
     if item.kind == "reconstructions":
         return min(images or COLUMNS, COLUMNS)
     return images
