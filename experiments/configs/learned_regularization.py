@@ -3,10 +3,10 @@
     python -m experiments.learned_regularization --data_dir=data
 
 Percent decrease of the mean MSE with half a 95 % interval, weights / layer_means (published): m = 500, noise variance
-0: -1.9 +- 18.4 / -0.3 +- 5.0 (9.9); 1000: off / 0.4 +- 12.9 (37.4); m = 2000, 0: 3.7 +- 6.4 / -1.2 +- 4.7 (0.2); 1000:
-1.7 +- 7.0 / off (19.8). A cell takes 16 minutes at m = 500 and 45 at m = 2000 on two shared CPU cores. Where the test
-images' networks begin as `dcgan` and the prior comes from networks that began as `torch_0_4`, m = 500, 1000:
-layer_means 35.2 +- 2.2, on one core 40.9 +- 5.5. Why: docs/learned_regularization.md.
+0: 0.3 +- 8.2 / 2.4 +- 1.9 (9.9); 1000: 0.9 +- 34.4 / -2.2 +- 9.6 (37.4); m = 2000, 0: -0.2 +- 5.2 / 0.0 +- 2.8 (0.2);
+1000: off / 3.7 +- 10.9 (19.8). Under two hours on two shared CPU cores: a cell takes 17 minutes at m = 500 and 24 at
+m = 2000. Where the test images' networks begin as `dcgan` and the prior comes from networks that began as `torch_0_4`,
+m = 500, 1000: layer_means 35.2 +- 2.2, on one core 40.9 +- 5.5. Why: docs/learned_regularization.md.
 """
 
 from ml_collections import config_dict
