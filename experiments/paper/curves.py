@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import offset_copy
 
 from experiments.paper.items import DISPLAY, SWEEPS, Item
@@ -79,6 +80,8 @@ def draw_seconds(item: Item, medians: Sequence, device: str):
             style = {"color": colour, "ms": 4, "lw": 0.9, "alpha": 0.6, "label": f"{DISPLAY[method]}, published"}
             axis.plot(*np.array(theirs).T, "x--", **style)
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # times may span less than a decade
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.set_ylabel("median seconds an image")
     _x_axis(axis, item, sorted({median.m for median in medians}), {})
     axis.set_title(f"{item.title}\nhere: {device}", fontsize=9)
