@@ -1,6 +1,7 @@
 """The benchmark's tables and its picture."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from experiments.benchmark.rounds import exponent
@@ -61,28 +62,20 @@ def _term_rows(results: Mapping) -> list[Sequence[str]]:
     return rows
 
 
-def _fits_rows(results: Mapping) -> list[Sequence[str]]:
-    rows = [("network", "steps", "one batch", "one by one", "batch / singles", "its range", "target")]
+def _seconds_rows(sides: Mapping[str, str], ratio: str, relation: str, results: Mapping) -> list[Sequence[str]]:
+    """Two sides' seconds and their ratio; `sides`: side -> its column's head."""
+    rows = [("", "steps", *sides.values(), ratio, "its range", "target")]
     for name, result in results.items():
-        times = [f"{result['medians'][side]:.2f}" for side in ("batch", "singles")]
-        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, "<=")))
+        times = [f"{result['medians'][side]:.2f}" for side in sides]
+        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, relation)))
     return rows
 
 
-def _restarts_rows(results: Mapping) -> list[Sequence[str]]:
-    rows = [("", "steps", "together", "one at a time", "one at a time / together", "its range", "target")]
-    for name, result in results.items():
-        times = [f"{result['medians'][side]:.2f}" for side in ("together", "apart")]
-        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
-    return rows
-
-
-def _sweep_rows(results: Mapping) -> list[Sequence[str]]:
-    rows = [("network", "steps", "in a sweep", "alone", "alone / in a sweep", "its range", "target")]
-    for name, result in results.items():
-        times = [f"{result['medians'][side]:.2f}" for side in ("sweep", "single")]
-        rows.append((name, str(result["steps"]), *times, *_ratio(result), _target(result, ">=")))
-    return rows
+_fits_rows = partial(_seconds_rows, {"batch": "one batch", "singles": "one by one"}, "batch / singles", "<=")
+_restarts_rows = partial(
+    _seconds_rows, {"together": "together", "apart": "one at a time"}, "one at a time / together", ">="
+)
+_sweep_rows = partial(_seconds_rows, {"sweep": "in a sweep", "single": "alone"}, "alone / in a sweep", ">=")
 
 
 def _limits_rows(results: Mapping) -> list[Sequence[str]]:
