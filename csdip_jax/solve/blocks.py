@@ -100,4 +100,8 @@ def place(tree: Any, devices: int, shared: bool = False) -> Any:
     """Its arrays cut along the leading axis and shared out over the devices, or a copy on each."""
     if devices == 1:
         return tree
-    return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits")))
+    return jax.device_put(tree, sharding(devices, shared))
+
+
+def sharding(devices: int, shared: bool = False) -> NamedSharding:
+    return NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits"))

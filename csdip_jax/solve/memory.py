@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from csdip_jax.methods.base import Method
-from csdip_jax.solve.blocks import Block, take_cases
-from csdip_jax.solve.fits import Case, advance, mesh, start
+from csdip_jax.solve.blocks import Block, sharding, take_cases
+from csdip_jax.solve.fits import Case, advance, start
 from csdip_jax.types import InputError
 
 USABLE = 0.8
@@ -131,8 +130,8 @@ def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
 
 def _shaped(tree, devices: int):
     """What describes arrays like these, on so many devices."""
-    sharding = NamedSharding(mesh(devices), PartitionSpec("fits")) if devices > 1 else None
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+    where = sharding(devices) if devices > 1 else None
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree)
 
 
 def _bytes_of(operator) -> int:

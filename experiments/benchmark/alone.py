@@ -16,7 +16,7 @@ from csdip_jax.types import InputError
 from experiments.benchmark import processes
 from experiments.benchmark.cases import CASES, TERM_CASES
 from experiments.benchmark.counts import Counts
-from experiments.benchmark.rounds import alternate, compare, exponent, milliseconds
+from experiments.benchmark.rounds import alternate, calls, compare, exponent, milliseconds
 
 TERM_CALLS = 5
 SHARED_TARGET = 2.0
@@ -63,9 +63,7 @@ def fits(counts: Counts, names: Sequence[str] = ("mnist", "retino")) -> dict:
             print(f"fits: {name}, {FITS} fits of {steps} steps, {counts.rounds} rounds", flush=True)
             if not worker.ask("prepare_fits", name=name, count=FITS, steps=steps):
                 raise InputError(f"fits, {name}: the images of the batch are not exactly those of the single fits")
-            sides = ("batch", "singles")
-            turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in sides}
-            times = alternate(turns, counts.rounds, f"fits {name}")
+            times = alternate(calls(worker, ("batch", "singles")), counts.rounds, f"fits {name}")
             results[name] = {"seconds": times, **compare(times, "singles"), "steps": steps, "target": FITS_TARGET}
     return results
 
@@ -79,10 +77,7 @@ def restarts(counts: Counts, names: Sequence[str] = ("xray", "retino")) -> dict:
         with processes.jax_worker() as worker:
             sizes = {"name": name, "num_measurements": m, "count": RESTARTS, "steps": steps}
             difference = worker.ask("prepare_restarts", **sizes)
-            turns = {
-                side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in ("apart", "together")
-            }
-            times = alternate(turns, counts.rounds, f"restarts {name}")
+            times = alternate(calls(worker, ("apart", "together")), counts.rounds, f"restarts {name}")
         facts = {"steps": steps, "difference": difference, "target": RESTARTS_TARGET}
         results[f"{name}, m = {m}"] = {"seconds": times, **compare(times, "together"), **facts}
     return results
@@ -140,8 +135,8 @@ def growth(counts: Counts) -> dict:
         sizes = {"measurements": counts.measurements, "copies": counts.copies, "steps": steps}
         worker.ask("prepare_growth", name=counts.growth, **sizes)
         turns = {
-            f"{axis} {value}": partial(worker.ask, "turn", variant=f"{axis} {value}", warm_up=0, steps=calls)
-            for axis, calls in (("measurements", TERM_CALLS), ("restarts", 1), ("images", 1))
+            f"{axis} {value}": partial(worker.ask, "turn", variant=f"{axis} {value}", warm_up=0, steps=repeats)
+            for axis, repeats in (("measurements", TERM_CALLS), ("restarts", 1), ("images", 1))
             for value in axes[axis]
         }
         times = alternate(turns, counts.lasso_rounds, "growth")

@@ -11,7 +11,7 @@ from csdip_jax.types import InputError
 from experiments.benchmark import processes
 from experiments.benchmark.cases import CASES, LASSO_CASES
 from experiments.benchmark.counts import Counts
-from experiments.benchmark.rounds import alternate, compare, milliseconds, require_agreement
+from experiments.benchmark.rounds import alternate, calls, compare, milliseconds, require_agreement
 
 NARROW_TOLERANCE = 1e-2
 """Relative difference of losses and gradients allowed between a matrix and its narrower storage."""
@@ -116,7 +116,6 @@ def denoiser(counts: Counts) -> dict:
         for name in counts.lasso:
             print(f"denoiser: {name}, {counts.lasso_rounds} rounds", flush=True)
             worker.ask("prepare_denoiser", name=name)
-            turns = {side: partial(worker.ask, "turn", variant=side, warm_up=0, steps=1) for side in ("step", "wheel")}
-            times = alternate(turns, counts.lasso_rounds, "denoiser")
+            times = alternate(calls(worker, ("step", "wheel")), counts.lasso_rounds, "denoiser")
             results[name] = {"seconds": times, **compare(times, "step")}
     return results

@@ -4,7 +4,8 @@ The speed of a shared machine drifts, so sides are compared within a round, wher
 the median over the rounds is what counts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -47,6 +48,11 @@ def compare(times: Mapping[str, Sequence[float]], reference: str) -> dict:
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
     }
+
+
+def calls(worker: Worker, variants: Iterable[str]) -> dict[str, Callable[[], float]]:
+    """Variant -> its turn, a single call; seconds."""
+    return {variant: partial(worker.ask, "turn", variant=variant, warm_up=0, steps=1) for variant in variants}
 
 
 def exponent(amounts: Sequence[float], times: Sequence[float]) -> float:
