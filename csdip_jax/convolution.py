@@ -23,8 +23,8 @@ import jax.numpy as jnp
 from csdip_jax import winograd
 from csdip_jax.types import Array
 
-WINOGRAD_SIDE = 64
-"""From this side on Winograd's form is the faster one; below, its transforms cost more than they save."""
+WINOGRAD_SIDE, WINOGRAD_SIDE_ONE_AXIS = 64, 32
+"""From these sides on Winograd's forms are the faster ones; below, their transforms cost more than they save."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +123,8 @@ def correlate(image: Array, kernel: Array) -> Array:
     h, w, _ = image.shape
     if h % 2 == 0 and w % 2 == 0 and min(h, w) >= WINOGRAD_SIDE:
         return winograd.correlate(image, kernel)
+    if w % 2 == 0 and min(h, w) >= WINOGRAD_SIDE_ONE_AXIS:
+        return winograd.correlate_one_axis(image, kernel)
     return _correlate_directly(image, kernel)
 
 
@@ -178,7 +180,7 @@ def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, 
         full = patches[0, 0]
     else:
         patches = _box_filter(_box_filter(patches, upsample, axis=2), upsample, axis=3)
-        full = _add_patches(patches, stride * upsample)
+        full = _add_patches(patches, stride * upsample, patches.shape[2:4])
     return full[padding : padding + height, padding : padding + width]
 
 
@@ -191,10 +193,11 @@ def _box_filter(patches: Array, width: int, axis: int) -> Array:
     return sum(shifted(by) for by in range(width))
 
 
-def _add_patches(patches: Array, stride: int) -> Array:
-    """Patches [h, w, kh, kw, c] placed `stride` apart and added up where they overlap."""
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _add_patches(patches: Array, stride: int, size: tuple[int, int]) -> Array:
+    """Patches [h, w, *size, c] placed `stride` apart and added up where they overlap."""
     h, w, kh, kw, channels = patches.shape
-    rows, columns = -(-kh // stride), -(-kw // stride)  # how many strides a patch covers
+    rows, columns = _strides_covered(stride, size)
     grow = ((0, 0), (0, 0), (0, rows * stride - kh), (0, columns * stride - kw), (0, 0))
     blocks = jnp.pad(patches, grow).reshape(h, w, rows, stride, columns, stride, channels)
     total = sum(
@@ -204,3 +207,27 @@ def _add_patches(patches: Array, stride: int) -> Array:
     )
     height, width = (h + rows - 1) * stride, (w + columns - 1) * stride
     return total.transpose(0, 2, 1, 3, 4).reshape(height, width, channels)
+
+
+def _strides_covered(stride: int, size: tuple[int, int]) -> tuple[int, int]:
+    """How many strides a patch covers, down and along."""
+    kh, kw = size
+    return -(-kh // stride), -(-kw // stride)
+
+
+def _add_forward(patches, stride, size):
+    return _add_patches(patches, stride, size), None
+
+
+def _add_backward(stride, size, _, cotangent):
+    # By hand: the patches' gradient is windows, where autodiff would add up as many padded arrays as overlap.
+    (rows, columns), (kh, kw) = _strides_covered(stride, size), size
+    height, width, channels = cotangent.shape
+    h, w = height // stride + 1 - rows, width // stride + 1 - columns
+    blocks = cotangent.reshape(h + rows - 1, stride, w + columns - 1, stride, channels).transpose(0, 2, 1, 3, 4)
+    windows = [jnp.stack([blocks[i : i + h, j : j + w] for j in range(columns)], axis=3) for i in range(rows)]
+    patches = jnp.stack(windows, axis=2).reshape(h, w, rows * stride, columns * stride, channels)
+    return (patches[:, :, :kh, :kw],)
+
+
+_add_patches.defvjp(_add_forward, _add_backward)

@@ -49,12 +49,13 @@ def test_definition(name, x64):
     np.testing.assert_allclose(output, by_definition(image, layer.to_torch(kernel), layer), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["k6 s2 p2", "k3 s1 p1", "k4 s2 p1"])
+@pytest.mark.parametrize("name", ["k6 s2 p2", "k3 s1 p1", "k4 s2 p1", "k5 s2 p1, overlaps unevenly", "up2 k3 p1"])
 def test_gradients_by_finite_differences(name, x64):
     check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
 
 
-def test_winograd_equals_the_direct_form(x64):
+@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
+def test_winograd_equals_the_direct_form(form, x64):
     keys = jax.random.split(jax.random.key(0), 3)
     image = jax.random.normal(keys[0], (6, 8, 3), jnp.float64)
     kernel = jax.random.normal(keys[1], (3, 3, 3, 5), jnp.float64)
@@ -65,17 +66,18 @@ def test_winograd_equals_the_direct_form(x64):
         output, pull = jax.vjp(correlate, image, kernel)
         return output, *pull(cotangent)
 
-    pairs = zip(value_and_gradients(winograd.correlate), value_and_gradients(convolution.correlate), strict=True)
+    pairs = zip(value_and_gradients(form), value_and_gradients(convolution.correlate), strict=True)
     for ours, direct in pairs:
         np.testing.assert_allclose(ours, direct, atol=1e-12)
 
 
-def test_large_layers_take_winograds_form():
-    image = jax.ShapeDtypeStruct((64, 64, 2), jnp.float32)
+@pytest.mark.parametrize("h, w, products", [(64, 64, 1), (64, 65, 1), (63, 64, 4), (32, 32, 4), (31, 32, 1)])
+def test_which_layers_take_which_form(h, w, products):
+    image = jax.ShapeDtypeStruct((h, w, 2), jnp.float32)
     kernel = jax.ShapeDtypeStruct((3, 3, 2, 4), jnp.float32)
-    assert "optimization_barrier" in jax.jit(convolution.correlate).lower(image, kernel).as_text()
-    odd = jax.ShapeDtypeStruct((64, 65, 2), jnp.float32)
-    assert "optimization_barrier" not in jax.jit(convolution.correlate).lower(odd, kernel).as_text()
+    lowered = jax.jit(convolution.correlate).lower(image, kernel).as_text()
+    assert lowered.count("stablehlo.dot_general") == products
+    assert ("optimization_barrier" in lowered) == ((h, w) not in [(64, 65), (31, 32)])
 
 
 @pytest.mark.parametrize("name", LAYERS)
