@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -64,6 +65,11 @@ def write_array(path: Path, array: np.ndarray) -> None:
     write_atomically(path, lambda file: np.save(file, array))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether this .npz is there, to its end."""
+    return zipfile.is_zipfile(path)
+
+
 def append_row(path: Path, row: dict) -> None:
     """Appends one JSON line; what an earlier kill left of an unfinished line is cut off first."""
     path = Path(path)
@@ -81,12 +87,14 @@ def read_rows(path: Path) -> list[dict]:
     path = Path(path)
     if not path.exists():
         return []
-    finished, _, _ = path.read_text().rpartition("\n")
+    finished, _, _ = path.read_bytes().rpartition(b"\n")
     rows = []
     for number, line in enumerate(finished.splitlines(), start=1):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            if not isinstance(rows[-1], dict):
+                raise ValueError("no JSON object")
+        except ValueError as error:  # of JSON, or of an encoding
             raise InputError(f"{path}, line {number} is damaged ({error}): remove that line") from None
     return rows
 
@@ -125,7 +133,12 @@ def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -
     path = Path(folder) / "config.json"
     if not path.exists():
         return
-    before = json.loads(path.read_text())["settings"]
+    try:
+        before = json.loads(path.read_bytes())["settings"]
+    except (ValueError, TypeError, KeyError):
+        raise InputError(
+            f"{path} is damaged: remove it to go on with the settings given, or choose another --workdir"
+        ) from None
     changed = [name for name in _differences(before, _as_json(settings)) if name.split(".")[-1] not in free]
     if changed:
         raise InputError(
@@ -163,7 +176,7 @@ class Workdir:
                         leftover.unlink()
                 if self.process == 0:
                     write_json(self.path / "config.json", {"settings": settings, **environment()})
-        except (OSError, json.JSONDecodeError) as error:
+        except OSError as error:
             raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
 
     @property

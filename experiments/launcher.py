@@ -15,7 +15,7 @@ from csdip_jax.types import InputError
 
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
-RESUMABLE = "the same command goes on from the last chunk"
+RESUMABLE = "the same command goes on from what was finished"
 
 
 def define_config(default: str) -> flags.FlagHolder:
@@ -34,7 +34,8 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
     """The configuration, or InputError where its file could not be read."""
     if isinstance(flag.value, config_dict.ConfigDict):
         return flag.value
-    raise InputError(f"cannot read the configuration file given by --{flag.name}: see experiments/configs/")
+    given = flags.FLAGS[flag.name].config_filename
+    raise InputError(f"cannot read --{flag.name}={given}: give a configuration file, see experiments/configs/")
 
 
 def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
@@ -58,8 +59,9 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         except InputError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            print(f"\ninterrupted: {interrupted}", file=sys.stderr)
-            sys.exit(INTERRUPTED)
+            print(f"\ninterrupted: {interrupted}", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            os._exit(INTERRUPTED)  # at once: Python would take JAX down while its threads still compute, and may crash
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
-from csdip_jax.methods.base import require_number
+from csdip_jax.methods.base import require_distinct, require_number
 from csdip_jax.results import content_digest
 from csdip_jax.solve.memory import USABLE, gigabytes, host_bytes
 from csdip_jax.types import Array, InputError, Problem
@@ -144,6 +144,7 @@ def sweeps(
     grids = {name: {} for name in method_names(config)}
     if config.prior is not None and "csdip" not in grids:
         raise InputError(f"--config.prior={config.prior}: csdip alone uses it, not --config.methods={config.methods}")
+    require_distinct("methods", method_names(config))
     for flag in flags:
         method, field, values = _read_sweep(flag)
         if method not in grids:
@@ -167,7 +168,7 @@ def _require_that_lr_weight_acts(config: config_dict.ConfigDict, method: Method,
 
 
 def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
-    target, _, values = flag.partition("=")
+    target, _, values = str(flag).partition("=")
     method, _, field = target.partition(".")
     try:
         numbers = [float(value) for value in values.split(",")]

@@ -146,7 +146,10 @@ def tune(config, workdir: str, data_dir: str | None) -> list[Grid]:
     programs = make_programs(config, data_dir)
     rows = run.compute(programs, run.open_workdir(config, workdir, "tuning"))
     found = [grid for grid in grids(rows, presets_of(programs)) if grid.settings[0]]
-    text = "\n\n".join(f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found)
+    images = list(dict.fromkeys(row["image"] for row in rows))
+    text = f"Mean MSE of {len(images)} images, {images[0]} to {images[-1]}.\n\n" + "\n\n".join(
+        f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found
+    )
     print(f"\n{text}\n")
     folder = Path(workdir)
     write_atomically(folder / "tuning.md", lambda file: file.write(f"{text}\n".encode()))

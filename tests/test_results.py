@@ -77,6 +77,21 @@ def test_a_damaged_row_is_named(tmp_path):
         results.read_all_rows(tmp_path)
 
 
+@pytest.mark.parametrize("line", [b"[1]", b"3", b"\xff\xfe"])
+def test_what_is_no_row_is_named(line, tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(b'{"a": 1}\n' + line + b"\n")
+    with pytest.raises(cs.InputError, match="line 2 is damaged .*: remove that line"):
+        results.read_rows(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff"])
+def test_a_damaged_config_is_named(content, tmp_path):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(cs.InputError, match="config.json is damaged: remove it"):
+        results.Workdir(tmp_path, {})
+
+
 def test_workdir_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(cs.InputError, match="cannot be used"):

@@ -9,7 +9,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax.methods import CsDip
-from csdip_jax.solve import blocks, driver
+from csdip_jax.solve import blocks, checkpoint, driver
 from csdip_jax.solve.fits import Outcome, advance
 
 SHAPE = (8, 8, 1)
@@ -189,3 +189,9 @@ def test_a_progress_bar_shows_the_loss(capsys):
     cs.reconstruct(METHOD, problem(), KEY, progress="disc")
     shown = capsys.readouterr().err
     assert "disc" in shown and "loss=" in shown and "2/2" in shown
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "checkpoint.npz").write_bytes(b"")
+    with pytest.raises(cs.InputError, match="checkpoint.npz is damaged: remove it"):
+        checkpoint.resume(tmp_path / "checkpoint.npz", "")

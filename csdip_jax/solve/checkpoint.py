@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from csdip_jax.results import content_digest, write_arrays
+from csdip_jax.results import content_digest, is_whole, write_arrays
 from csdip_jax.solve.fits import Fit
 from csdip_jax.types import InputError
 
@@ -29,6 +29,8 @@ def resume(path, fingerprint: str) -> tuple[list | None, int, list | None]:
     """(leaves of the outcomes, finished blocks, leaves of the fits under way); None where the checkpoint has none."""
     if path is None or not Path(path).exists():
         return None, 0, None
+    if not is_whole(path):
+        raise InputError(f"checkpoint {path} is damaged: remove it, and this part begins anew")
     with np.load(path) as saved:
         if str(saved["fingerprint"]) != fingerprint:
             raise InputError(f"checkpoint {path} belongs to another run: remove it or choose another path")

@@ -126,8 +126,9 @@ def markdown(table: Sequence[Entry], images: int) -> str:
     counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
     noises = list(dict.fromkeys(entry.cell.measurement.noise_variance for entry in table))
     found = {(e.arm, e.cell.measurement.noise_variance, e.cell.measurement.count): e for e in table}
-    of = f"the mean MSE of {images} images, +- half a paired 95 % interval," if images > 1 else "the MSE of 1 image"
-    lines = [f"Percent decrease of {of} [lr_weight] (published)"]
+    of = f"the mean MSE of {images} images, with its paired 95 % interval," if images > 1 else "the MSE of 1 image"
+    theirs = " (published)" if any(np.isfinite(entry.published) for entry in table) else ""
+    lines = [f"Percent decrease of {of} [lr_weight]{theirs}"]
     for arm in dict.fromkeys(entry.arm for entry in table):
         head = [f"{arm}: noise variance", *(f"m = {m}" for m in counts)]
         rows = [[f"{noise:g}", *(_cell_text(found[arm, noise, m]) for m in counts)] for noise in noises]
@@ -152,7 +153,7 @@ def as_csv(table: Sequence[Entry]) -> str:
     return tables.as_csv(["noise_variance", "m", *Entry._fields[1:]], rows)
 
 
-def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",)) -> None:
+def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",), title: str = "") -> None:
     """Percent decrease against the noise variance, a panel per number of measurements, with the published values."""
     counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
     arms = list(dict.fromkeys(entry.arm for entry in table))
@@ -180,6 +181,7 @@ def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("pn
         label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
+    figure.suptitle(title, fontsize=10)
     pictures.save_figure(path, figure, formats)
 
 

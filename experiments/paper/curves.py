@@ -25,17 +25,23 @@ def draw(item: Item, points: Sequence[Point], preset: str, lines: dict[float, in
         lines: coefficients -> radial lines, to name on a Fourier axis.
     """
     figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
-    methods = list(dict.fromkeys(point.method for point in points))
+    methods, failed = list(dict.fromkeys(point.method for point in points)), False
     for number, method in enumerate(methods):
         mine = [point for point in points if point.method == method]
         aside = offset_copy(axis.transData, figure, x=DODGE * (number - (len(methods) - 1) / 2), units="points")
         style = {"color": COLOURS[method], "capsize": 2, "lw": 1.3, "ms": 4, "transform": aside}
         x, means, widths = np.array([(p.x, p.estimate.mean, p.estimate.half_width) for p in mine]).T
         axis.errorbar(x, means, widths, fmt="o-", label=f"{DISPLAY[method]}, preset {preset}", **style)
+        lost = np.array([(p.x, p.estimate.mean) for p in mine if p.failed])
+        if len(lost):
+            axis.plot(*lost.T, "o", ms=4, mfc="white", color=COLOURS[method], transform=aside, zorder=3)
+            failed = True
         theirs = [(p.x, p.published.value, 1.96 * p.published.standard_error) for p in mine if p.published]
         if theirs:
             style |= {"lw": 0.9, "alpha": 0.6}
             axis.errorbar(*np.array(theirs).T, fmt="x--", label=f"{DISPLAY[method]}, published", **style)
+    if failed:
+        axis.plot([], [], "o", ms=4, mfc="white", color="gray", label="hollow: fits among them failed")
     axis.set_ylabel("per-pixel MSE, pixels in [-1, 1]")
     axis.set_yscale("log")
     axis.set_ylim(_limits(points))
@@ -68,13 +74,13 @@ def _x_axis(axis, item: Item, x: Sequence[float], lines: dict[float, int]) -> No
     axis.minorticks_off()
 
 
-def draw_seconds(item: Item, medians: Sequence, device: str):
+def draw_seconds(item: Item, medians: Sequence, preset: str, device: str):
     """Median seconds an image against m; published times, of other machines, as crosses."""
     figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
     for method in dict.fromkeys(median.method for median in medians):
         mine = [median for median in medians if median.method == method]
-        colour = COLOURS[method]
-        axis.plot([t.m for t in mine], [t.seconds for t in mine], "o-", ms=4, color=colour, label=DISPLAY[method])
+        colour, label = COLOURS[method], f"{DISPLAY[method]}, preset {preset}"
+        axis.plot([t.m for t in mine], [t.seconds for t in mine], "o-", ms=4, color=colour, label=label)
         theirs = [(t.m, t.published) for t in mine if t.published is not None]
         if theirs:
             style = {"color": colour, "ms": 4, "lw": 0.9, "alpha": 0.6, "label": f"{DISPLAY[method]}, published"}

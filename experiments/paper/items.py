@@ -87,9 +87,7 @@ def _curve(name: str, number: str, sweep: str, **fields) -> Item:
 
 
 def _reconstructions(number: int, sweep: str, count: int) -> Item:
-    known = SWEEPS[sweep]
-    unit = f"{count} radial Fourier lines" if known.fourier else f"m = {count}"
-    title = f"Figure {number}: reconstructions, {known.data}, {unit}"
+    title = f"Figure {number}: reconstructions, {SWEEPS[sweep].data}"
     return Item(f"fig{number}", title, "reconstructions", sweep, counts=(count,))
 
 

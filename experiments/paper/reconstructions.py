@@ -1,5 +1,6 @@
 """Reconstructions beside their originals: a row per method, a column per image, as the paper's figure 2."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from experiments.pictures import plt, show
 from experiments.reconstruct.table import flag, measured
 
 COLUMNS = 6
+TITLE_CHARACTERS = 14  # an inch
 
 
 def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
@@ -44,7 +46,11 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
             axis.set_xlabel(
                 "\n".join(filter(None, [f"{row['mse']:.4f}, {row['psnr']:.1f} dB", flag(row)])), fontsize=6.5
             )
-    figure.suptitle(f"{item.title}\n{measured(rows[0])}; under each: MSE, PSNR", fontsize=9)
+    across = int(TITLE_CHARACTERS * figure.get_figwidth())
+    title = "\n".join(
+        textwrap.fill(line, across) for line in (item.title, f"{measured(rows[0])}; under each: MSE, PSNR")
+    )
+    figure.suptitle(title, fontsize=9)
     return figure
 
 

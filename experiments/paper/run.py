@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from csdip_jax.results import write_atomically, write_json
+from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
 from experiments.learned_regularization import report as study_report
@@ -39,9 +40,12 @@ class Rendered(NamedTuple):
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     """Computes and writes <workdir>/<scale>/<item>.{png,pdf,csv,md,json}; prints the table."""
-    if scale == "quick" and item.kind != "mask":
-        item = item._replace(title=f"{item.title} (toy images)")
+    item = item._replace(title=title_of(item, scale))
     folder = workdir / scale
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"workdir {workdir} cannot be used: {error}; choose another --workdir") from error
     rendered = RENDERERS[item.kind](item, scale, folder, data_dir)
     path = folder / f"{item.name}.png"
     rendered.draw(path, FORMATS)
@@ -61,6 +65,15 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")
+
+
+def title_of(item: Item, scale: str) -> str:
+    """The item's title, with what it shows at this scale."""
+    title = item.title
+    if item.kind == "reconstructions":
+        (count,) = paper.counts_of(item, scale)
+        title += f", {count} radial Fourier lines" if SWEEPS[item.sweep].fourier else f", m = {count}"
+    return f"{title} (toy images)" if scale == "quick" and item.kind != "mask" else title
 
 
 def command(item: Item, scale: str) -> str:
@@ -98,7 +111,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
     device = " and ".join(dict.fromkeys(row["device"] for row in rows))
 
     def draw(path, formats):
-        pictures.save_figure(path, curves.draw_seconds(item, table, device), formats)
+        pictures.save_figure(path, curves.draw_seconds(item, table, rows[0]["preset"], device), formats)
 
     notes = [f"Here: {device}.", runtime.NOTE, *_notes(item, scale, rows)]
     markdown = runtime.as_markdown(table)
@@ -125,7 +138,7 @@ def _learned_regularization(item: Item, scale: str, folder: Path, data_dir: str 
     table = study_report.entries(plan, workdir)
 
     def draw(path, formats):
-        study_report.save_table(path, table, formats)
+        study_report.save_table(path, table, formats, item.title)
 
     text = study_report.as_text(plan, workdir, table)
     return Rendered(draw, study_report.as_csv(table), text, _notes(item, scale, []), item.name, _seconds(workdir.rows))

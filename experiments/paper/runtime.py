@@ -8,6 +8,7 @@ import numpy as np
 from experiments import tables
 from experiments.paper.items import DISPLAY, PUBLISHED_AS
 from experiments.published import Value
+from experiments.sweep.table import counted_seconds
 
 NOTE = (
     "Medians over images; an image's time is its share of the batch it ran in, on a CPU a batch of one. The first "
@@ -51,12 +52,11 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
         groups.setdefault((row["method"], row["count"]), []).append(row)
     found = []
     for method, m in sorted(groups, key=lambda key: (methods.index(key[0]), key[1])):
-        timed = [row for row in groups[method, m] if row["seconds"] is not None]
-        times = [row["seconds"] for row in timed]
-        counted = [row["seconds"] for row in timed if not row["compiled"]] or times
+        counted = counted_seconds(groups[method, m])
+        compiled = bool(counted) and all(row["compiled"] for row in groups[method, m] if row["seconds"] is not None)
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan
-        found.append(Median(method, m, median, len(counted), bool(times) and counted == times, theirs and theirs.value))
+        found.append(Median(method, m, median, len(counted), compiled, theirs and theirs.value))
     return found
 
 

@@ -5,13 +5,11 @@ may finish hours before another, or be killed, and what it leaves undone is done
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import jax
 
 from csdip_jax.types import InputError
-
-T = TypeVar("T")
+from experiments.sweep.plan import Batch
 
 
 def join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -33,10 +31,14 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         jax.distributed.initialize(coordinator, num_processes, process_id)
         jax.devices()  # the processes tell each other of their devices
         jax.distributed.shutdown()  # JAX would end every process as soon as one is gone, or done early
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"cannot join the other processes: {' '.join(str(error).split())}") from error
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"cannot join the other processes ({' '.join(str(error).split())}): give --coordinator=<host>:<port> of "
+            "process 0, --num_processes and each its own --process_id, or leave all three out under Slurm"
+        ) from error
 
 
-def share(batches: Sequence[T]) -> list[T]:
-    """Every so manieth, which a process can tell without asking the others."""
-    return list(batches[jax.process_index() :: jax.process_count()])
+def share(batches: Sequence[Batch]) -> list[Batch]:
+    """This process's part, which it can tell without asking the others: of each method as much as anybody's."""
+    dealt = sorted(range(len(batches)), key=lambda i: batches[i].program.sweep.name)
+    return [batches[i] for i in sorted(dealt[jax.process_index() :: jax.process_count()])]

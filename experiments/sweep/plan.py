@@ -204,9 +204,13 @@ def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int |
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
     """The values of a field that may be an axis."""
     values = config[name] if name in listed_axes(config) else (config[name],)
-    if name not in ("operator", "noise_variance"):
-        for value in values:
-            require(value is None or isinstance(value, int), name, value, "a whole number")
+    for value in values:
+        if name == "noise_variance":
+            require(type(value) in (int, float), name, value, "a number")
+        elif name == "seed":
+            require(type(value) is int and 0 <= value < 2**63, name, value, "a whole number from 0 on, below 2^63")
+        elif name != "operator":
+            require(value is None or type(value) is int, name, value, "a whole number")
     require_distinct(name, values)
     optional = name in ("num_measurements", "num_lines")  # needed by one kind of operator each
     require(bool(values) or optional, name, (), "one value at least")

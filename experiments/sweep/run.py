@@ -12,12 +12,23 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax import results
-from csdip_jax.results import Workdir, content_digest, locked, read_all_rows, write_arrays, write_atomically
+from csdip_jax.results import (
+    Workdir,
+    content_digest,
+    is_whole,
+    locked,
+    read_all_rows,
+    write_arrays,
+    write_atomically,
+)
 from csdip_jax.types import InputError
 from experiments import fits, pictures, settings
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
+
+ROW = frozenset(("part", "image", "image_digest", "method", "file", "seconds", "mse"))
+"""What every cell's row has, to tell it from what does not belong there."""
 
 
 def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, *, curves: bool = False) -> list[dict]:
@@ -61,6 +72,7 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     every = [batch for program in programs for batch in batches(program)]
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     with locked(workdir.path):
+        save_originals(workdir.path, programs)
         rows, compiled = finished_rows(workdir.path, programs), set()
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
@@ -84,11 +96,21 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     return [rows[name] for name in names if name in rows]
 
 
+def save_originals(folder: Path, programs: Sequence[Program]) -> None:
+    """The images that are not there yet, as .npz and .png."""
+    images = {(program.part, name): image for program in programs for name, image in program.images.items()}
+    for (part, name), image in images.items():
+        path = fits.original(folder, part, name)
+        if not is_whole(path):
+            pictures.save_image(path.with_suffix(".png"), image)
+            write_arrays(path, image=image)
+
+
 def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     """Name of a cell -> its row, where its reconstruction is there; nothing where there is no folder.
 
     Raises:
-        InputError: an image is no longer the same, or a method was trained to something else.
+        InputError: an image is no longer the same, a method was trained to something else, or a row is no cell's.
     """
     digests = {
         (program.part, name): content_digest(image) for program in programs for name, image in program.images.items()
@@ -96,6 +118,11 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
     for row in read_all_rows(folder):
+        lacking = ROW.difference(row)
+        if lacking:
+            raise InputError(
+                f"{folder} has a row that is no cell's, without {min(lacking)}: remove it from results*.jsonl"
+            )
         digest = digests.get((row["part"], row["image"]), row["image_digest"])
         if digest != row["image_digest"]:
             raise InputError(f"image {row['image']} has changed since {folder} was written: choose another --workdir")
@@ -103,7 +130,7 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
             raise InputError(
                 f"{row['method']} was trained otherwise when {folder} was written: choose another --workdir"
             )
-        if fits.reconstruction(folder, row["file"]).exists():
+        if is_whole(fits.reconstruction(folder, row["file"])):
             rows[row["file"]] = row
     return rows
 
@@ -169,10 +196,6 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, di
     operator, measurements = problem
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
-    original = fits.original(workdir.path, program.part, image_name)
-    if not original.exists():
-        pictures.save_image(original.with_suffix(".png"), image)
-        write_arrays(original, image=image)
     known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
     fits.save(workdir, fit, solution.image, known)
     return name, {

@@ -24,9 +24,15 @@ def print_table(rows: Sequence[dict]) -> None:
 def _summary(group: Sequence[dict]) -> str:
     mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
     error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
-    seconds = [row["seconds"] for row in group if row["seconds"] is not None]
+    seconds = counted_seconds(group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
     return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"
+
+
+def counted_seconds(rows: Sequence[dict]) -> list[float]:
+    """Of the rows that have a time; those that contain compiling only where there are no others."""
+    timed = [row for row in rows if row["seconds"] is not None]
+    return [row["seconds"] for row in timed if not row["compiled"]] or [row["seconds"] for row in timed]
 
 
 def _flags(group: Sequence[dict]) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from experiments.launcher import INTERRUPTED
+from tests.experiments import commands
 
 LOSES_A_SIGNAL = """
 import os, signal, time
@@ -31,3 +32,8 @@ def test_an_interrupt_that_python_drops_arrives_all_the_same(name):
     assert "Exception ignored" in done.stderr
     assert done.returncode == INTERRUPTED
     assert "interrupted:" in done.stderr
+
+
+def test_a_configuration_that_cannot_be_read_is_named():
+    told = commands.refused(commands.run("sweep", "--config=nothere.py"))
+    assert "--config=nothere.py" in told and "experiments/configs/" in told

@@ -228,6 +228,15 @@ def test_axes_and_legend_of_a_curve():
     plt.close(figure)
 
 
+def test_fits_that_failed_are_hollow():
+    item, found = found_points("fig4b")
+    figure = curves.draw(item, [found[0]._replace(failed=1), *found[1:]], "paper")
+    hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_xdata().tolist() for line in hollow] == [[found[0].x], []]
+    assert hollow[1].get_label() == "hollow: fits among them failed"
+    plt.close(figure)
+
+
 def test_intervals_are_drawn_as_long_as_they_are():
     item, found = found_points("fig4b")
     figure = curves.draw(item, found, "paper")
@@ -287,6 +296,17 @@ def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
     assert len(lines) == 6 and lines[2].startswith("| image_0 | 0.02667 |")
 
 
+def test_long_titles_are_wrapped(tmp_path):
+    item = ITEMS["fig11"]._replace(title="Figure 11: reconstructions, retinopathy, m = 500 (toy images)")
+    rows = [row for row in made_up_rows(item) if row["image"] in ("image_0", "image_1")]
+    write_images(tmp_path, rows)
+    figure = reconstructions.draw(item, tmp_path, rows)
+    figure.draw_without_rendering()
+    extent = figure._suptitle.get_window_extent()
+    assert extent.x0 > 0 and extent.x1 < figure.bbox.width
+    plt.close(figure)
+
+
 # The whole of an item, from made up rows
 
 
@@ -315,7 +335,9 @@ def test_what_an_item_writes(name, made_up_sweep, monkeypatch, tmp_path, capsys)
         content = (folder / f"{name}.{suffix}").read_bytes()
         assert content.startswith(head) and len(content) > 4000
     description = json.loads((folder / f"{name}.json").read_text())
-    assert description["item"] == name and description["scale"] == "cpu" and description["title"] == item.title
+    assert description["item"] == name and description["scale"] == "cpu"
+    ends = {"fig2": ", m = 2000", "fig14": ", 10 radial Fourier lines"}
+    assert description["title"] == item.title + ends.get(name, "")
     assert description["sweep"] == item.sweep and set(description["files"]) == {"png", "pdf", "csv", "md"}
     assert all((folder / file).exists() for file in description["files"].values())
     assert description["command"].startswith(f"python -m experiments.paper --item={name} --scale=cpu")

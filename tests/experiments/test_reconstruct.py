@@ -171,7 +171,7 @@ def test_own_measurements_have_no_metrics(tmp_path):
     [
         (["--config.nope=1"], "no field 'nope'"),
         (["--config.num_measurements=many"], "invalid literal"),
-        (["--config=nowhere.py"], "cannot read the configuration file"),
+        (["--config=nowhere.py"], "cannot read --config=nowhere.py"),
         (["--nope=1"], "Unknown command line flag 'nope'"),
         (["--images={tmp}/empty"], "empty"),
         (["--images={tmp}/text.png"], "text.png: not readable as an image"),

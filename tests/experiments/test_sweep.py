@@ -20,7 +20,7 @@ from csdip_jax.solve import fits
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
-from experiments.sweep import dry_run, plan, progress, run
+from experiments.sweep import dry_run, machines, plan, progress, run
 from tests.conftest import REPOSITORY
 
 TINY = (16, 16, 1)
@@ -108,8 +108,17 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     grown = config(num_images=2, methods="tv", seed=(0,), num_measurements=(40,), noise_variance=(0.0,))
     assert len(run.sweep(grown, tmp_path, None)) == 4 and len(solved) == 1
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(content(tmp_path)) == 4
-    (tmp_path / "reconstructions" / "camera-m40-noise0-seed0-tv-mu=64.npz").unlink()
+    # Files that were lost or cut off are made again.
+    (tmp_path / "reconstructions" / "camera-m40-noise0-seed0-tv-mu=64.npz").write_bytes(b"")
+    (tmp_path / "originals" / "camera.npz").unlink()
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
+    assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
+
+
+def test_a_row_that_is_no_cell_is_refused(tmp_path):
+    (tmp_path / "results.jsonl").write_text('{"part": "", "mse": 1}\n')
+    with pytest.raises(InputError, match="a row that is no cell's, without file: remove it"):
+        run.sweep(config(methods="tv"), tmp_path, None)
 
 
 def test_shared_operators_and_curves(tmp_path):
@@ -136,7 +145,12 @@ def test_shared_operators_and_curves(tmp_path):
         "'lasso_dct' is not among": {"grids": ("lasso_dct.alpha=1",)},
         "tv.mu has a grid already": {"grids": ("tv.mu=16", "tv.mu=64")},
         r"num_measurements = 40.5: it must be a whole number": {"num_measurements": (40.5,)},
+        "num_measurements = True: it must be a whole number": {"num_measurements": (True,)},
         "seed = 'a': it must be a whole number": {"seed": ("a",)},
+        "seed = 99999999999999999999: it must be": {"seed": (99999999999999999999,)},
+        "noise_variance = None: it must be a number": {"noise_variance": (None,)},
+        r"methods = \('tv', 'tv'\): it must be without repetitions": {"methods": "tv,tv"},
+        "grid 3: write <method>": {"grids": (3,)},
         "several cells would be written as camera-m40-noise1e": {"noise_variance": (1000000.0, 1000001.0)},
         "operator = None: it must be gaussian or radial": {"operator": (None,), "num_lines": (3,)},
     }.items(),
@@ -185,6 +199,26 @@ def test_time_left_is_that_of_the_same_program_or_method():
     # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
     assert progress.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
     assert progress.seconds_left(every[:2], {every[0].cell: {"seconds": None}}) is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_processes_share_every_method_alike(count, monkeypatch):
+    every = plan.make_programs(config(num_measurements=(40, 80), methods="csdip,lasso_dct,tv,damp_tv", grids=()), None)
+    every = [batch for program in every for batch in plan.batches(program)]
+    monkeypatch.setattr(jax, "process_count", lambda: count)
+    parts = []
+    for process in range(count):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        parts.append([batch.checkpoint for batch in machines.share(every)])
+    assert sorted(itertools.chain(*parts)) == sorted(batch.checkpoint for batch in every)
+    for method in ("csdip", "lasso_dct", "tv", "damp_tv"):
+        counts = [sum(f"-{method}-" in name for name in part) for part in parts]
+        assert max(counts) - min(counts) <= 1 and sum(counts) == 8
+
+
+def test_a_coordinator_that_is_none():
+    with pytest.raises(InputError, match="cannot join the other processes .*: give --coordinator=<host>:<port>"):
+        machines.join("nonsense", 2, 0)
 
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
