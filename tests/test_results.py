@@ -77,10 +77,9 @@ def test_a_damaged_row_is_named(tmp_path):
         results.read_all_rows(tmp_path)
 
 
-@pytest.mark.parametrize("line", [b"[1]", b"3", b"\xff\xfe"])
-def test_what_is_no_row_is_named(line, tmp_path):
+def test_bytes_that_are_no_text_are_named(tmp_path):
     path = tmp_path / "results.jsonl"
-    path.write_bytes(b'{"a": 1}\n' + line + b"\n")
+    path.write_bytes(b'{"a": 1}\n\xff\xfe\n')
     with pytest.raises(cs.InputError, match="line 2 is damaged .*: remove that line"):
         results.read_rows(path)
 

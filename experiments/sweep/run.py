@@ -118,7 +118,7 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
     for row in read_all_rows(folder):
-        lacking = ROW.difference(row)
+        lacking = ROW.difference(row) if isinstance(row, dict) else ROW
         if lacking:
             raise InputError(
                 f"{folder} has a row that is no cell's, without {min(lacking)}: remove it from results*.jsonl"

@@ -115,8 +115,9 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
 
 
-def test_a_row_that_is_no_cell_is_refused(tmp_path):
-    (tmp_path / "results.jsonl").write_text('{"part": "", "mse": 1}\n')
+@pytest.mark.parametrize("line", ['{"part": "", "mse": 1}', "[1]", "3"])
+def test_a_row_that_is_no_cell_is_refused(line, tmp_path):
+    (tmp_path / "results.jsonl").write_text(f"{line}\n")
     with pytest.raises(InputError, match="a row that is no cell's, without file: remove it"):
         run.sweep(config(methods="tv"), tmp_path, None)
 
