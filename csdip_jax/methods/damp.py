@@ -38,7 +38,7 @@ class State(NamedTuple):
     count: m, the real numbers that the measurements amount to.
     image: x_t, [h, w, c], not clipped.
     residual: z_t, for the operator and measurements divided by `scale`.
-    back: A^H z_t, [h, w, c], A divided by `scale`; with z_t it follows from A^H (y - A x_t), in one pass over A.
+    back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t in one pass over A.
     step: t.
     loss: ||y - A x_t||^2.
     start: ||y||^2, the loss of x_0 = 0.
@@ -135,14 +135,15 @@ class Damp(Method):
         divergence = estimate_divergence(denoise, noisy, denoised, epsilon, probe_key)
 
         image = self._damped(denoised, state.image)
-        mismatch, back = operator.residual_and_adjoint(measurements, image)
-        onsager = divergence / state.count
-        residual = mismatch / state.scale + onsager * state.residual
-        back = back / jnp.square(state.scale) + onsager * state.back
+        # One pass over A: z_{t+1} is the residual of measurements shifted by the Onsager term, and A^H z_{t+1} comes with
+        # it. (By linearity it would follow from A^H z_t, too, but where the term's factor exceeds 1 rounding errors explode.)
+        onsager = divergence / state.count * state.scale * state.residual
+        residual, back = operator.residual_and_adjoint(measurements + onsager, image)
+        mismatch = residual - onsager
         new = state._replace(
             image=image,
-            residual=self._damped(residual, state.residual),
-            back=self._damped(back, state.back),
+            residual=self._damped(residual / state.scale, state.residual),
+            back=self._damped(back / jnp.square(state.scale), state.back),
             loss=squared_norm(mismatch),
             change=squared_norm(image - state.image) / jnp.maximum(squared_norm(image), jnp.finfo(image.dtype).tiny),
         )
