@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.methods import CsDip
+from csdip_jax.methods import CsDip, DampTv
 from csdip_jax.solve import blocks, checkpoint, driver
 from csdip_jax.solve.fits import Outcome, advance
 
@@ -195,3 +195,18 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes(b"")
     with pytest.raises(cs.InputError, match="checkpoint.npz is damaged: remove it"):
         checkpoint.resume(tmp_path / "checkpoint.npz", "")
+
+
+def test_a_checkpoint_is_known_again_by_another_process():
+    """A denoiser, a function of the method, lies elsewhere there."""
+
+    def fingerprint(make):
+        return checkpoint.fingerprint(DampTv((8, 8, 1), denoiser=make()), (), jax.random.key(0))
+
+    def make():
+        return lambda image, sigma: image
+
+    def make_another():
+        return lambda image, sigma: image
+
+    assert fingerprint(make) == fingerprint(make) != fingerprint(make_another)

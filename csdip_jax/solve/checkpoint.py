@@ -1,5 +1,6 @@
 """A reconstruction under way, saved after every chunk: finished outcomes and the fits of the present block."""
 
+import re
 from pathlib import Path
 
 import jax
@@ -13,6 +14,9 @@ from csdip_jax.types import InputError
 def fingerprint(method, cases, keys, *options) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
     settings = repr((jax.tree.structure((method, cases)), options))
+    settings = re.sub(
+        r" at 0x[0-9a-f]+", "", settings
+    )  # where functions (denoisers) lie differs from process to process
     return content_digest(*jax.tree.leaves((method, cases)), jax.random.key_data(keys), text=settings)
 
 
