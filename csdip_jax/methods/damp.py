@@ -136,7 +136,7 @@ class Damp(Method):
 
         image = self._damped(denoised, state.image)
         # One pass over A: z_{t+1} is the residual of measurements shifted by the Onsager term, and A^H z_{t+1} comes
-        # with it. By linearity it would follow from A^H z_t, too, but rounding errors explode where the factor exceeds 1.
+        # with it. By linearity it would follow from A^H z_t, too, but rounding explodes where the factor exceeds 1.
         onsager = divergence / state.count * state.scale * state.residual
         residual, back = operator.residual_and_adjoint(measurements + onsager, image)
         mismatch = residual - onsager

@@ -14,9 +14,7 @@ from csdip_jax.types import InputError
 def fingerprint(method, cases, keys, *options) -> str:
     """Changes with whatever makes a checkpoint useless for a run."""
     settings = repr((jax.tree.structure((method, cases)), options))
-    settings = re.sub(
-        r" at 0x[0-9a-f]+", "", settings
-    )  # where functions (denoisers) lie differs from process to process
+    settings = re.sub(r" at 0x[0-9a-f]+", "", settings)  # of functions (denoisers): elsewhere in each process
     return content_digest(*jax.tree.leaves((method, cases)), jax.random.key_data(keys), text=settings)
 
 
