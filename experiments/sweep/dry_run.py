@@ -1,6 +1,5 @@
 """The plan of a sweep, with memory and time from a few steps of each program."""
 
-from collections import Counter
 from pathlib import Path
 
 from ml_collections.config_dict import ConfigDict
@@ -23,25 +22,30 @@ def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None
     if workdir is not None:
         require_same_settings(config, Path(workdir))
         rows = finished_rows(Path(workdir), programs)
+    every = [batches(program) for program in programs]
     missing = [
         batch
-        for program in programs
-        for batch in batches(program)
-        if any(stem(program, cell) not in rows for cell in batch.cells)
+        for parts in every
+        for batch in parts
+        if any(stem(batch.program, cell) not in rows for cell in batch.cells)
     ]
-    mine = Counter(batch.program.name for batch in machines.share(missing))
+    mine = machines.share(missing)
     width = max(len(program.name) for program in programs)
     print(
         f"{'program':{width}} {'cells':>6} {'done':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} "
         f"{'at most':>9}"
     )
-    for program in programs:
-        parts = batches(program)
+    for program, parts in zip(programs, every, strict=True):
         left = [batch for batch in missing if batch.program is program]
         count = sum(len(part.cells) for part in parts)
         done = sum(stem(program, cell) in rows for part in parts for cell in part.cells)
         tried = _trial((left or parts)[0])
-        time = mine[program.name] * tried.blocks * tried.step_seconds * program.sweep.method.steps
+        time = (
+            sum(batch.program is program for batch in mine)
+            * tried.blocks
+            * tried.step_seconds
+            * program.sweep.method.steps
+        )
         cells, finished, seconds = cells + count, finished + done, seconds + time + bool(left) * tried.compile_seconds
         fits = count * program.sweep.method.restarts
         print(

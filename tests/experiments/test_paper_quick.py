@@ -31,8 +31,11 @@ def test_every_item_has_its_files(workdir, item):
         assert (workdir / "quick" / file).stat().st_size > 50
     if item.kind != "mask":
         assert (workdir / "quick" / description["sweep"] / "config.json").exists()
-        assert description["seconds"] > 0 and description["title"].startswith(item.title)
-        assert description["title"].endswith(" (toy images)")
+        shown = ""
+        if item.kind == "reconstructions":
+            (count,) = paper.counts_of(item, "quick")
+            shown = f", {count} radial Fourier lines" if item.sweep == "xray_fourier" else f", m = {count}"
+        assert description["seconds"] > 0 and description["title"] == f"{item.title}{shown} (toy images)"
         assert any("Toy images" in note for note in description["notes"])
 
 
