@@ -52,7 +52,7 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
         groups.setdefault((row["method"], row["count"]), []).append(row)
     found = []
     for method, m in sorted(groups, key=lambda key: (methods.index(key[0]), key[1])):
-        counted = counted_seconds(groups[method, m])
+        counted = counted_seconds((row["seconds"], row["compiled"]) for row in groups[method, m])
         compiled = bool(counted) and all(row["compiled"] for row in groups[method, m] if row["seconds"] is not None)
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan

@@ -45,7 +45,7 @@ def summary(lines: Sequence[Line]) -> list:
 
 
 def table(caption: str, cells: Sequence[Cell], runs: Sequence[Link] = ()) -> Table:
-    """The cells in their order, each with a link to its run where `runs` has one."""
+    """The cells in their order, each with a link to its run where `runs` has one; * marks seconds with compiling."""
     rows = [
         ({"run": runs[i]} if runs else {})
         | {
@@ -56,7 +56,7 @@ def table(caption: str, cells: Sequence[Cell], runs: Sequence[Link] = ()) -> Tab
             "noise variance": number(cell.noise, "g"),
             "seed": number(cell.seed, "d"),
             "MSE": number(cell.mse, ".4g"),
-            "seconds": Number("resumed", None) if cell.seconds is None else number(cell.seconds, ".2f"),
+            "seconds": _seconds(cell),
             "PSNR / dB": number(cell.psnr, ".2f"),
             "SSIM": number(cell.ssim, ".3f"),
             "steps": number(cell.steps, "d"),
@@ -76,6 +76,12 @@ def folded(cells: Sequence[Cell]) -> Folded:
         f"The worst {CELLS - CELLS // 2}, and the slowest {CELLS // 2} of the others; results.jsonl has them all."
     )
     return Folded(f"{len(shown)} of {len(cells)} cells, the worst first", [note, table("", shown)])
+
+
+def _seconds(cell: Cell) -> Number:
+    if cell.seconds is None:
+        return Number("resumed", None)
+    return Number(f"{cell.seconds:.2f}{'*' * cell.compiled}", cell.seconds)
 
 
 def _table(caption: str, rows: Sequence[dict[str, Entry]], optional: Sequence[str]) -> Table:

@@ -21,6 +21,7 @@ class Cell(NamedTuple):
         preset: of the method.
         mse, psnr, ssim: None where there is no original, or a tiny image.
         seconds: None where the fit was resumed.
+        compiled: the seconds contain compiling its program; the first batch of a sweep's does.
         steps, redraws: of the optimiser.
         flag: what is wrong, in a word.
         file: stem of its files.
@@ -39,6 +40,7 @@ class Cell(NamedTuple):
     psnr: float | None
     ssim: float | None
     seconds: float | None
+    compiled: bool
     steps: int
     redraws: int
     flag: str
@@ -85,6 +87,7 @@ def read(row: Mapping) -> Cell:
         psnr=psnr,
         ssim=_number(row, "ssim"),
         seconds=_number(row, "seconds"),
+        compiled=bool(row.get("compiled")),
         steps=int(row.get("steps") or 0),
         redraws=int(row.get("redraws") or 0),
         flag=table.flag(row),
@@ -131,8 +134,10 @@ def worst_first(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def slowest_first(cells: Iterable[Cell]) -> list[Cell]:
-    """By descending seconds; resumed ones, which have none, last."""
-    return sorted(cells, key=lambda cell: -1.0 if cell.seconds is None else cell.seconds, reverse=True)
+    """By descending seconds; then those that contain compiling, and last the resumed ones, which have none."""
+    return sorted(
+        cells, key=lambda cell: (cell.seconds is not None, not cell.compiled, cell.seconds or 0.0), reverse=True
+    )
 
 
 def worst_and_slowest(cells: Sequence[Cell], limit: int) -> list[Cell]:

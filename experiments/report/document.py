@@ -70,7 +70,10 @@ def _overview(findings: Findings, cells: Sequence[Sequence[Cell]], sections: Seq
     where = {id(cell): Link(title, anchor) for cell, title, anchor in placed}
     every = [cell for cell, _, _ in placed]
     measured = [cell for cell in every if cell.mse is not None or cell.flag]
-    for caption, ordered in (("Worst cells", worst_first(measured)), ("Slowest cells", slowest_first(every))):
+    for caption, ordered in (
+        ("Worst cells", worst_first(measured)),
+        ("Slowest cells (* with compiling)", slowest_first(every)),
+    ):
         first = ordered[:FIRST_CELLS]
         if first:
             of = f"{caption}: the first {len(first)} of {len(ordered)}" if len(ordered) > len(first) else caption

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.estimates import over_images
 from experiments.reconstruct.table import FAILED
 from experiments.report.cells import Cell
+from experiments.sweep.table import counted_seconds
 
 
 class Line(NamedTuple):
@@ -20,8 +21,8 @@ class Line(NamedTuple):
         mse: mean over the images of the mean over the seeds; NaN without originals.
         half_width: of its 95 % interval, over the images (over the seeds of a single image); NaN where it has none.
         psnr: median over the cells, in dB.
-        seconds: median over the cells that were not resumed.
-        total_seconds: their sum.
+        seconds: median over the cells that were not resumed; compiling counts only where all contain it.
+        total_seconds: of all that were not resumed, compiling included.
         redraws: sum over the cells.
         failed, unconverged, resumed, infinite: numbers of cells. The first two are in the means; `infinite`, those
             whose MSE is no number, cannot be.
@@ -61,6 +62,7 @@ def _line(group: Sequence[Cell]) -> Line:
     finite = [cell for cell in group if cell.mse is not None and math.isfinite(cell.mse)]
     mse = over_images([cell.image for cell in finite], [cell.mse for cell in finite])
     seconds = [cell.seconds for cell in group if cell.seconds is not None]
+    counted = counted_seconds((cell.seconds, cell.compiled) for cell in group)
     psnr = [cell.psnr for cell in finite if cell.psnr is not None]
     flags = [cell.flag for cell in group]
     first = group[0]
@@ -70,7 +72,7 @@ def _line(group: Sequence[Cell]) -> Line:
         len({cell.seed for cell in group}),
         *(mse.mean, mse.half_width),
         float(np.median(psnr)) if psnr else math.nan,
-        float(np.median(seconds)) if seconds else math.nan,
+        float(np.median(counted)) if counted else math.nan,
         float(sum(seconds)),
         sum(cell.redraws for cell in group),
         flags.count(FAILED),

@@ -1,6 +1,6 @@
 """The rows of a sweep as a table: a line per part, measurement, noise and method, the mean over images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,15 +24,15 @@ def print_table(rows: Sequence[dict]) -> None:
 def _summary(group: Sequence[dict]) -> str:
     mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
     error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
-    seconds = counted_seconds(group)
+    seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
     return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"
 
 
-def counted_seconds(rows: Sequence[dict]) -> list[float]:
-    """Of the rows that have a time; those that contain compiling only where there are no others."""
-    timed = [row for row in rows if row["seconds"] is not None]
-    return [row["seconds"] for row in timed if not row["compiled"]] or [row["seconds"] for row in timed]
+def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:
+    """Of (seconds or None, whether with compiling): those without; those with it where there are no others."""
+    timed = [(seconds, compiled) for seconds, compiled in times if seconds is not None]
+    return [seconds for seconds, compiled in timed if not compiled] or [seconds for seconds, _ in timed]
 
 
 def _flags(group: Sequence[dict]) -> list[str]:

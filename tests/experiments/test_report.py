@@ -50,6 +50,14 @@ def test_what_went_wrong_is_counted_and_what_is_no_number_left_out():
     assert (line.failed, line.unconverged, line.resumed, line.infinite, line.images) == (2, 1, 1, 1, 4)
 
 
+def test_compiling_counts_in_the_median_only_where_all_contain_it():
+    times = {"a": (9.0, True), "b": (1.0, False), "c": (3.0, False)}
+    cells = [read(row(image=name, seconds=s, compiled=compiled)) for name, (s, compiled) in times.items()]
+    (line,) = summarize(cells)
+    assert (line.seconds, line.total_seconds) == (2.0, 13.0)
+    assert summarize(cells[:1])[0].seconds == 9.0
+
+
 def test_a_line_per_part_measurement_noise_and_label_in_their_order():
     rows = [
         row(num_measurements=m, noise_variance=noise, label=label)
@@ -69,6 +77,8 @@ def test_worst_and_slowest_come_first():
     assert "".join(cell.image for cell in slowest_first(cells)) == "becad"
     assert "".join(cell.image for cell in worst_and_slowest(cells, 4)) == "cdbe"
     assert "".join(cell.image for cell in worst_and_slowest(cells, 5)) == "cdbea"
+    cells[1] = cells[1]._replace(compiled=True)  # b's 5 s say nothing about b
+    assert "".join(cell.image for cell in slowest_first(cells)) == "ecabd"
 
 
 def test_rows_of_every_experiment_become_cells():
