@@ -207,13 +207,27 @@ def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
 def environment() -> dict:
     """Versions, device and git commit, to repeat a run by."""
     packages = ("csdip_jax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-    device = jax.devices()[0]
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
-        "device": f"{device.platform}: {device.device_kind}, {jax.device_count()} device(s), {os.cpu_count()} cores",
+        "device": f"{jax.default_backend()}: {device_name()}, {jax.device_count()} device(s), {os.cpu_count()} cores",
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
     }
+
+
+def device_name() -> str:
+    """The kind of device that JAX computes on; of a CPU its model."""
+    device = jax.devices()[0]
+    return cpu_model() if device.platform == "cpu" else device.device_kind
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

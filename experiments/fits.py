@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.results import Workdir, write_arrays
+from csdip_jax.results import Workdir, device_name, write_arrays
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -39,7 +39,7 @@ def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
     workdir = Workdir(path or Path("runs") / name, described, free=free)
-    print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
+    print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
 

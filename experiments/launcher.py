@@ -72,9 +72,13 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        text = " ".join(str(error).split())
-        told = text.rpartition("InputError: ")[2]  # by a configuration file, at the end of a traceback
-        sys.exit(f"error: {told}; --help lists the options")
+        text, told = str(error).strip(), str(error).strip()
+        if "Traceback" in text:  # of a configuration file; its end says what is wrong
+            told = f"--config: {text.splitlines()[-1].rpartition('InputError: ')[2]}"
+        sys.exit(f"error: {' '.join(told.split())}; --help lists the options")
+    except Exception as error:  # a configuration file is a program, and may fail in any way
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        sys.exit(f"error: the --config file fails, {told}; experiments/configs/ has good ones")
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"

@@ -25,7 +25,7 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
 from csdip_jax.methods.base import require, require_number
-from csdip_jax.results import Workdir, content_digest, environment, read_rows, write_atomically
+from csdip_jax.results import Workdir, content_digest, device_name, environment, read_rows, write_atomically
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, vae_weights
 
@@ -56,7 +56,7 @@ def main() -> None:
     if finished > config.epochs:
         raise InputError(f"config.epochs = {config.epochs}: {folder} holds {finished}; choose another --workdir")
     workdir = Workdir(folder, settings, free=FREE_SETTINGS)
-    print(f"workdir: {workdir.path}   device: {jax.devices()[0].device_kind}")
+    print(f"workdir: {workdir.path}   device: {device_name()}")
     training = train(config, images, held_out, workdir)
     weights = workdir.path / f"{config.name}.msgpack"
     last = workdir.rows[-1]

@@ -1,4 +1,4 @@
-"""Several devices give what one gives, bit for bit on a CPU."""
+"""Several devices give what one gives on a CPU, bit for bit or as far as sums taken in another order allow."""
 
 import dataclasses
 import os
@@ -15,11 +15,14 @@ import csdip_jax as cs
 SHAPE = (8, 8, 1)
 METHODS = {
     "tv, swept": dataclasses.replace(cs.methods.Tv(SHAPE), steps=4, mu=np.array([64.0, 256.0] * 5)),
+    "lasso": cs.methods.LassoDct(SHAPE, steps=40),
 }
+TOLERANCES = {"tv, swept": 0.0, "lasso": 5e-5}
+"""Of an image's entries, after a set number of steps: docs/clusters.md says what becomes of them after very many."""
 
 
 def solutions() -> dict[str, np.ndarray]:
-    """Images of every method: five operators with two settings each, and ten cases of one operator."""
+    """Images of each method: five operators with two settings each, and ten cases of one operator."""
     image = jnp.linspace(-1, 1, 64).reshape(SHAPE)
     single = [cs.operators.gaussian(jax.random.key(i), 20, SHAPE) for i in range(5)]
     operators = jax.tree.map(lambda *x: jnp.stack(x), *single)
@@ -48,4 +51,5 @@ def test_as_on_one_device(devices, tmp_path):
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "several.npz") as several:
         for name, images in solutions().items():
-            np.testing.assert_array_equal(several[name], images, err_msg=name)
+            tolerance = TOLERANCES[name.removesuffix(", one operator")]
+            np.testing.assert_allclose(several[name], images, rtol=0, atol=tolerance, err_msg=name)

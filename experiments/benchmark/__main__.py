@@ -37,7 +37,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from csdip_jax.results import environment, write_json
+from csdip_jax.results import cpu_model, environment, write_json
 from csdip_jax.types import InputError
 from experiments import launcher
 from experiments.benchmark import counts as amounts
@@ -78,16 +78,12 @@ def main() -> None:
 
 def describe_machine() -> dict:
     """CPU model, cores and load, and the versions of the other sides' packages."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
     rivals = {}
     for package in ("torch", "scikit-learn"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rivals[package] = importlib.metadata.version(package)
-    return {"cpu": cpu, "cores": processes.cores(), "load_average": round(os.getloadavg()[0], 2), "rivals": rivals}
+    load = round(os.getloadavg()[0], 2)
+    return {"cpu": cpu_model(), "cores": processes.cores(), "load_average": load, "rivals": rivals}
 
 
 def print_header(run: dict) -> None:

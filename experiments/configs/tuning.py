@@ -13,8 +13,8 @@ from experiments.configs import sweep
 
 GRIDS = {
     "csdip": ("csdip.learning_rate=0.0003,0.001,0.003", "csdip.tv_weight=0,0.01,0.1"),
-    "lasso_dct": ("lasso_dct.alpha=1e-6,1e-5,1e-4,1e-3,1e-2",),
-    "lasso_wavelet": ("lasso_wavelet.alpha=1e-6,1e-5,1e-4,1e-3,1e-2",),
+    "lasso_dct": ("lasso_dct.alpha=1e-6,1e-5,1e-4,1e-3,1e-2,1e-1",),
+    "lasso_wavelet": ("lasso_wavelet.alpha=1e-6,1e-5,1e-4,1e-3,1e-2,1e-1",),
     "tv": ("tv.mu=16,64,256,1024,4096",),
     "bm3d_amp": ("bm3d_amp.strength=0.7,1,1.4",),
     "damp_tv": ("damp_tv.strength=0.5,0.7,1,1.4",),

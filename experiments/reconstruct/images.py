@@ -18,7 +18,7 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
-            config.data, config.num_images = "demo", config.num_images or 1
+            config.data, config.num_images = "demo", 1 if config.num_images is None else config.num_images
     with config.unlocked():
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)

@@ -41,7 +41,8 @@ def main() -> None:
     if all(part.data is None for part in settings.parts(config).values()):
         print("note: no --config.data given: a photograph of the demo, 64 x 64")
         with config.unlocked():
-            config.data, config.image_shape, config.num_images = "demo", config.image_shape or (64, 64, 1), 1
+            config.data, config.image_shape = "demo", config.image_shape or (64, 64, 1)
+            config.num_images = 1 if config.num_images is None else config.num_images
     if _DRY_RUN.value:
         dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value)
     else:

@@ -15,6 +15,7 @@ from csdip_jax import results
 from csdip_jax.results import (
     Workdir,
     content_digest,
+    device_name,
     is_whole,
     locked,
     read_all_rows,
@@ -215,7 +216,7 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, di
         **fit.facts,
         **fits.metrics(solution.image, image),
         **trained_digest(program),
-        "device": jax.devices()[0].device_kind,
+        "device": device_name(),
         "file": name,
     }
 

@@ -37,3 +37,18 @@ def test_an_interrupt_that_python_drops_arrives_all_the_same(name):
 def test_a_configuration_that_cannot_be_read_is_named():
     told = commands.refused(commands.run("sweep", "--config=nothere.py"))
     assert "--config=nothere.py" in told and "experiments/configs/" in told
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("x = 1", "AttributeError: module 'config_config' has no attribute 'get_config'"),
+        ("import nothere", "ModuleNotFoundError: No module named 'nothere'"),
+        ("}", "SyntaxError: unmatched '}'"),
+        ("def get_config():\n    raise TypeError('num_images is a number')", "TypeError: num_images is a number"),
+    ],
+)
+def test_a_configuration_that_fails_is_one_line(tmp_path, program, told):
+    path = tmp_path / "bad.py"
+    path.write_text(program)
+    assert told in commands.refused(commands.run("sweep", f"--config={path}"))

@@ -217,9 +217,24 @@ def test_processes_share_every_method_alike(count, monkeypatch):
         assert max(counts) - min(counts) <= 1 and sum(counts) == 8
 
 
-def test_a_coordinator_that_is_none():
-    with pytest.raises(InputError, match="cannot join the other processes .*: give --coordinator=<host>:<port>"):
-        machines.join("nonsense", 2, 0)
+def free_address() -> str:
+    """Of a port of this machine where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("coordinator", ["nonsense", "host:", ":1234", "host:99999"])
+def test_a_coordinator_that_is_none(coordinator):
+    with pytest.raises(InputError, match=f"--coordinator={coordinator}: give <host>:<port> of process 0"):
+        machines.join(coordinator, 2, 0)
+
+
+def test_a_coordinator_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(machines, "WAIT_SECONDS", 0.1)
+    coordinator = free_address()
+    with pytest.raises(InputError, match=f"--coordinator={coordinator} has not answered for 0.1 s: is process 0"):
+        machines.join(coordinator, 2, 1)
 
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
@@ -310,12 +325,10 @@ run.sweep(config(num_images=4, methods=method, grids=GRIDS[method]), folder, Non
 
 @pytest.mark.parametrize(("processes", "method"), [(1, "csdip"), (2, "tv")])
 def test_eight_devices_give_what_one_gives(processes, method, tmp_path, undisturbed):
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        free_port = listening.getsockname()[1]
+    coordinator = free_address()
     run_ = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(tmp_path), f"127.0.0.1:{free_port}", str(i), str(processes), method],
+            [sys.executable, "-c", PROCESS, str(tmp_path), coordinator, str(i), str(processes), method],
             cwd=REPOSITORY,
             env=os.environ | jax_settings(8 // processes),
             stderr=subprocess.PIPE,
