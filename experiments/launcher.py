@@ -72,18 +72,22 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        text, told = str(error).strip(), str(error).strip()
-        if "Traceback" in text:  # of a configuration file; its end says what is wrong
-            told = f"--config: {text.splitlines()[-1].rpartition('InputError: ')[2]}"
-        sys.exit(f"error: {' '.join(told.split())}; --help lists the options")
+        told, of_config = " ".join(str(error).split()), False
+        if "Traceback" in told:  # of a configuration file; its end says what is wrong
+            _, input_error, told = str(error).strip().splitlines()[-1].rpartition("InputError: ")
+            of_config = not input_error
+        sys.exit(_config_fails(told) if of_config else f"error: {told}; --help lists the options")
     except Exception as error:  # a configuration file is a program, and may fail in any way
-        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        sys.exit(f"error: the --config file fails, {told}; experiments/configs/ has good ones")
+        sys.exit(_config_fails(f"{type(error).__name__}: {' '.join(str(error).split())}"))
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"
         )
     return rest
+
+
+def _config_fails(told: str) -> str:
+    return f"error: the --config file fails, {told}; experiments/configs/ has good ones"
 
 
 def _interrupt(*_):

@@ -90,7 +90,9 @@ class Damp(Method):
     strength: float = 1.0
     damping: float = 0.0
     probe: float = 0.1
-    remedy = "D-AMP needs more measurements (about 4 % of the pixels for BM3D), and random ones, not Fourier samples"
+    remedy = (
+        "D-AMP needs more steps or measurements: random ones, not Fourier samples, about 4 % of the pixels for BM3D"
+    )
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", tuple(self.image_shape))

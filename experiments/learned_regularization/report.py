@@ -1,5 +1,6 @@
 """What a study says: the table as the paper prints it, how lr_weight was chosen, and the pictures."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,8 @@ def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("pn
         label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    width = 3.8 * len(counts)  # of the panels, without the legend
+    figure.suptitle(textwrap.fill(title, int(12 * width)), fontsize=10, x=width / 2 / figure.get_figwidth())
     pictures.save_figure(path, figure, formats)
 
 

@@ -23,14 +23,14 @@ from experiments.paper.items import ITEMS, item_of
 _ITEM = flags.DEFINE_list("item", None, f"Which tables and figures: {', '.join(ITEMS)}, or all.")
 flags.adopt_module_key_flags(launcher)
 _SCALE = flags.DEFINE_enum("scale", "quick", SCALES, "How much of it.")
-_WORKDIR = flags.DEFINE_string("workdir", "runs/paper", "Folder of the results.")
+_WORKDIR = flags.DEFINE_string("workdir", run.WORKDIR, "Folder of the results.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 
 
 def main() -> None:
     if not _ITEM.value:
         raise InputError(f"--item is missing: choose from {', '.join(ITEMS)}, all")
-    chosen = list(ITEMS.values()) if _ITEM.value == ["all"] else [item_of(name) for name in _ITEM.value]
+    chosen = list(ITEMS.values()) if "all" in _ITEM.value else [item_of(name) for name in _ITEM.value]
     for item in chosen:
         run.run(item, _SCALE.value, Path(_WORKDIR.value), _DATA_DIR.value)
 

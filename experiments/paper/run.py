@@ -1,5 +1,6 @@
 """One item: what is missing is computed, then drawn and written."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +14,13 @@ from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun
 from experiments.paper import curves, mask, points, reconstructions, runtime, tables, toy_decoder
 from experiments.paper.items import DISPLAY, SWEEPS, Item
+from experiments.reconstruct.table import flag
 from experiments.sweep import run as sweep_run
 
 NOT_INSTALLED = "BM3D-AMP is missing: its extra is not installed (pip install 'csdip_jax[bm3d]')."
 FORMATS = ("png", "pdf")
+WORKDIR = "runs/paper"
+"""Where results lie by default."""
 
 
 class Rendered(NamedTuple):
@@ -50,7 +54,8 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     path = folder / f"{item.name}.png"
     rendered.draw(path, FORMATS)
     notes = "".join(f"\n- {note}" for note in rendered.notes)
-    text = f"# {item.title}\n\nScale `{scale}`: `{command(item, scale)}`\n\n{rendered.markdown}\n{notes}\n"
+    again = command(item, scale, workdir, data_dir)
+    text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{rendered.markdown}\n{notes}\n"
     for suffix, content in ((".csv", rendered.csv), (".md", text)):
         write_atomically(path.with_suffix(suffix), lambda file, content=content: file.write(content.encode()))
     description = {
@@ -59,7 +64,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "scale": scale,
         "sweep": rendered.sweep,
         "files": {suffix: f"{item.name}.{suffix}" for suffix in (*FORMATS, "csv", "md")},
-        "command": command(item, scale),
+        "command": again,
         "seconds": round(rendered.seconds, 1),
         "notes": rendered.notes,
     }
@@ -73,12 +78,18 @@ def title_of(item: Item, scale: str) -> str:
     if item.kind == "reconstructions":
         (count,) = paper.counts_of(item, scale)
         title += f", {count} radial Fourier lines" if SWEEPS[item.sweep].fourier else f", m = {count}"
+    if item.axis != "count":
+        (count,) = paper.counts_of(item, scale)
+        title += f", m = {count}"
     return f"{title} (toy images)" if scale == "quick" and item.kind != "mask" else title
 
 
-def command(item: Item, scale: str) -> str:
-    data = "" if scale == "quick" or item.kind == "mask" else " --data_dir=data"
-    return f"python -m experiments.paper --item={item.name} --scale={scale}{data}"
+def command(item: Item, scale: str, workdir: Path, data_dir: str | None) -> str:
+    """What writes this item again, from the same cells."""
+    options = [f"--item={item.name}", f"--scale={scale}"]
+    options += [f"--data_dir={data_dir}"] if data_dir else []
+    options += [f"--workdir={workdir}"] if workdir != Path(WORKDIR) else []
+    return shlex.join(["python", "-m", "experiments.paper", *options])
 
 
 def _swept(item: Item, scale: str, folder: Path, data_dir: str | None) -> list[dict]:
@@ -125,7 +136,8 @@ def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None)
         pictures.save_figure(path, reconstructions.draw(item, folder / item.sweep, rows), formats)
 
     table = reconstructions.as_markdown(item, rows)
-    notes = _notes(item, scale, rows)
+    flagged = [f"{DISPLAY[row['method']]} of {row['image']}: {flag(row)}" for row in rows if flag(row)]
+    notes = [*_notes(item, scale, rows), *([f"Flagged: {'; '.join(flagged)}."] if flagged else [])]
     return Rendered(draw, reconstructions.as_csv(rows), table, notes, item.sweep, _seconds(rows))
 
 

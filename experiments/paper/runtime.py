@@ -1,4 +1,4 @@
-"""Seconds per image, from the rows of a sweep."""
+"""Seconds per image, and the errors that they bought, from the rows of a sweep."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -25,6 +25,7 @@ class Median(NamedTuple):
         seconds: the median over the images counted; NaN where all were resumed.
         count: how many that are.
         compiled: whether these are the first batch, whose time contains compilation, for want of others.
+        mse: mean over the images.
         published: seconds of another machine, or None.
     """
 
@@ -33,6 +34,7 @@ class Median(NamedTuple):
     seconds: float
     count: int
     compiled: bool
+    mse: float
     published: float | None
 
 
@@ -56,13 +58,15 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
         compiled = bool(counted) and all(row["compiled"] for row in groups[method, m] if row["seconds"] is not None)
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan
-        found.append(Median(method, m, median, len(counted), compiled, theirs and theirs.value))
+        mse = float(np.mean([row["mse"] for row in groups[method, m]]))
+        found.append(Median(method, m, median, len(counted), compiled, mse, theirs and theirs.value))
     return found
 
 
 def as_csv(table: Sequence[Median], device: str) -> str:
-    header = ("method", "m", "seconds", "images", "contains_compilation", "device", "published_seconds")
-    return tables.as_csv(header, ((t.method, t.m, t.seconds, t.count, t.compiled, device, t.published) for t in table))
+    header = ("method", "m", "seconds", "images", "contains_compilation", "device", "published_seconds", "mse")
+    rows = ((t.method, t.m, t.seconds, t.count, t.compiled, device, t.published, t.mse) for t in table)
+    return tables.as_csv(header, rows)
 
 
 def as_markdown(table: Sequence[Median]) -> str:

@@ -147,7 +147,7 @@ def read_run(path: Path, taken: set[Path] = frozenset()) -> Run:
         try:
             rows += read_rows(file)
         except (OSError, ValueError) as error:
-            problems.append(f"{file}: {_reason(error)}; its rows are left out")
+            problems.append(f"{error}; its rows are left out")  # names the file
     mine = [file for file in sorted(path.iterdir()) if file.is_file() and file not in taken and file.name[0] != "."]
     return Run(
         path,

@@ -75,6 +75,10 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     with locked(workdir.path):
         save_originals(workdir.path, programs)
         rows, compiled = finished_rows(workdir.path, programs), set()
+        if curves:
+            for name in rows:
+                if not curve_file(workdir.path, name).exists():
+                    save_curve(workdir.path, name)
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
             for batch in mine:
@@ -84,12 +88,12 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
                     for name, row in run_batch(workdir, batch, missing):
                         rows[name] = row | {"compiled": batch.program.name not in compiled}
                         workdir.append(rows[name])
+                        if curves:
+                            save_curve(workdir.path, name)
                     for checkpoint in workdir.path.glob(glob.escape(batch.begins) + "*.npz"):
                         checkpoint.unlink()
                     compiled.add(batch.program.name)
                     bar.end(len(missing), rows)
-        if curves:
-            save_curves(workdir.path, [name for name in names if name in rows])
     rows = finished_rows(workdir.path, programs)
     missing = sum(name not in rows for name in names)
     if missing:
@@ -227,11 +231,14 @@ def trained_digest(program: Program) -> dict[str, str]:
     return {"trained_digest": digests[program.sweep.name]} if digests else {}
 
 
-def save_curves(folder: Path, names: Sequence[str]) -> None:
-    """The loss of each step taken, a line each, as curves/<cell>.csv."""
-    for name in names:
-        with np.load(fits.reconstruction(folder, name)) as saved:
-            trace = saved["trace"]
-        lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
-        text = "\n".join([*lines, ""]).encode()
-        write_atomically(folder / "curves" / f"{name}.csv", lambda file, text=text: file.write(text))
+def curve_file(folder: Path, name: str) -> Path:
+    return folder / "curves" / f"{name}.csv"
+
+
+def save_curve(folder: Path, name: str) -> None:
+    """The loss of each step that a finished cell took, a line each."""
+    with np.load(fits.reconstruction(folder, name)) as saved:
+        trace = saved["trace"]
+    lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
+    text = "\n".join([*lines, ""]).encode()
+    write_atomically(curve_file(folder, name), lambda file: file.write(text))

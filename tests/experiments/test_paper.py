@@ -199,12 +199,12 @@ def test_seconds_without_the_compilation():
     rows = made_up_rows(item)
     rows[-1] |= {"seconds": None}
     table = runtime.medians(rows, item.methods, published.values("table2_runtime_seconds", "seconds"))
-    assert table[0] == ("csdip", 1000, 5.0, 3, False, 15.6)  # of 13, 4, 5, 6
-    assert table[-1] == ("lasso_dct", 8000, 4.5, 2, False, 96.4)  # of 13, 4, 5, resumed
+    assert table[0] == ("csdip", 1000, 5.0, 3, False, 0.0023, 15.6)  # of 13, 4, 5, 6
+    assert table[-1] == ("lasso_dct", 8000, 4.5, 2, False, table[-1].mse, 96.4)  # of 13, 4, 5, resumed
     rows[1] |= {"seconds": 13.0, "compiled": True}  # of the batch of the first, as on an accelerator
     assert runtime.medians(rows, item.methods, {})[0][2:5] == (5.5, 2, False)
     single = runtime.medians(rows[:1], item.methods, {})
-    assert single == [("csdip", 1000, 13.0, 1, True, None)]
+    assert single == [("csdip", 1000, 13.0, 1, True, rows[0]["mse"], None)]
     assert "| TV (TVAL3's problem) | 5 (13.8) |" in runtime.as_markdown(table)
     assert "| CS-DIP | 13* |" in runtime.as_markdown(single)
 
@@ -336,11 +336,12 @@ def test_what_an_item_writes(name, made_up_sweep, monkeypatch, tmp_path, capsys)
         assert content.startswith(head) and len(content) > 4000
     description = json.loads((folder / f"{name}.json").read_text())
     assert description["item"] == name and description["scale"] == "cpu"
-    ends = {"fig2": ", m = 2000", "fig14": ", 10 radial Fourier lines"}
+    ends = {"fig2": ", m = 2000", "fig4b": ", m = 2000", "fig14": ", 10 radial Fourier lines"}
     assert description["title"] == item.title + ends.get(name, "")
     assert description["sweep"] == item.sweep and set(description["files"]) == {"png", "pdf", "csv", "md"}
     assert all((folder / file).exists() for file in description["files"].values())
-    assert description["command"].startswith(f"python -m experiments.paper --item={name} --scale=cpu")
+    options = f"--item={name} --scale=cpu --data_dir=some/data --workdir={tmp_path}"
+    assert description["command"] == f"python -m experiments.paper {options}"
     text = (folder / f"{name}.md").read_text()
     assert text in capsys.readouterr().out
     assert (item.published is None) or "Published: " in text
