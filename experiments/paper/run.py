@@ -75,12 +75,9 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
 def title_of(item: Item, scale: str) -> str:
     """The item's title, with what it shows at this scale."""
     title = item.title
-    if item.kind == "reconstructions":
+    if item.kind == "reconstructions" or item.axis != "count":  # of one number of measurements
         (count,) = paper.counts_of(item, scale)
         title += f", {count} radial Fourier lines" if SWEEPS[item.sweep].fourier else f", m = {count}"
-    if item.axis != "count":
-        (count,) = paper.counts_of(item, scale)
-        title += f", m = {count}"
     return f"{title} (toy images)" if scale == "quick" and item.kind != "mask" else title
 
 

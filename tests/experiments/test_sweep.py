@@ -22,6 +22,7 @@ from experiments import settings
 from experiments.configs import sweep as sweep_config
 from experiments.sweep import dry_run, machines, plan, progress, run
 from tests.conftest import REPOSITORY
+from tests.experiments import commands
 
 TINY = (16, 16, 1)
 GRIDS = {"csdip": (), "tv": ("tv.mu=64,256",)}
@@ -215,6 +216,17 @@ def test_processes_share_every_method_alike(count, monkeypatch):
     for method in ("csdip", "lasso_dct", "tv", "damp_tv"):
         counts = [sum(f"-{method}-" in name for name in part) for part in parts]
         assert max(counts) - min(counts) <= 1 and sum(counts) == 8
+
+
+def test_operators_may_be_listed_in_one_text():
+    programs = plan.make_programs(config(operator=("gaussian,hadamard",), methods="tv", num_measurements=(40,)), None)
+    assert [program.measurements[0].kind for program in programs] == ["gaussian", "hadamard"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 9])
+def test_the_number_of_images_counts_without_data_too(count):
+    told = commands.refused(commands.run("sweep", f"--config.num_images={count}", "--dry_run"))
+    assert f"num_images={count}: 'demo' has 4 images" in told
 
 
 def free_address() -> str:
