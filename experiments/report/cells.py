@@ -134,10 +134,8 @@ def worst_first(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def slowest_first(cells: Iterable[Cell]) -> list[Cell]:
-    """By descending seconds; then those that contain compiling, and last the resumed ones, which have none."""
-    return sorted(
-        cells, key=lambda cell: (cell.seconds is not None, not cell.compiled, cell.seconds or 0.0), reverse=True
-    )
+    """By descending seconds; resumed ones, which have none, last."""
+    return sorted(cells, key=lambda cell: -1.0 if cell.seconds is None else cell.seconds, reverse=True)
 
 
 def worst_and_slowest(cells: Sequence[Cell], limit: int) -> list[Cell]:

@@ -5,18 +5,19 @@ may finish hours before another, or be killed, and what it leaves undone is done
 """
 
 import contextlib
-import socket
-import time
-from collections.abc import Sequence
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 
 import jax
 
 from csdip_jax.types import InputError
 from experiments.sweep.plan import Batch
 
-WAIT_SECONDS = 120.0
-"""For how long the coordinator may not have started yet."""
-AGAIN_SECONDS = 0.5
+WAIT_SECONDS = 240.0
+"""For how long the other processes may not have started yet; after 300 JAX would crash."""
 
 
 def join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -35,13 +36,13 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     if any(given) and not all(given):
         raise InputError("--coordinator, --num_processes and --process_id: give all three, or none under Slurm")
     if coordinator is not None:
-        host, port = _address(coordinator)
-        if process_id:
-            _await(host, port)
+        _require_address(coordinator)
+    print(f"waiting for the other processes, at most {WAIT_SECONDS:g} s", flush=True)
     try:
-        jax.distributed.initialize(coordinator, num_processes, process_id)
-        jax.devices()  # the processes tell each other of their devices
-        jax.distributed.shutdown()  # JAX would end every process as soon as one is gone, or done early
+        with _at_most(WAIT_SECONDS):
+            jax.distributed.initialize(coordinator, num_processes, process_id)
+            jax.devices()  # the processes tell each other of their devices
+            jax.distributed.shutdown()  # JAX would end every process as soon as one is gone, or done early
     except (RuntimeError, ValueError, IndexError) as error:
         raise InputError(
             f"cannot join the other processes ({' '.join(str(error).split())}): give --coordinator=<host>:<port> of "
@@ -49,25 +50,35 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         ) from error
 
 
-def _address(coordinator: str) -> tuple[str, int]:
+def _require_address(coordinator: str) -> None:
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 2**16):
         raise InputError(f"--coordinator={coordinator}: give <host>:<port> of process 0")
-    return host.strip("[]"), int(port)
 
 
-def _await(host: str, port: int) -> None:
-    """Returns when the coordinator answers: if it never did, JAX would crash after five silent minutes."""
-    print(f"waiting for process 0 at {host}:{port}", flush=True)
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((host, port), AGAIN_SECONDS):
-            return
-        time.sleep(AGAIN_SECONDS)
-    raise InputError(
-        f"--coordinator={host}:{port} has not answered for {WAIT_SECONDS:g} s: is process 0 running there with the "
-        "same --coordinator, and does a firewall let its port through?"
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Ends the process where it takes longer, and at once when it is told to: Python cannot interrupt JAX's waiting."""
+    timer = threading.Timer(seconds, _give_up)
+    timer.daemon = True
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _give_up() -> None:
+    print(
+        f"error: the other processes have not come in {WAIT_SECONDS:g} s: start all --num_processes of them with the "
+        "same --coordinator, the host and a free port of process 0, which a firewall must let through",
+        file=sys.stderr,
+        flush=True,
     )
+    os._exit(1)
 
 
 def share(batches: Sequence[Batch]) -> list[Batch]:

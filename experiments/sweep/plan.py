@@ -205,7 +205,8 @@ def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
     """The values of a field that may be an axis."""
     values = config[name] if name in listed_axes(config) else (config[name],)
     if name == "operator":  # a list of names may come as one text, as --config.operator=gaussian,hadamard does
-        values = [kind for value in values for kind in (value.split(",") if isinstance(value, str) else [value])]
+        listed = [value.split(",") if isinstance(value, str) else [value] for value in values]
+        values = [kind.strip() if isinstance(kind, str) else kind for kinds in listed for kind in kinds]
     for value in values:
         if name == "noise_variance":
             require(type(value) in (int, float), name, value, "a number")

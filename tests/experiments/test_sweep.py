@@ -242,11 +242,32 @@ def test_a_coordinator_that_is_none(coordinator):
         machines.join(coordinator, 2, 0)
 
 
-def test_a_coordinator_that_does_not_answer(monkeypatch):
-    monkeypatch.setattr(machines, "WAIT_SECONDS", 0.1)
-    coordinator = free_address()
-    with pytest.raises(InputError, match=f"--coordinator={coordinator} has not answered for 0.1 s: is process 0"):
-        machines.join(coordinator, 2, 1)
+ALONE = """
+import sys
+from experiments.sweep import machines
+machines.WAIT_SECONDS = float(sys.argv[3])
+machines.join(sys.argv[1], 2, int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_processes_that_do_not_come(process):
+    alone = [sys.executable, "-c", ALONE, free_address(), str(process)]
+    done = subprocess.run([*alone, "0.5"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == "waiting for the other processes, at most 0.5 s\n"
+    assert lines[-1].startswith("error: the other processes have not come in 0.5 s: start all --num_processes")
+
+
+def test_waiting_for_processes_ends_when_it_is_told_to():
+    alone = [sys.executable, "-c", ALONE, free_address(), "0", "50"]
+    with subprocess.Popen(
+        alone, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as waiting:
+        assert waiting.stdout.readline().startswith("waiting for the other processes")
+        time.sleep(1)
+        waiting.terminate()
+        assert waiting.wait(timeout=20) == -signal.SIGTERM
 
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
