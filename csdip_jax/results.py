@@ -1,6 +1,7 @@
 """Files that survive a kill: written beside their place, then renamed into it; rows appended whole or not at all."""
 
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -221,6 +222,7 @@ def device_name() -> str:
     return cpu_model() if device.platform == "cpu" else device.device_kind
 
 
+@functools.cache
 def cpu_model() -> str:
     """The processor's name, as far as the system tells."""
     try:

@@ -59,7 +59,7 @@ def _require_address(coordinator: str) -> None:
 @contextlib.contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     """Ends the process where it takes longer, and at once when it is told to: Python cannot interrupt JAX's waiting."""
-    timer = threading.Timer(seconds, _give_up)
+    timer = threading.Timer(seconds, _give_up, [seconds])
     timer.daemon = True
     handlers = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     timer.start()
@@ -71,9 +71,9 @@ def _at_most(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _give_up() -> None:
+def _give_up(seconds: float) -> None:
     print(
-        f"error: the other processes have not come in {WAIT_SECONDS:g} s: start all --num_processes of them with the "
+        f"error: the other processes have not come in {seconds:g} s: start all --num_processes of them with the "
         "same --coordinator, the host and a free port of process 0, which a firewall must let through",
         file=sys.stderr,
         flush=True,

@@ -76,8 +76,8 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
         save_originals(workdir.path, programs)
         rows, compiled = finished_rows(workdir.path, programs), set()
         if curves:
-            for name in rows:
-                if not curve_file(workdir.path, name).exists():
+            for name in names:
+                if name in rows and not curve_file(workdir.path, name).exists():
                     save_curve(workdir.path, name)
         mine = machines.share(every)
         with Progress(mine, rows) as bar:
