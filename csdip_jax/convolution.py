@@ -137,8 +137,8 @@ def _neighbourhoods(image: Array) -> Array:
     """The zero-padded 3 x 3 neighbourhood of every pixel, [h w, 9 channels]."""
     h, w, channels = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
-    shifted = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1).reshape(h * w, 9 * channels)
+    threes = jnp.concatenate([padded[:, j : j + w] for j in range(3)], axis=-1)
+    return jnp.concatenate([threes[i : i + h] for i in range(3)], axis=-1).reshape(h * w, 9 * channels)
 
 
 def _forward(image, kernel):
@@ -153,8 +153,9 @@ def _backward(residuals, cotangent):
     cotangent = cotangent.reshape(h * w, -1)
     kernel_gradient = (_neighbourhoods(image).T @ cotangent).reshape(kernel.shape)
     slabs = (cotangent @ kernel.reshape(9 * channels, -1).T).reshape(h, w, 3, 3, channels)
-    padded = sum(jnp.pad(slabs[:, :, i, j], ((i, 2 - i), (j, 2 - j), (0, 0))) for i in range(3) for j in range(3))
-    return padded[1:-1, 1:-1], kernel_gradient
+    rows = sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3))[1:-1]
+    padded = sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3))
+    return padded[:, 1:-1], kernel_gradient
 
 
 _correlate_directly.defvjp(_forward, _backward)

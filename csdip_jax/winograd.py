@@ -12,8 +12,13 @@ The gradients run through the same transposed steps, so that they too take as fe
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from csdip_jax.types import Array
+
+G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.float32) / 2
+A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], np.float32).T
+"""The matrices of F(2, 3); B is written out, in `_four`."""
 
 
 @jax.custom_vjp
@@ -40,9 +45,9 @@ def _backward(residuals, cotangent):
     # The tiles are made again rather than kept: they are four times the image.
     image, kernel = residuals
     tiles, products = _tiles(_stored(image)), _to_products(_stored(cotangent))
-    transformed, to_kernel = jax.vjp(_transform_kernel, kernel)
-    (kernel_gradient,) = to_kernel(_multiply("tpi,tpo->tio", tiles, products).reshape(transformed.shape))
-    tile_gradient = _multiply("tpo,tio->tpi", products, transformed).reshape(tiles.shape)
+    entries = _multiply("tpi,tpo->tio", tiles, products)
+    kernel_gradient = _product(np.kron(G, G).T, entries.reshape(16, -1)).reshape(kernel.shape)
+    tile_gradient = _multiply("tpo,tio->tpi", products, _transform_kernel(kernel)).reshape(tiles.shape)
     return _stored(_add_tiles(tile_gradient)), kernel_gradient
 
 
@@ -71,12 +76,12 @@ def _backward_one_axis(residuals, cotangent):
     h, w, channels = image.shape
     pairs = _stored(cotangent.reshape(h, w // 2, 2, -1).transpose(2, 0, 1, 3)).reshape(2, h * w // 2, -1)
     products = _transposed_two(*pairs)
-    taps, to_kernel = jax.vjp(_transform_taps, kernel)
-    segments = _segments(_stored(image))
-    (kernel_gradient,) = to_kernel(tuple(a.T @ m for a, m in zip(segments, products, strict=True)))
+    entries = jnp.stack([a.T @ m for a, m in zip(_segments(_stored(image)), products, strict=True)])
+    taps_gradient = _product(G.T, entries.reshape(4, -1)).reshape(3, 3, channels, -1)
+    taps = _transform_taps(kernel)
     rows = ((m @ b.T).reshape(h, w // 2, 3, channels) for m, b in zip(products, taps, strict=True))
     sums = (sum(jnp.pad(r[:, :, i], ((i, 2 - i), (0, 0), (0, 0))) for i in range(3))[1:-1] for r in rows)
-    return _stored(_interleave(_transposed_four(*sums), axis=1)), kernel_gradient
+    return _stored(_interleave(_transposed_four(*sums), axis=1)), taps_gradient.swapaxes(0, 1)
 
 
 correlate_one_axis.defvjp(_forward_one_axis, _backward_one_axis)
@@ -98,7 +103,7 @@ def _segments(image: Array) -> list[Array]:
 
 def _transform_taps(kernel: Array) -> tuple[Array, ...]:
     """G w along the rows, 4 of [3 in, out]."""
-    return tuple(g.reshape(-1, kernel.shape[-1]) for g in _kernel_four(*jnp.moveaxis(kernel, 1, 0)))
+    return tuple(_product(G, jnp.moveaxis(kernel, 1, 0).reshape(3, -1)).reshape(4, -1, kernel.shape[-1]))
 
 
 def _stored(x: Array) -> Array:
@@ -116,8 +121,8 @@ def _tiles(image: Array) -> Array:
     """B' d B of every tile, [4, 4, h / 2, w / 2, in]."""
     h, w, _ = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
-    rows = _four(*(padded[i : i + h : 2] for i in range(4)))
-    return jnp.stack([jnp.stack(_four(*(row[:, j : j + w : 2] for j in range(4)))) for row in rows])
+    rows = _stored(jnp.stack(_four(*(padded[i : i + h : 2] for i in range(4)))))
+    return jnp.stack(_four(*(rows[:, :, j : j + w : 2] for j in range(4))), axis=1)
 
 
 def _four(d0, d1, d2, d3):
@@ -127,7 +132,7 @@ def _four(d0, d1, d2, d3):
 
 def _add_tiles(tiles: Array) -> Array:
     """The transpose of `_tiles`: [4, 4, h / 2, w / 2, in] -> [h, w, in]."""
-    rows = [_interleave(_transposed_four(*tiles[i]), axis=1) for i in range(4)]
+    rows = _interleave(_transposed_four(*jnp.moveaxis(tiles, 1, 0)), axis=2)
     return _interleave(_transposed_four(*rows), axis=0)
 
 
@@ -149,19 +154,27 @@ def _interleave(d, axis):
 
 def _transform_kernel(kernel: Array) -> Array:
     """G w G', [4, 4, in, out]."""
-    rows = jnp.stack(_kernel_four(*kernel))  # [4, 3, in, out]
-    return jnp.stack(_kernel_four(*jnp.swapaxes(rows, 0, 1)), axis=1)
+    _, _, inputs, outputs = kernel.shape
+    return _product(np.kron(G, G), kernel.reshape(9, -1)).reshape(4, 4, inputs, outputs)
 
 
-def _kernel_four(w0, w1, w2):
-    """G along one axis."""
-    return w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2
+@jax.custom_batching.custom_vmap
+def _product(matrix: np.ndarray, x: Array) -> Array:
+    """A transform as a product of matrices: it compiles at once, where its sums written out are large loops."""
+    return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
+
+
+@_product.def_vmap
+def _batch_of_products(size, _, matrix, x):
+    # JAX's own rule would join the batch to one product, with the batch in the middle of its result: a copy to undo.
+    matrices = jnp.broadcast_to(matrix, (size, *matrix.shape))
+    return jnp.matmul(matrices, x, precision=jax.lax.Precision.HIGHEST), True
 
 
 def _from_products(m: Array) -> Array:
     """A' m A of every tile, put together: [4, 4, h / 2, w / 2, out] -> [h, w, out]."""
     _, _, h, w, channels = m.shape
-    outputs = jnp.stack([jnp.stack(_two(*row)) for row in _two(*m)])  # [2, 2, h, w, out]
+    outputs = _product(np.kron(A, A).T, m.reshape(16, -1)).reshape(2, 2, h, w, channels)
     return outputs.transpose(2, 0, 3, 1, 4).reshape(2 * h, 2 * w, channels)
 
 
@@ -169,7 +182,7 @@ def _to_products(y: Array) -> Array:
     """The transpose of `_from_products`."""
     h, w, channels = y.shape
     outputs = y.reshape(h // 2, 2, w // 2, 2, channels).transpose(1, 3, 0, 2, 4)
-    return jnp.stack([jnp.stack(_transposed_two(*row)) for row in _transposed_two(*outputs)])
+    return _product(np.kron(A, A), outputs.reshape(4, -1)).reshape(4, 4, h // 2, w // 2, channels)
 
 
 def _two(m0, m1, m2, m3):

@@ -71,7 +71,26 @@ def test_winograd_equals_the_direct_form(form, x64):
         np.testing.assert_allclose(ours, direct, atol=1e-12)
 
 
-@pytest.mark.parametrize("h, w, products", [(64, 64, 1), (64, 65, 1), (63, 64, 4), (32, 32, 4), (31, 32, 1)])
+@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
+def test_winograd_under_vmap_is_a_loop(form, x64):
+    keys = jax.random.split(jax.random.key(0), 3)
+    images = jax.random.normal(keys[0], (2, 3, 4, 6, 2), jnp.float64)
+    kernels = jax.random.normal(keys[1], (2, 3, 3, 3, 2, 5), jnp.float64)
+    cotangents = jax.random.normal(keys[2], (2, 3, 4, 6, 5), jnp.float64)
+
+    @jax.jit
+    def value_and_gradients(image, kernel, cotangent):
+        output, pull = jax.vjp(form, image, kernel)
+        return output, *pull(cotangent)
+
+    together = jax.vmap(jax.vmap(value_and_gradients))(images, kernels, cotangents)
+    for i, j in np.ndindex(2, 3):
+        alone = value_and_gradients(images[i, j], kernels[i, j], cotangents[i, j])
+        for ours, one in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[i, j], one, atol=1e-12)
+
+
+@pytest.mark.parametrize("h, w, products", [(64, 64, 3), (64, 65, 1), (63, 64, 5), (32, 32, 5), (31, 32, 1)])
 def test_which_layers_take_which_form(h, w, products):
     image = jax.ShapeDtypeStruct((h, w, 2), jnp.float32)
     kernel = jax.ShapeDtypeStruct((3, 3, 2, 4), jnp.float32)

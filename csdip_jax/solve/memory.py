@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,15 +115,17 @@ def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
     of_block = _shaped(jax.ShapeDtypeStruct(block.columns.shape, keys.dtype), block.devices)
     beginning = start.lower(method, taken, of_block, layout=block.layout)
     fits = _shaped(beginning.out_info, block.devices)
-    began = time.perf_counter()
-    advancing = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile()
-    seconds = time.perf_counter() - began
+    with ThreadPoolExecutor(1) as pool:  # one is compiled while the other, much larger, is traced
+        compiling = pool.submit(beginning.compile)
+        began = time.perf_counter()
+        advancing = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile()
+        seconds = time.perf_counter() - began
 
     shared = operator.batch_size is None
     own = _bytes_of(taken.problem.operator) // (1 if shared else block.devices)
     outside = 0 if taken.problem.operator is operator else _bytes_of(operator)
     alone = shared or len(block.operators) == block.devices
-    first, later = beginning.compile().memory_analysis(), advancing.memory_analysis()
+    first, later = compiling.result().memory_analysis(), advancing.memory_analysis()
     redrawing = own + first.temp_size_in_bytes + 2 * first.output_size_in_bytes  # the fits before, and after
     running = later.argument_size_in_bytes + later.temp_size_in_bytes
     return Chunk(outside + alone * own, outside + max(redrawing, running), seconds)
