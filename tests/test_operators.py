@@ -9,7 +9,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import operators
-from csdip_jax.operators import radial_mask
+from csdip_jax.operators import dense, radial_mask
 
 SHAPE = (12, 10, 2)
 
@@ -92,6 +92,17 @@ def test_one_pass_is_forward_and_adjoint(name):
             theirs = np.asarray(theirs, ours.dtype if ours.dtype.itemsize > 2 else np.float32)
             np.testing.assert_allclose(np.asarray(ours, theirs.dtype), theirs, atol=1e-2 * np.abs(theirs).max())
     np.testing.assert_allclose(found[2], expected[2], atol=1e-5 * jnp.abs(expected[2]).max())
+
+
+@pytest.mark.parametrize("processor, loops", [("AMD EPYC", 1), ("Intel(R) Xeon(R)", 0)])
+def test_a_dense_matrix_is_read_in_the_form_that_pays_on_this_processor(processor, loops, monkeypatch):
+    monkeypatch.setattr(dense, "cpu_model", lambda: processor)
+    operator, x, y = LINEAR["gaussian"](), image(), LINEAR["gaussian"]().forward(image(1))
+    lowered = jax.jit(lambda x: operator.residual_and_adjoint(y, x)).lower(x).as_text()
+    assert lowered.count("stablehlo.while") == loops
+    residual, back = operator.residual_and_adjoint(y, x)
+    np.testing.assert_allclose(residual, y - operator.forward(x), atol=2e-5)
+    np.testing.assert_allclose(back, operator.adjoint(residual), atol=1e-4)
 
 
 def test_second_derivatives_of_the_loss():

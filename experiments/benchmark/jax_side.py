@@ -18,6 +18,7 @@ import optax
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip, LassoDct
+from csdip_jax.operators import LinearOperator, RowOperator
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
 from experiments.configs import sweep as sweep_config
@@ -129,19 +130,20 @@ class JaxSide(Side):
         }
 
     def prepare_term(self, name: str) -> dict[str, int]:
-        """||y - A x||^2 and its gradient, by variants: how A is stored, and how many images share it; their number."""
+        """||y - A x||^2 and its gradient, by variants; the images that each is for.
+
+        A as the library multiplies with it, by how it is stored; in float32 in either form; and shared by images.
+        """
         case = cases.TERM_CASES[name]
         wide = dense(case.num_measurements, case.image_shape)
         images = jnp.asarray(cases.images(case.images, case.image_shape))
         ys = jax.vmap(wide.forward)(images[::-1])
         loss = cs.operators.measurement_loss
 
-        def two_passes(operator, y, x):
-            return jnp.sum(jnp.square(operator.matrix @ x.reshape(-1) - y))
-
-        variants = {"one, two passes": (two_passes, wide), "one, float32": (loss, wide)}
-        variants |= {f"one, {dtype}": (loss, wide.astype(dtype)) for dtype in ("float16", "int8")}
-        variants = {name: (jax.value_and_grad(f, 2), a, ys[0], images[0]) for name, (f, a) in variants.items()}
+        stored = {"float32": wide} | {dtype: wide.astype(dtype) for dtype in ("float16", "int8")}
+        forms = {"two products": LinearOperator.residual_and_adjoint, "one pass": RowOperator.residual_and_adjoint}
+        variants = {f"one, {dtype}": (jax.value_and_grad(loss, 2), a, ys[0], images[0]) for dtype, a in stored.items()}
+        variants |= {f"one, {form}": (function, wide, ys[0], images[0]) for form, function in forms.items()}
         variants["shared"] = jax.vmap(jax.value_and_grad(loss, 2), (None, 0, 0)), wide, ys, images
         self.runs = {}
         for variant, (function, *arguments) in variants.items():
