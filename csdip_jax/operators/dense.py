@@ -110,8 +110,8 @@ class Dense(RowOperator):
 def one_pass_pays() -> bool:
     """Whether a block of rows, copied by XLA, is read again from the cache in less time than from memory.
 
-    On AMD's processors, with their fast caches of the third level, it is; an Intel Xeon took twice as long, and other
-    processors were not measured (docs/performance.md). On a GPU whole products fill the device.
+    On three machines with AMD's processors it was; an Intel Xeon took twice as long, and others were not measured
+    (docs/performance.md). On a GPU whole products fill the device.
     """
     return jax.default_backend() == "cpu" and "AMD" in cpu_model()
 
