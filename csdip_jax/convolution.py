@@ -147,7 +147,8 @@ def _forward(image, kernel):
 
 def _backward(residuals, cotangent):
     # By hand for two reasons: the neighbourhoods (9 times the image) are gathered again rather than kept, and the
-    # image's gradient is nine shifted slabs added up, where autodiff would scatter through the concatenation.
+    # image's gradient is shifted slabs added up, three rows and then three columns, where autodiff would scatter
+    # through the concatenations.
     image, kernel = residuals
     h, w, channels = image.shape
     cotangent = cotangent.reshape(h * w, -1)
