@@ -158,17 +158,33 @@ def _transform_kernel(kernel: Array) -> Array:
     return _product(np.kron(G, G), kernel.reshape(9, -1)).reshape(4, 4, inputs, outputs)
 
 
-@jax.custom_batching.custom_vmap
-def _product(matrix: np.ndarray, x: Array) -> Array:
+@jax.custom_vjp
+def _product(matrix: Array, x: Array) -> Array:
     """A transform as a product of matrices: it compiles at once, where its sums written out are large loops."""
+    return _stacked_product(jnp.asarray(matrix, x.dtype), x)
+
+
+def _product_forward(matrix, x):
+    return _product(matrix, x), matrix
+
+
+def _product_backward(matrix, cotangent):
+    return jnp.zeros_like(matrix), _product(matrix.T, cotangent)  # the transforms are constants
+
+
+_product.defvjp(_product_forward, _product_backward)
+
+
+@jax.custom_batching.custom_vmap
+def _stacked_product(matrix, x):
     return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
 
 
-@_product.def_vmap
-def _batch_of_products(size, _, matrix, x):
+@_stacked_product.def_vmap
+def _batch_of_products(size, batched, matrix, x):
     # JAX's own rule would join the batch to one product, with the batch in the middle of its result: a copy to undo.
-    matrices = jnp.broadcast_to(matrix, (size, *matrix.shape))
-    return jnp.matmul(matrices, x, precision=jax.lax.Precision.HIGHEST), True
+    matrices = matrix if batched[0] else jnp.broadcast_to(matrix, (size, *matrix.shape))
+    return _stacked_product(matrices, x), True
 
 
 def _from_products(m: Array) -> Array:

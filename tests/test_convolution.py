@@ -90,6 +90,22 @@ def test_winograd_under_vmap_is_a_loop(form, x64):
             np.testing.assert_allclose(ours[i, j], one, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
+def test_winograd_has_second_derivatives_and_keeps_the_dtype(form, x64):
+    image = jax.random.normal(jax.random.key(0), (4, 6, 2), jnp.float64)
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 5), jnp.float64)
+
+    def curvature(correlate):
+        def energy(kernel):
+            return jnp.sum(correlate(image, kernel) ** 3)
+
+        return jax.grad(lambda kernel: jnp.sum(jax.grad(energy)(kernel) ** 2))(kernel)
+
+    np.testing.assert_allclose(curvature(form), curvature(convolution.correlate), rtol=1e-9)
+    narrow = jax.grad(lambda k: form(image.astype(jnp.bfloat16), k).sum())(kernel.astype(jnp.bfloat16))
+    assert narrow.dtype == jnp.bfloat16
+
+
 @pytest.mark.parametrize("h, w, products", [(64, 64, 3), (64, 65, 1), (63, 64, 5), (32, 32, 5), (31, 32, 1)])
 def test_which_layers_take_which_form(h, w, products):
     image = jax.ShapeDtypeStruct((h, w, 2), jnp.float32)
