@@ -46,7 +46,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         interrupted: what to tell a user who interrupts it.
 
     Exit codes: 0 done; 1 a bad flag or bad input, after one line that says what and the remedy; 130 interrupted (Ctrl-C
-    or SIGTERM), what was finished being safe. Anything else is a bug and shows its traceback.
+    or SIGTERM), what was finished being safe; while several processes wait for each other, death by that signal.
+    Anything else is a bug and shows its traceback.
     """
 
     def program(_):

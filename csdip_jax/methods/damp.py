@@ -38,7 +38,7 @@ class State(NamedTuple):
     count: m, the real numbers that the measurements amount to.
     image: x_t, [h, w, c], not clipped.
     residual: z_t, for the operator and measurements divided by `scale`.
-    back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t in one pass over A.
+    back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t (`residual_and_adjoint`).
     step: t.
     loss: ||y - A x_t||^2.
     start: ||y||^2, the loss of x_0 = 0.

@@ -5,7 +5,7 @@
 scikit-learn's objective (without an intercept). In the comments B = A Psi and lambda = m alpha, so that m times the
 objective is P(c) = 1/2 ||y - B c||^2 + lambda ||c||_1. Its dual is to maximise Re <theta, y> - 1/2 ||theta||^2 subject
 to |B^H theta| <= lambda; the best theta is the residual at the best c. A step of any solver, the duality gap included,
-costs one residual and its image under A^H: one pass over a dense A.
+costs one residual and its image under A^H (`LinearOperator.residual_and_adjoint`).
 """
 
 from typing import Any, NamedTuple

@@ -30,7 +30,10 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         process_id: which one this is, from 0.
 
     Raises:
-        InputError: the environment does not tell, or the coordinator does not answer.
+        InputError: the environment does not tell, or JAX cannot join the others.
+
+    Where the others have not come in WAIT_SECONDS the process ends with exit code 1, after a line that says so; a
+    signal to end it during the wait ends it at once, without a line.
     """
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if any(given) and not all(given):

@@ -243,8 +243,9 @@ def test_a_coordinator_that_is_none(coordinator):
 
 
 ALONE = """
-import sys
+import signal, sys
 from experiments.sweep import machines
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # as launcher.run sets one; Python cannot call it in the wait
 machines.WAIT_SECONDS = float(sys.argv[3])
 machines.join(sys.argv[1], 2, int(sys.argv[2]))
 """
