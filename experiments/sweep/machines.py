@@ -7,6 +7,7 @@ may finish hours before another, or be killed, and what it leaves undone is done
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,8 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         raise InputError("--coordinator, --num_processes and --process_id: give all three, or none under Slurm")
     if coordinator is not None:
         _require_address(coordinator)
+        if process_id == 0:
+            _require_free_port(coordinator)
     print(f"waiting for the other processes, at most {WAIT_SECONDS:g} s", flush=True)
     try:
         with _at_most(WAIT_SECONDS):
@@ -57,6 +60,16 @@ def _require_address(coordinator: str) -> None:
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 2**16):
         raise InputError(f"--coordinator={coordinator}: give <host>:<port> of process 0")
+
+
+def _require_free_port(coordinator: str) -> None:
+    """JAX would end in a segmentation fault."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # free as soon as nobody listens
+        try:
+            taken.bind(("", int(coordinator.rpartition(":")[2])))
+        except OSError as error:
+            raise InputError(f"--coordinator={coordinator}: {error.strerror}: choose another port") from error
 
 
 @contextlib.contextmanager

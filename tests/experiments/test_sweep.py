@@ -260,6 +260,15 @@ def test_processes_that_do_not_come(process):
     assert lines[-1].startswith("error: the other processes have not come in 0.5 s: start all --num_processes")
 
 
+def test_a_coordinator_whose_port_is_taken():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"{address}: Address already in use: choose another port"):
+            machines.join(address, 2, 0)
+
+
 def test_waiting_for_processes_ends_when_it_is_told_to():
     alone = [sys.executable, "-c", ALONE, free_address(), "0", "50"]
     with subprocess.Popen(
