@@ -40,9 +40,9 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     if any(given) and not all(given):
         raise InputError("--coordinator, --num_processes and --process_id: give all three, or none under Slurm")
     if coordinator is not None:
-        _require_address(coordinator)
+        port = _port_of(coordinator)
         if process_id == 0:
-            _require_free_port(coordinator)
+            _require_free(port, coordinator)
     print(f"waiting for the other processes, at most {WAIT_SECONDS:g} s", flush=True)
     try:
         with _at_most(WAIT_SECONDS):
@@ -56,18 +56,19 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
         ) from error
 
 
-def _require_address(coordinator: str) -> None:
+def _port_of(coordinator: str) -> int:
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 2**16):
         raise InputError(f"--coordinator={coordinator}: give <host>:<port> of process 0")
+    return int(port)
 
 
-def _require_free_port(coordinator: str) -> None:
+def _require_free(port: int, coordinator: str) -> None:
     """JAX would end in a segmentation fault."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # free as soon as nobody listens
         try:
-            taken.bind(("", int(coordinator.rpartition(":")[2])))
+            taken.bind(("", port))
         except OSError as error:
             raise InputError(f"--coordinator={coordinator}: {error.strerror}: choose another port") from error
 
