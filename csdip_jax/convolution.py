@@ -23,8 +23,8 @@ import jax.numpy as jnp
 from csdip_jax import winograd
 from csdip_jax.types import Array
 
-WINOGRAD_SIDE, WINOGRAD_SIDE_ONE_AXIS = 64, 32
-"""From these sides on Winograd's forms are the faster ones; below, their transforms cost more than they save."""
+WINOGRAD_SIDE = 32
+"""From this side on Winograd's form is the faster one; below, its transforms cost more than they save."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +121,8 @@ def correlate(image: Array, kernel: Array) -> Array:
         [h, w, out].
     """
     h, w, _ = image.shape
-    if h % 2 == 0 and w % 2 == 0 and min(h, w) >= WINOGRAD_SIDE:
+    if h % winograd.STEP == 0 and w % winograd.STEP == 0 and min(h, w) >= WINOGRAD_SIDE:
         return winograd.correlate(image, kernel)
-    if w % 2 == 0 and min(h, w) >= WINOGRAD_SIDE_ONE_AXIS:
-        return winograd.correlate_one_axis(image, kernel)
     return _correlate_directly(image, kernel)
 
 

@@ -54,45 +54,62 @@ def test_gradients_by_finite_differences(name, x64):
     check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
 
 
-@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
-def test_winograd_equals_the_direct_form(form, x64):
+def value_and_gradients(form, image, kernel, cotangent):
+    output, pull = jax.vjp(form, image, kernel)
+    return output, *pull(cotangent)
+
+
+def test_winograd_equals_the_direct_form(x64):
     keys = jax.random.split(jax.random.key(0), 3)
-    image = jax.random.normal(keys[0], (6, 8, 3), jnp.float64)
+    image = jax.random.normal(keys[0], (8, 12, 3), jnp.float64)
     kernel = jax.random.normal(keys[1], (3, 3, 3, 5), jnp.float64)
-    cotangent = jax.random.normal(keys[2], (6, 8, 5), jnp.float64)
-
-    @partial(jax.jit, static_argnums=0)
-    def value_and_gradients(correlate):
-        output, pull = jax.vjp(correlate, image, kernel)
-        return output, *pull(cotangent)
-
-    pairs = zip(value_and_gradients(form), value_and_gradients(convolution.correlate), strict=True)
+    cotangent = jax.random.normal(keys[2], (8, 12, 5), jnp.float64)
+    both = jax.jit(value_and_gradients, static_argnums=0)
+    pairs = zip(
+        both(winograd.correlate, image, kernel, cotangent),
+        both(convolution.correlate, image, kernel, cotangent),
+        strict=True,
+    )
     for ours, direct in pairs:
         np.testing.assert_allclose(ours, direct, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
-def test_winograd_under_vmap_is_a_loop(form, x64):
+def test_rounding_is_as_said():
+    """A layer as in the paper's networks, ReLU before it, in float32 beside float64."""
     keys = jax.random.split(jax.random.key(0), 3)
-    images = jax.random.normal(keys[0], (2, 3, 4, 6, 2), jnp.float64)
+    image = jax.nn.relu(jax.random.normal(keys[0], (32, 32, 64)))
+    kernel = jax.random.uniform(keys[1], (3, 3, 64, 256), minval=-1 / 48, maxval=1 / 48)
+    cotangent = jax.random.normal(keys[2], (32, 32, 256))
+    errors = {}
+    with jax.enable_x64(True):
+        wide = (jnp.asarray(x, jnp.float64) for x in (image, kernel, cotangent))
+        exact = value_and_gradients(convolution._correlate_directly, *wide)
+        for form in (winograd.correlate, convolution._correlate_directly):
+            outputs = value_and_gradients(form, image, kernel, cotangent)
+            assert all(output.dtype == jnp.float32 for output in outputs)
+            errors[form] = [
+                float(jnp.linalg.norm(ours - true) / jnp.linalg.norm(true))
+                for ours, true in zip(outputs, exact, strict=True)
+            ]
+    assert max(errors[convolution._correlate_directly]) < 5e-7
+    assert np.all(np.array(errors[winograd.correlate]) < [1e-6, 2e-6, 1e-6])
+
+
+def test_winograd_under_vmap_is_a_loop(x64):
+    keys = jax.random.split(jax.random.key(0), 3)
+    images = jax.random.normal(keys[0], (2, 3, 4, 8, 2), jnp.float64)
     kernels = jax.random.normal(keys[1], (2, 3, 3, 3, 2, 5), jnp.float64)
-    cotangents = jax.random.normal(keys[2], (2, 3, 4, 6, 5), jnp.float64)
-
-    @jax.jit
-    def value_and_gradients(image, kernel, cotangent):
-        output, pull = jax.vjp(form, image, kernel)
-        return output, *pull(cotangent)
-
-    together = jax.vmap(jax.vmap(value_and_gradients))(images, kernels, cotangents)
+    cotangents = jax.random.normal(keys[2], (2, 3, 4, 8, 5), jnp.float64)
+    one = jax.jit(partial(value_and_gradients, winograd.correlate))
+    together = jax.vmap(jax.vmap(one))(images, kernels, cotangents)
     for i, j in np.ndindex(2, 3):
-        alone = value_and_gradients(images[i, j], kernels[i, j], cotangents[i, j])
-        for ours, one in zip(together, alone, strict=True):
-            np.testing.assert_allclose(ours[i, j], one, atol=1e-12)
+        alone = one(images[i, j], kernels[i, j], cotangents[i, j])
+        for ours, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[i, j], expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", [winograd.correlate, winograd.correlate_one_axis])
-def test_winograd_has_second_derivatives_and_keeps_the_dtype(form, x64):
-    image = jax.random.normal(jax.random.key(0), (4, 6, 2), jnp.float64)
+def test_winograd_has_second_derivatives_and_keeps_the_dtype(x64):
+    image = jax.random.normal(jax.random.key(0), (4, 8, 2), jnp.float64)
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 5), jnp.float64)
 
     def curvature(correlate):
@@ -101,18 +118,18 @@ def test_winograd_has_second_derivatives_and_keeps_the_dtype(form, x64):
 
         return jax.grad(lambda kernel: jnp.sum(jax.grad(energy)(kernel) ** 2))(kernel)
 
-    np.testing.assert_allclose(curvature(form), curvature(convolution.correlate), rtol=1e-9)
-    narrow = jax.grad(lambda k: form(image.astype(jnp.bfloat16), k).sum())(kernel.astype(jnp.bfloat16))
-    assert narrow.dtype == jnp.bfloat16
+    np.testing.assert_allclose(curvature(winograd.correlate), curvature(convolution.correlate), rtol=1e-9)
+    narrow = [x.astype(jnp.bfloat16) for x in (image, kernel)]
+    outputs = value_and_gradients(winograd.correlate, *narrow, jnp.ones((4, 8, 5), jnp.bfloat16))
+    assert all(output.dtype == jnp.bfloat16 for output in outputs)
 
 
-@pytest.mark.parametrize("h, w, products", [(64, 64, 3), (64, 65, 1), (63, 64, 5), (32, 32, 5), (31, 32, 1)])
+@pytest.mark.parametrize("h, w, products", [(32, 36, 3), (32, 34, 1), (34, 32, 1), (28, 64, 1)])
 def test_which_layers_take_which_form(h, w, products):
     image = jax.ShapeDtypeStruct((h, w, 2), jnp.float32)
     kernel = jax.ShapeDtypeStruct((3, 3, 2, 4), jnp.float32)
     lowered = jax.jit(convolution.correlate).lower(image, kernel).as_text()
     assert lowered.count("stablehlo.dot_general") == products
-    assert ("optimization_barrier" in lowered) == ((h, w) not in [(64, 65), (31, 32)])
 
 
 @pytest.mark.parametrize("name", LAYERS)
