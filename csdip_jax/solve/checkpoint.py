@@ -1,4 +1,4 @@
-"""A reconstruction under way, saved after every chunk: finished outcomes and the fits of the present block."""
+"""A reconstruction under way, saved between chunks: finished outcomes and the fits of the present block."""
 
 import re
 from pathlib import Path

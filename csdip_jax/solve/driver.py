@@ -4,7 +4,7 @@ A *case* is one image under one setting of the method, a *fit* one restart of a 
 restarts) that share a compiled program, equally many on each device: as many as memory allows, but on a CPU one at a
 time where a second would push the first out of the cache and no large matrix is shared. A block advances in chunks, a
 `while_loop` on the device whose length the host chooses; between chunks the host shows progress, redraws failed
-attempts, and saves a checkpoint. True images never come here.
+attempts, and saves a checkpoint once it has something to lose. True images never come here.
 """
 
 import time
@@ -65,8 +65,8 @@ def reconstruct(
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
             device; None for no bar.
-        checkpoint: .npz file, rewritten after every chunk (about two seconds); if it exists, the run goes on from it.
-            Remove it when the solution is safe.
+        checkpoint: .npz file, rewritten every two to four seconds; if it exists, the run goes on from it. Remove it
+            when the solution is safe.
         keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
             the fits run, the weights of every restart are kept on the host.
 
@@ -84,6 +84,7 @@ def reconstruct(
     )
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
+    saved = time.perf_counter()
     with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
         bar.set_postfix(memory=gigabytes(job.chunk.bytes))
         for number, block in enumerate(job.blocks):
@@ -92,7 +93,9 @@ def reconstruct(
             arguments = job.arguments(block)
             chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
             for fits in chunks:
-                checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
+                if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
+                    checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
+                    saved = time.perf_counter()
                 _show(bar, fits, job, number)
             done = jax.device_get(finish(*arguments[:2], fits, layout=block.layout, keep_params=keep_params))
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)

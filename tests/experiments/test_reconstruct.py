@@ -63,7 +63,7 @@ def test_a_changed_input_of_the_same_name_is_refused(scans, tmp_path):
     assert "image scan_0 has changed" in refused(run("reconstruct", *options))
 
 
-LONG = ["--config.csdip.steps=600", "--config.num_measurements=100"]
+LONG = ["--config.csdip.steps=3000", "--config.num_measurements=100"]
 
 
 @pytest.fixture(scope="module")
