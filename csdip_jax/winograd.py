@@ -45,9 +45,14 @@ def correlate(image: Array, kernel: Array) -> Array:
     Returns:
         [h, w, out]. The rounding error in float32 is about 7e-7 of the norm, of the gradient by the image 1.5e-6, where
         the direct sum's is 3e-7.
+
+    Raises:
+        ValueError: other sides.
     """
-    products = _multiply("tpi,tio->tpo", _tiles(image), _transform_kernel(kernel))
     h, w, _ = image.shape
+    if h % STEP or w % STEP:
+        raise ValueError(f"an image of {h} x {w} pixels: {STEP} has to divide its sides")
+    products = _multiply("tpi,tio->tpo", _tiles(image), _transform_kernel(kernel))
     return _from_products(products.reshape(TILE, TILE, h // STEP, w // STEP, -1))
 
 
@@ -69,9 +74,12 @@ correlate.defvjp(_forward, _backward)
 
 
 def _multiply(formula: str, a: Array, b: Array) -> Array:
-    """The 36 matrix products, flattened to one axis t of entries and one p of tiles (XLA copies operands with more)."""
+    """The 36 matrix products, flattened to one axis t of entries and one p of tiles (XLA copies operands with more).
+
+    In full precision on every device: the transforms enlarge the rounding errors.
+    """
     a, b = (x.reshape(TILE * TILE, -1, x.shape[-1]) for x in (a, b))
-    return jnp.einsum(formula, a, b)
+    return jnp.einsum(formula, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _tiles(image: Array) -> Array:

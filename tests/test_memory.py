@@ -138,3 +138,21 @@ def test_a_cluster_may_give_less_than_the_machine_has(line, file, tmp_path, monk
     assert memory.host_bytes() >= machine
     limit.write_text("1000000\n")
     assert memory.host_bytes() == 10**6
+
+
+@pytest.mark.parametrize("method", [METHOD, SIX])
+def test_room_is_looked_at_before_anything_is_drawn(method, monkeypatch):
+    """And comes out as that of a fit whose operator is there."""
+    operator = problem().operator
+    single = dataclasses.replace(method, mu=1.0) if method is SIX else method
+    needed = driver.prepare(single, problem(), KEY).chunk.bytes
+
+    def draw(key):
+        assert isinstance(key, jax.core.Tracer)
+        return cs.operators.gaussian(key, operator.num_measurements, SHAPE)
+
+    monkeypatch.setattr(memory, "usable_bytes", lambda: needed)
+    memory.require_room(method, draw)
+    monkeypatch.setattr(memory, "usable_bytes", lambda: needed - 1)
+    with pytest.raises(cs.InputError, match="a single fit needs .* choose a smaller image"):
+        memory.require_room(method, draw)

@@ -342,3 +342,12 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
 def test_bad_input(make, message):
     with pytest.raises(cs.InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_narrow_storage_does_not_hide_an_entry_that_is_not_finite(dtype, bad):
+    matrix = jnp.ones((3, 16)).at[1, 2].set(bad)
+    narrow = cs.operators.Dense(matrix, (4, 4, 1)).astype(dtype)
+    with pytest.raises(cs.InputError, match="operator: .* NaN or infinite"):
+        cs.reconstruct(cs.methods.DampTv((4, 4, 1)), cs.Problem(narrow, jnp.ones(3)), jax.random.key(0))

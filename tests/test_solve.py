@@ -38,19 +38,28 @@ def test_any_differentiable_function_is_an_operator(operator):
     np.testing.assert_array_equal(batch.image[1], solution.image)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "cuda"])
-def test_the_program_of_a_chunk(platform):
-    """Of several fits at once, as lowered for either: products only, A's in full precision, nothing but the device."""
-    operator, y = problem()
-    job = driver.prepare(METHOD, cs.Problem(operator, jnp.stack([y, y])), KEY, fits_at_once=2)
+@pytest.mark.parametrize(("platform", "backend"), [("cpu", "cpu"), ("cuda", "gpu")])
+def test_the_program_of_a_chunk(platform, backend, monkeypatch):
+    """Of several fits at once, as lowered for either: products only, the large ones in full precision, nothing but the
+    device. The network has layers of every form."""
+    method = cs.methods.CsDip((128, 128, 1), steps=2)
+    operator = cs.operators.gaussian(KEY, 20, (128, 128, 1))
+    y = operator.forward(jnp.zeros((128, 128, 1)))
+    job = driver.prepare(method, cs.Problem(operator, jnp.stack([y, y])), KEY, fits_at_once=2)
     (block,) = job.blocks
     arguments = job.arguments(block)
-    chunk = advance.trace(*arguments[:2], driver.begin(*arguments, None, block), 10, 3, layout=block.layout)
+    fits = driver.begin(*arguments, None, block)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)  # what is chosen by it, as there
+    chunk = advance.trace(*arguments[:2], fits, 10, 3, layout=block.layout)
     program = chunk.lower(lowering_platforms=(platform,)).as_text()
     assert "convolution" not in program
     assert not any(name in program for name in ("custom_call", "callback", "infeed", "outfeed", "send", "recv"))
-    products = [line for line in program.splitlines() if "dot_general" in line and "20x64xf32" in line]
-    assert products and all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    of_matrix, of_winograd = (
+        [line for line in products if shape in line] for shape in ("20x16384xf32", "36x64x256xf32")
+    )
+    assert len(of_matrix) >= 2 and len(of_winograd) >= 3
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in of_matrix + of_winograd)
     assert any(name in program for name in ("tf.aliasing_output", "jax.buffer_donor"))  # the state is donated
 
 

@@ -159,6 +159,6 @@ def _stored(rows: Array, dtype: str) -> tuple[Array, Array | None]:
     if dtype in ("float32", "float64"):
         return rows.astype(dtype), None
     largest = jnp.abs(rows).max(-1)
-    row_scale = jnp.where(largest > 0, largest, 1).astype(jnp.float32) / (127 if dtype == "int8" else 1)
+    row_scale = jnp.where(largest == 0, 1, largest).astype(jnp.float32) / (127 if dtype == "int8" else 1)
     entries = rows / row_scale[..., None]
     return (jnp.round(entries) if dtype == "int8" else entries).astype(dtype), row_scale

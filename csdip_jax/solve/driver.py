@@ -180,11 +180,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
         if to_redraw(flags, max_redraws).any():
             fits = redraw(method, cases, keys, fits, max_redraws, layout=layout)
             flags = flags._replace(stopped=np.asarray(fits.stopped))
-        finished = bool(flags.stopped.all())
+        finished, elapsed = bool(flags.stopped.all()), time.perf_counter() - began
         yield fits
         if finished:
             return
-        elapsed = time.perf_counter() - began
         length = int(np.clip(length * CHUNK_SECONDS / elapsed, 1, method.steps))
 
 

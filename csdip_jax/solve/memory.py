@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from csdip_jax.methods.base import Method
+from csdip_jax.operators import Operator
 from csdip_jax.solve.blocks import Block, sharding, take_cases
 from csdip_jax.solve.fits import Case, advance, start
-from csdip_jax.types import InputError
+from csdip_jax.solve.inputs import split_swept
+from csdip_jax.types import Array, InputError, Problem
 
 USABLE = 0.8
 """Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
@@ -68,15 +70,39 @@ def fitting_blocks(
         growing = chunk.bytes - chunk.fixed
         at_once = on_each * max(0, there - chunk.fixed) // growing  # fewer than on_each
         if not at_once:
-            raise InputError(
-                f"a single fit needs {gigabytes(chunk.fixed + growing / on_each)} of memory, operators included, where "
-                f"{gigabytes(there)} can be used: choose a smaller image, or operators that store less"
-            )
+            raise _too_large(chunk.fixed + growing / on_each, there)
         if fits_at_once is not None:
             raise InputError(
                 f"fits_at_once = {fits_at_once}: they need {gigabytes(chunk.bytes)} of memory, operators included, "
                 f"where {gigabytes(there)} can be used; choose fits_at_once={at_once}"
             )
+
+
+def require_room(method: Method, make_operator: Callable[[Array], Operator]) -> None:
+    """Refuses a fit that does not fit, knowing nothing but shapes: drawing a large operator takes minutes.
+
+    Args:
+        method: its settings, swept or not.
+        make_operator: key -> the operator; only traced.
+
+    Raises:
+        InputError: a single fit needs more memory than there is.
+    """
+    key, image = jax.random.key(0), jax.ShapeDtypeStruct(method.image_shape, np.float32)
+    operator = jax.eval_shape(make_operator, key)
+    measured = jax.eval_shape(lambda operator, image: operator.forward(image)[None], operator, image)
+    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
+    case = Case(Problem(operator, measured), {})
+    needed, there = compiled_chunk(split_swept(method, image.dtype)[0], case, key, single).bytes, usable_bytes()
+    if needed > there:
+        raise _too_large(needed, there)
+
+
+def _too_large(needed: float, there: int) -> InputError:
+    return InputError(
+        f"a single fit needs {gigabytes(needed)} of memory, operators included, where {gigabytes(there)} can be used: "
+        "choose a smaller image, or operators that store less"
+    )
 
 
 def gigabytes(count: float) -> str:
@@ -138,7 +164,7 @@ def _shaped(tree, devices: int):
 
 
 def _bytes_of(operator) -> int:
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(operator))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(operator))
 
 
 def usable_bytes() -> int:

@@ -2,7 +2,7 @@
 
     python -m experiments.benchmark                                   about half an hour; needs the extra `bench`
     python -m experiments.benchmark --sections=fits,memory            JAX alone
-    python -m experiments.benchmark --quick                           a minute, to see that it works; no timing to trust
+    python -m experiments.benchmark --quick                           minutes, to see that it works; no timing to trust
 
 Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
@@ -72,7 +72,8 @@ def main() -> None:
         print(f"\n{report.table(name, results[name])}\n", flush=True)
     compared = {name: result for name, result in results.items() if name in sections.RIVALS}
     if compared:
-        report.save_ratios(workdir / "ratios.png", compared, f"{run['cpu']}, {run['cores']} cores")
+        caption = f"{run['cpu']}, {run['cores']} cores" + ", --quick: no timing to trust" * quick
+        report.save_ratios(workdir / "ratios.png", compared, caption)
     print(f"written to {workdir}")
 
 

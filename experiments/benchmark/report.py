@@ -170,16 +170,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 def save_ratios(path: Path, results: Mapping[str, Mapping], caption: str) -> None:
     """Bars of the other side's time over JAX's; `results`: section -> network -> result of `rounds.compare`."""
     bars = [(section, name, result) for section, networks in results.items() for name, result in networks.items()]
-    figure, axis = plt.subplots(figsize=(1.5 + 0.9 * len(bars), 3.6))
+    figure, axis = plt.subplots(figsize=(7, 1.5 + 0.35 * len(bars)))
     for i, (_, _, result) in enumerate(bars):
         below, above = result["ratio"] - result["ratio_min"], result["ratio_max"] - result["ratio"]
-        axis.bar(i, result["ratio"], yerr=[[below], [above]], capsize=3, width=0.6, color="tab:blue")
+        axis.barh(i, result["ratio"], xerr=[[below], [above]], capsize=3, height=0.6, color="tab:blue")
         if "target" in result:
             label = None if axis.get_legend_handles_labels()[1] else "target"
-            axis.hlines(result["target"], i - 0.4, i + 0.4, color="tab:red", label=label)
-    axis.axhline(1, color="black", lw=0.8)
-    axis.set_xticks(range(len(bars)), [f"{section}\n{name}" for section, name, _ in bars], fontsize=8)
-    axis.set_ylabel("PyTorch (lasso: scikit-learn) / JAX")
+            axis.vlines(result["target"], i - 0.4, i + 0.4, color="tab:red", label=label)
+    axis.axvline(1, color="black", lw=0.8)
+    axis.set_yticks(range(len(bars)), [f"{section}: {name}" for section, name, _ in bars], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("PyTorch (lasso: scikit-learn) / JAX, median and range of the rounds")
     axis.set_title(caption, fontsize=8)
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8)
