@@ -1,6 +1,7 @@
 """What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -49,9 +50,11 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     (block,) = job.blocks
     arguments = job.arguments(block)
     fits = driver.begin(*arguments, None, block)
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)  # what is chosen by it, as there
+    jax.clear_caches()  # of what was traced as on this machine
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     chunk = advance.trace(*arguments[:2], fits, 10, 3, layout=block.layout)
     program = chunk.lower(lowering_platforms=(platform,)).as_text()
+    jax.clear_caches()  # of what was traced as elsewhere
     assert "convolution" not in program
     assert not any(name in program for name in ("custom_call", "callback", "infeed", "outfeed", "send", "recv"))
     products = [line for line in program.splitlines() if "dot_general" in line]
@@ -198,6 +201,19 @@ def test_a_progress_bar_shows_the_loss(capsys):
     cs.reconstruct(METHOD, problem(), KEY, progress="disc")
     shown = capsys.readouterr().err
     assert "disc" in shown and "loss=" in shown and "2/2" in shown
+
+
+def test_a_checkpoint_is_written_once_it_is_worth_it(tmp_path, monkeypatch):
+    """By a clock that goes on by a second with each look."""
+    ticks, saved = itertools.count(), []
+    monkeypatch.setattr(driver.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(driver.checkpoints, "save", lambda *arguments: saved.append(arguments))
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 1e9)
+    cs.reconstruct(METHOD, problem(), KEY, checkpoint=tmp_path / "checkpoint.npz")
+    assert not saved and not list(tmp_path.iterdir())
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 1.0)
+    cs.reconstruct(METHOD, problem(), KEY, checkpoint=tmp_path / "checkpoint.npz")
+    assert saved
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

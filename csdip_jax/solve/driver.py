@@ -65,8 +65,8 @@ def reconstruct(
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
             device; None for no bar.
-        checkpoint: .npz file, rewritten every two to four seconds; if it exists, the run goes on from it. Remove it
-            when the solution is safe.
+        checkpoint: .npz file, rewritten every two to four seconds (less often where a step takes as long); if it
+            exists, the run goes on from it. Remove it when the solution is safe.
         keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
             the fits run, the weights of every restart are kept on the host.
 

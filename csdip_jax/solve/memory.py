@@ -26,6 +26,9 @@ LARGE = 2**28
 SHARERS = 4
 """So many of them run together then, at most: more gain little (docs/performance.md)."""
 
+SINGLE = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
+"""One fit on one device."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -79,7 +82,9 @@ def fitting_blocks(
 
 
 def require_room(method: Method, make_operator: Callable[[Array], Operator]) -> None:
-    """Refuses a fit that does not fit, knowing nothing but shapes: drawing a large operator takes minutes.
+    """Refuses a fit that does not fit, knowing nothing but shapes: drawing and measuring at such a size takes minutes.
+
+    What it counts is a single fit on a single device. Operators of other images, beside it there, are not.
 
     Args:
         method: its settings, swept or not.
@@ -91,9 +96,9 @@ def require_room(method: Method, make_operator: Callable[[Array], Operator]) -> 
     key, image = jax.random.key(0), jax.ShapeDtypeStruct(method.image_shape, np.float32)
     operator = jax.eval_shape(make_operator, key)
     measured = jax.eval_shape(lambda operator, image: operator.forward(image)[None], operator, image)
-    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
-    case = Case(Problem(operator, measured), {})
-    needed, there = compiled_chunk(split_swept(method, image.dtype)[0], case, key, single).bytes, usable_bytes()
+    method, _ = split_swept(method, measured.dtype)
+    needed = compiled_chunk(method, Case(Problem(operator, measured), {}), key, SINGLE).bytes
+    there = usable_bytes()
     if needed > there:
         raise _too_large(needed, there)
 
@@ -122,8 +127,7 @@ def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int
         alike = method.restarts if method.restarts > 1 else cases_per_image
         # As many as come out even: a fit repeated to fill up would cost more than sharing gains.
         return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if size > LARGE else 1
-    single = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
-    chunk = compiled_chunk(method, cases, keys, single)
+    chunk = compiled_chunk(method, cases, keys, SINGLE)
     of_a_fit = chunk.bytes - chunk.fixed
     if operator.batch_size is not None:  # a block has a copy of the operators it needs
         of_a_fit += size // (method.restarts * cases_per_image)

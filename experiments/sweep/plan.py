@@ -6,6 +6,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,12 +15,16 @@ from ml_collections.config_dict import ConfigDict
 
 from csdip_jax.methods import Method
 from csdip_jax.methods.base import require, require_distinct
+from csdip_jax.solve.memory import require_room
 from csdip_jax.types import InputError
 from experiments import fits, settings
 from experiments.configs.sweep import AXES
 
 SCENES_AT_ONCE = 32
 """On each accelerator: beyond, a batch gains little, and a killed run loses more."""
+
+LARGE_IMAGE = 2**22
+"""Values of an image from which on its room is looked at first: drawing and measuring take seconds to minutes then."""
 
 
 class Scene(NamedTuple):
@@ -150,7 +155,8 @@ def make_programs(
         pixel_range: (black, white) of theirs.
 
     Raises:
-        InputError: images that cannot be read, or settings out of range; nothing is left to be refused later.
+        InputError: images that cannot be read, settings out of range, or large images whose single fit does not fit
+            into memory; nothing but memory is left to be refused later.
     """
     programs = []
     for part, settings_ in settings.parts(config).items():
@@ -162,6 +168,10 @@ def make_programs(
         raise InputError(
             f"several cells would be written as {twice[0]}: rename an image, or leave out one of the values"
         )
+    for program in programs:
+        if math.prod(program.image_shape) >= LARGE_IMAGE:
+            first = program.measurements[0]
+            require_room(program.sweep.method, partial(first.operator, image=0, image_shape=program.image_shape))
     return programs
 
 

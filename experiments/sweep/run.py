@@ -1,7 +1,6 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
 import glob
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,15 +22,11 @@ from csdip_jax.results import (
     write_arrays,
     write_atomically,
 )
-from csdip_jax.solve.memory import require_room
 from csdip_jax.types import InputError
 from experiments import fits, pictures, settings
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
-
-LARGE_IMAGE = 2**22
-"""Pixels from which on memory is looked at before anything is drawn, which takes minutes then."""
 
 ROW = frozenset(("part", "image", "image_digest", "method", "file", "seconds", "mse"))
 """What every cell's row has, to tell it from what does not belong there."""
@@ -164,8 +159,6 @@ def measure(batch: Batch) -> Measured:
     """Draws the operators, and the measurements of each scene by its own: they do not depend on what is beside it."""
     program, measurements, roots, ids = batch.program, [], [], []
     first, labels, operator = program.measurements[0], len(program.sweep.labels), None
-    if math.prod(program.image_shape) >= LARGE_IMAGE:
-        require_room(batch.method, lambda key: first.operator(key, 0, program.image_shape))
     for image, seed in batch.scenes:
         keys, id_ = settings.keys(seed), settings.image_id(image)
         if operator is None or not program.shares_operator:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import csdip_jax as cs
-from csdip_jax.solve import fits
+from csdip_jax.solve import fits, memory
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
@@ -168,6 +168,14 @@ def test_images_whose_files_would_be_the_same_are_refused(tmp_path):
         Image.new("L", (16, 16), 9).save(tmp_path / f"{name}.png")
     with pytest.raises(InputError, match="several cells would be written as a-b-m40"):
         plan.make_programs(config(data=str(tmp_path)), None)
+
+
+def test_large_images_are_refused_before_anything_is_drawn_or_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "LARGE_IMAGE", 1)
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 10**4)
+    with pytest.raises(cs.InputError, match="a single fit needs .* where 1e-05 GB can be used"):
+        run.sweep(config(), tmp_path / "sweep", None)
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_a_new_axis_is_refused(tmp_path):

@@ -328,20 +328,26 @@ def test_the_kept_weights_are_those_of_the_chosen_restart(tmp_path, monkeypatch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), solution.params, state.params)
 
     # ... and survive a kill: stopped within the second restart, the first one's weights come from the checkpoint.
-    save = driver.checkpoints.save
+    save, begin, begun = driver.checkpoints.save, driver.begin, []
 
     def save_and_die(path, fingerprint, outcomes, finished, fits):
         save(path, fingerprint, outcomes, finished, fits)
         if finished == 1:
-            monkeypatch.undo()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # saved however little has been done
-    monkeypatch.setattr(driver.checkpoints, "save", save_and_die)
+    def note_and_begin(method, cases, keys, leaves, block):
+        begun.append(leaves is not None)
+        return begin(method, cases, keys, leaves, block)
+
     options = {"keep_params": True, "checkpoint": tmp_path / "checkpoint.npz"}
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(driver, "FIRST_CHUNK", 1)
+        patch.setattr(driver, "CHUNK_SECONDS", 0.0)  # saved after every step
+        patch.setattr(driver.checkpoints, "save", save_and_die)
         cs.reconstruct(method, problem(), KEY, **options)
+    monkeypatch.setattr(driver, "begin", note_and_begin)
     resumed = cs.reconstruct(method, problem(), KEY, **options)
+    assert begun == [True, False]  # the second goes on, the third is begun
     jax.tree.map(np.testing.assert_array_equal, resumed, solution)
 
 
