@@ -24,7 +24,7 @@ from csdip_jax import winograd
 from csdip_jax.types import Array
 
 WINOGRAD_SIDE = 32
-"""From this side on Winograd's form is the faster one; below, its transforms cost more than they save."""
+"""From this side on Winograd's form is the faster one on a CPU; below, its transforms cost more than they save."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +120,15 @@ def correlate(image: Array, kernel: Array) -> Array:
     Returns:
         [h, w, out].
     """
-    h, w, _ = image.shape
-    if h % winograd.STEP == 0 and w % winograd.STEP == 0 and min(h, w) >= WINOGRAD_SIDE:
+    if _winograd_pays(*image.shape[:2]):
         return winograd.correlate(image, kernel)
     return _correlate_directly(image, kernel)
+
+
+def _winograd_pays(h: int, w: int) -> bool:
+    """On a GPU the direct sum's single product is the faster (docs/performance.md)."""
+    fits = h % winograd.STEP == 0 and w % winograd.STEP == 0
+    return fits and min(h, w) >= WINOGRAD_SIDE and jax.default_backend() == "cpu"
 
 
 @jax.custom_vjp

@@ -16,6 +16,9 @@ os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    # On a GPU: its TF32 would exceed most tolerances, and the suite's processes share its memory.
+    "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "MPLCONFIGDIR": str(CACHE / "matplotlib"),
 }
 
@@ -36,6 +39,13 @@ def _programs_are_forgotten():
     mappings = Path("/proc/self/maps")
     if mappings.exists() and mappings.read_bytes().count(b"\n") > MOST_MAPPINGS:
         jax.clear_caches()
+
+
+@pytest.fixture
+def on_cpu():
+    """For tests whose other processes share out the work among several CPU devices."""
+    if jax.default_backend() != "cpu":
+        pytest.skip("compares with several CPU devices: JAX_PLATFORMS=cpu")
 
 
 @pytest.fixture

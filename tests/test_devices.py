@@ -37,7 +37,7 @@ def solutions() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("devices", [8])
-def test_as_on_one_device(devices, tmp_path):
+def test_as_on_one_device(devices, tmp_path, on_cpu):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     program = "import sys, jax, numpy as np; from tests.test_devices import solutions; " + (
         f"assert jax.device_count() == {devices}; np.savez(sys.argv[1], **solutions())"

@@ -52,7 +52,8 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     fits = driver.begin(*arguments, None, block)
     jax.clear_caches()  # of what was traced as on this machine
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    chunk = advance.trace(*arguments[:2], fits, 10, 3, layout=block.layout)
+    with jax.default_matmul_precision("default"):  # the suite's own would hide what is asked for
+        chunk = advance.trace(*arguments[:2], fits, 10, 3, layout=block.layout)
     program = chunk.lower(lowering_platforms=(platform,)).as_text()
     jax.clear_caches()  # of what was traced as elsewhere
     assert "convolution" not in program
@@ -61,7 +62,7 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     of_matrix, of_winograd = (
         [line for line in products if shape in line] for shape in ("20x16384xf32", "36x64x256xf32")
     )
-    assert len(of_matrix) >= 2 and len(of_winograd) >= 3
+    assert len(of_matrix) >= 2 and (len(of_winograd) >= 3) == (backend == "cpu")
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in of_matrix + of_winograd)
     assert any(name in program for name in ("tf.aliasing_output", "jax.buffer_donor"))  # the state is donated
 

@@ -1,8 +1,9 @@
-"""Times this library beside plain PyTorch and scikit-learn, on the CPU, and measures its memory.
+"""Times this library beside plain PyTorch and scikit-learn, and measures its memory.
 
     python -m experiments.benchmark                                   about half an hour; needs the extra `bench`
     python -m experiments.benchmark --sections=fits,memory            JAX alone
     python -m experiments.benchmark --quick                           minutes, to see that it works; no timing to trust
+    python -m experiments.benchmark --device=gpu                      on an NVIDIA GPU; PyTorch has to be built for CUDA
 
 Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
@@ -20,10 +21,11 @@ Sections:
     denoiser  what of a step of BM3D-AMP is spent in the bm3d wheel
 
 PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
-each with OMP_WAIT_POLICY active and passive; the best one counts. Both sides start from the same weights, and
+each with OMP_WAIT_POLICY active and passive; the best one counts. On a GPU the four are contiguous and channels-last,
+each launched kernel by kernel and recorded as a CUDA graph. Both sides start from the same weights, and
 nothing is timed before their losses and gradients agree. They take turns in one run, each in a process of its own,
 stopped (SIGSTOP) while it is not its turn. A ratio is the median over the rounds of each round's ratio; their range
-stands below it. Targets are for information. Use an otherwise idle machine.
+stands below it. Targets are for information, and were set for CPUs. Use an otherwise idle machine.
 
 The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png.
 """
@@ -34,7 +36,6 @@ import os
 import platform
 from pathlib import Path
 
-import jax
 from absl import flags
 
 from csdip_jax.results import cpu_model, environment, write_json
@@ -50,11 +51,11 @@ def main() -> None:
     if unknown or not names:
         raise InputError(f"--sections={','.join(names)}: choose from {', '.join(sections.SECTIONS)}")
     sections.require_rivals(names)
-    counts = amounts.QUICK if quick else amounts.Counts()
+    processes.choose(flags.FLAGS.device)
+    counts = amounts.QUICK if quick else amounts.GPU if processes.on_gpu() else amounts.Counts()
     if flags.FLAGS.rounds:
         counts = counts._replace(rounds=flags.FLAGS.rounds, lasso_rounds=flags.FLAGS.rounds)
     workdir = Path(flags.FLAGS.workdir or ("runs/benchmark-quick" if quick else "runs/benchmark"))
-    jax.config.update("jax_platforms", "cpu")
     run = {"counts": counts._asdict(), **describe_machine(), **environment()}
     try:
         write_json(workdir / "config.json", run)
@@ -72,7 +73,7 @@ def main() -> None:
         print(f"\n{report.table(name, results[name])}\n", flush=True)
     compared = {name: result for name, result in results.items() if name in sections.RIVALS}
     if compared:
-        caption = f"{run['cpu']}, {run['cores']} cores" + ", --quick: no timing to trust" * quick
+        caption = run["device"] + ", --quick: no timing to trust" * quick
         report.save_ratios(workdir / "ratios.png", compared, caption)
     print(f"written to {workdir}")
 
@@ -90,8 +91,11 @@ def describe_machine() -> dict:
 def print_header(run: dict) -> None:
     versions = {name: run["versions"][name] for name in ("python", "jax", "jaxlib", "flax", "optax", "numpy")}
     print(f"machine:  {run['cpu']}, {run['cores']} cores; {platform.system()}")
+    if processes.on_gpu():
+        print(f"device:   {run['device']}")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in (versions | run["rivals"]).items()))
-    print(f"PyTorch:  eager, {run['cores']} threads; torch.compile is not measured")
+    form = "eager and as a CUDA graph" if processes.on_gpu() else f"eager, {run['cores']} threads"
+    print(f"PyTorch:  {form}; torch.compile is not measured")
     if run["load_average"] > 0.5:
         print(f"warning:  load average {run['load_average']}: other work is running here, expect noise")
     print()
@@ -107,6 +111,7 @@ if __name__ == "__main__":
         "Turns of each side; default 12 (lasso, sweep, growth, start: 4), with --quick 2 (1).",
         lower_bound=1,
     )
+    flags.DEFINE_enum("device", "cpu", list(processes.PLATFORMS), "What JAX and PyTorch compute on.")
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(
         "workdir", None, "Folder of the results; default runs/benchmark (--quick: runs/benchmark-quick)."

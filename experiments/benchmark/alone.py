@@ -173,7 +173,7 @@ def start(counts: Counts) -> dict:
     command = [sys.executable, "-m", "experiments.benchmark.first_step"]
 
     def seconds(cache, *arguments):
-        environment = os.environ | processes.CPU | {"JAX_COMPILATION_CACHE_DIR": cache}
+        environment = os.environ | processes.JAX_SETTINGS | {"JAX_COMPILATION_CACHE_DIR": cache}
         finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
         return json.loads(finished.stdout)
 

@@ -38,10 +38,10 @@ def _beside_torch(section: str, counts: Counts, problems: Mapping[str, tuple[str
     """
     results = {}
     with contextlib.ExitStack() as stack:
-        print(f"{section}: starting JAX and {len(processes.WAIT_POLICIES)} PyTorch processes", flush=True)
+        print(f"{section}: starting JAX and PyTorch", flush=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ours = stack.enter_context(processes.jax_worker())
-        theirs = {policy: stack.enter_context(processes.torch_worker(policy)) for policy in processes.WAIT_POLICIES}
+        theirs = stack.enter_context(processes.torch_workers())
         for label, (name, num_measurements, targets) in problems.items():
             print(f"{section}: {label}, compiling and checking that both sides agree", flush=True)
             setup = {"name": name, "num_measurements": num_measurements, "path": str(folder / "weights.npz")}
@@ -50,9 +50,9 @@ def _beside_torch(section: str, counts: Counts, problems: Mapping[str, tuple[str
             steps = max(2, round(counts.share * CASES[name].turn_steps))
             own = {variant: partial(milliseconds, ours, variant, counts.warm_up, steps) for variant in targets}
             other, torch_answers = {}, {}
-            for policy, worker in theirs.items():
+            for process, worker in theirs.items():
                 for variant, torch_answer in worker.ask("prepare", **setup).items():
-                    side = f"{policy} {variant}"
+                    side = f"{process} {variant}"
                     torch_answers[side] = torch_answer
                     other[side] = partial(milliseconds, worker, variant, counts.warm_up, steps)
             first, *narrower = answer["answers"]

@@ -39,6 +39,9 @@ class Counts(NamedTuple):
     lasso_rounds: int = 4
 
 
+GPU = Counts(share=10.0, square=8192, copies=(1, 4, 16, 64))
+"""A step there takes about a millisecond."""
+
 QUICK = Counts(
     rounds=2,
     warm_up=1,

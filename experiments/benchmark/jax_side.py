@@ -116,7 +116,8 @@ class JaxSide(Side):
         gradients = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))
         largest, answers = None, {}
         for variant, data in variants.items():
-            loss, gradient = gradients(method, data, params)
+            with jax.default_matmul_precision("highest"):  # TF32 would hide differences; on a CPU it is so anyway
+                loss, gradient = gradients(method, data, params)
             kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
             largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
             entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
@@ -284,20 +285,27 @@ def stepper(one_step, method, data, carry):
 
 
 def repeater(function, arguments):
-    """What calls the function so many times."""
+    """What calls the function so many times, one after the other."""
 
     def run(times):
+        answer = None
         for _ in range(times):
-            jax.block_until_ready(function(*arguments))
+            answer = function(*arguments)
+            if jax.default_backend() == "cpu":  # which would go on with the next call meanwhile; a GPU queues them
+                jax.block_until_ready(answer)
+        jax.block_until_ready(answer)
 
     return run
 
 
 def _own_bytes(field: str) -> int:
-    """Resident memory of this process, now (VmRSS) or at its peak (VmHWM).
+    """Resident memory of this process, now (VmRSS) or at its peak (VmHWM); on a GPU what its arrays take there.
 
     Linux's ru_maxrss would not do: it starts from the peak of the process that started this one.
     """
+    on_device = jax.local_devices()[0].memory_stats()  # None on a CPU
+    if on_device is not None:
+        return on_device[{"VmRSS": "bytes_in_use", "VmHWM": "peak_bytes_in_use"}[field]]
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())

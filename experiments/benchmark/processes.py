@@ -7,10 +7,36 @@ from functools import partial
 
 import jax
 
+from csdip_jax.types import InputError
 from experiments.benchmark.worker import Worker
 
-CPU = {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu"}
+"""What is measured -> JAX's platforms; a GPU's programs may call back to the CPU."""
+JAX_SETTINGS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 WAIT_POLICIES = ("active", "passive")
+
+
+def choose(device: str) -> None:
+    """Makes this process and the workers to come compute on `device`, one of PLATFORMS.
+
+    Raises:
+        InputError: JAX has no such device here.
+    """
+    # Several processes share a GPU: none may take its memory in advance.
+    os.environ |= {"JAX_PLATFORMS": PLATFORMS[device], "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    jax.config.update("jax_platforms", PLATFORMS[device])
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"--device={device}: JAX finds none here ({reason}): install requirements-cuda.txt, or take --device=cpu"
+        ) from error
+
+
+def on_gpu() -> bool:
+    """Whether the workers compute on a GPU."""
+    return jax.default_backend() == "gpu"
 
 
 def cores() -> int:
@@ -20,7 +46,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def jax_worker(module: str = "jax_side", **environment: str) -> Iterator[Worker]:
-    settings = CPU | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
+    settings = JAX_SETTINGS | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
     with Worker("JAX", ["-m", f"experiments.benchmark.{module}"], settings | environment) as worker:
         yield worker
 
@@ -30,10 +56,20 @@ growth_worker = partial(jax_worker, "growth_side")
 
 
 @contextlib.contextmanager
-def torch_worker(policy: str) -> Iterator[Worker]:
-    settings = {"OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(cores())}
-    with Worker(f"PyTorch ({policy})", ["-m", "experiments.benchmark.torch_side"], settings) as worker:
-        yield worker
+def torch_workers() -> Iterator[dict[str, Worker]]:
+    """PyTorch by how its idle threads wait, or on the GPU, where that is no matter."""
+    device, policies = ("cuda", {"cuda": "passive"}) if on_gpu() else ("cpu", {name: name for name in WAIT_POLICIES})
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                Worker(
+                    f"PyTorch ({name})",
+                    ["-m", "experiments.benchmark.torch_side", device],
+                    {"OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(cores())},
+                )
+            )
+            for name, policy in policies.items()
+        }
 
 
 def sklearn_worker() -> Worker:

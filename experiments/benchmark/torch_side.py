@@ -1,6 +1,8 @@
 """The PyTorch worker: the plain implementation, eager, no more than torch.nn and torch.optim offer."""
 
 import os
+import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,9 +29,9 @@ def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
 
 
 class Fit:
-    """One network on its way, in one memory format."""
+    """One network on its way, in one memory format, on the matrix's or the given device."""
 
-    def __init__(self, memory_format, layers, arrays, matrix, tv_weight):
+    def __init__(self, device, memory_format, layers, arrays, matrix, tv_weight):
         latent = torch.tensor(arrays["latent"]).reshape(1, -1, 1, 1)
         network = make_network(layers, latent.shape[1])
         self.kernels = [module.weight for module in network if isinstance(module, nn.ConvTranspose2d)]
@@ -40,13 +42,14 @@ class Fit:
             for i, norm in enumerate(norms):
                 norm.weight.copy_(torch.tensor(arrays[f"scale_{i}"]))
                 norm.bias.copy_(torch.tensor(arrays[f"shift_{i}"]))
-        self.network = network.to(memory_format=memory_format)
-        self.latent = latent.contiguous(memory_format=memory_format)
+        self.network = network.to(device, memory_format=memory_format)
+        self.latent = latent.to(device).contiguous(memory_format=memory_format)
         target = torch.tensor(arrays["target"]).permute(2, 0, 1)[None]
-        self.target = target.contiguous(memory_format=memory_format)
+        self.target = target.to(device).contiguous(memory_format=memory_format)
         self.matrix, self.tv_weight = matrix, tv_weight
-        self.measurements = torch.tensor(arrays["measurements"]) if matrix is not None else None
-        self.optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.99, eps=1e-8, momentum=0.9)
+        self.measurements = torch.tensor(arrays["measurements"]).to(device) if matrix is not None else None
+        settings = {"lr": 1e-3, "alpha": 0.99, "eps": 1e-8, "momentum": 0.9, "capturable": device == "cuda"}
+        self.optimizer = torch.optim.RMSprop(network.parameters(), **settings)
 
     def loss(self) -> torch.Tensor:
         image = self.network(self.latent)
@@ -63,14 +66,42 @@ class Fit:
         loss.backward()
         return loss
 
+    def step(self) -> None:
+        self.value_and_gradient()
+        self.optimizer.step()
+
     def run(self, steps: int) -> None:
         for _ in range(steps):
-            self.value_and_gradient()
-            self.optimizer.step()
+            self.step()
+        if self.latent.is_cuda:
+            torch.cuda.synchronize()
+
+    def captured(self) -> Callable[[int], None]:
+        """What replays a step recorded as a CUDA graph: it is launched as a whole, not kernel by kernel."""
+        stream = torch.cuda.Stream()  # as PyTorch's manual asks: steps on another stream come first
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self.run(3)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad()
+        with torch.cuda.graph(graph):
+            self.step()
+
+        def run(steps):
+            for _ in range(steps):
+                graph.replay()
+            torch.cuda.synchronize()
+
+        return run
 
 
 class TorchSide(Side):
-    """Answers the parent's requests; a variant is a memory format."""
+    """Answers the parent's requests; a variant is a memory format, and on a GPU eager or a CUDA graph."""
+
+    def __init__(self, device: str):
+        self.device = device
+        torch.backends.cudnn.benchmark = True
 
     def prepare(self, name: str, num_measurements: int, path: str, layers: list[dict], largest: list[int]) -> dict:
         """Loads the weights that the JAX worker wrote to `path`; arguments as those of its `prepare`.
@@ -80,18 +111,26 @@ class TorchSide(Side):
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
-        matrix = torch.from_numpy(cases.matrix(num_measurements, case.image_shape)) if num_measurements else None
+        matrix = None
+        if num_measurements:
+            matrix = torch.from_numpy(cases.matrix(num_measurements, case.image_shape)).to(self.device)
         answers = {}
         for variant, memory_format in MEMORY_FORMATS.items():
             with np.load(path) as arrays:
-                fit = Fit(memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
+                fit = Fit(self.device, memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
             self.runs[variant] = fit.run
-            loss = fit.value_and_gradient().item()
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # see the JAX worker's `prepare`
+                loss = fit.value_and_gradient().item()
             gradient = [kernel.grad.reshape(-1)[i].item() for kernel, i in zip(fit.kernels, largest, strict=True)]
             answers[variant] = {"loss": loss, "gradient": gradient}
+            if self.device == "cuda":
+                self.runs[f"{variant}, graph"] = fit.captured()
         return answers
 
 
 if __name__ == "__main__":
+    _, device = sys.argv
+    if device == "cuda" and not torch.cuda.is_available():
+        sys.exit("error: this PyTorch finds no NVIDIA GPU: install a build for CUDA, or take --device=cpu")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    serve(TorchSide())
+    serve(TorchSide(device))

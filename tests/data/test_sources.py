@@ -135,7 +135,7 @@ def test_mnist(tmp_path, file, pack):
         (idx((7, 4, 3)) + b"\0", "it holds 85 pixels"),
         (idx((7, 4, 3))[:9], "truncated within its header"),
         (b"", "no IDX file"),
-        (gzip.compress(idx((7, 4, 3)))[:-9], "not readable"),
+        (gzip.compress(idx((7, 4, 3)), mtime=0)[:-9], "not readable"),  # the test's name has to be the same everywhere
         (b"\x1f\x8b no gzip", "not readable"),
     ],
 )

@@ -375,7 +375,7 @@ run.sweep(config(num_images=4, methods=method, grids=GRIDS[method]), folder, Non
 
 
 @pytest.mark.parametrize(("processes", "method"), [(1, "csdip"), (2, "tv")])
-def test_eight_devices_give_what_one_gives(processes, method, tmp_path, undisturbed):
+def test_eight_devices_give_what_one_gives(processes, method, tmp_path, on_cpu, undisturbed):
     coordinator = free_address()
     run_ = [
         subprocess.Popen(

@@ -261,7 +261,7 @@ np.save("misfit.npy", result.traces.misfit)
 """
 
 
-def test_several_devices_share_the_seeds(tmp_path, result):
+def test_several_devices_share_the_seeds(tmp_path, on_cpu, result):
     variables = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(REPOSITORY)}
     command, variables = [sys.executable, "-c", SHARED_SEEDS], os.environ | variables
     ran = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
