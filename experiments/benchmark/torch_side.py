@@ -125,6 +125,7 @@ class TorchSide(Side):
             answers[variant] = {"loss": loss, "gradient": gradient}
             if self.device == "cuda":
                 self.runs[f"{variant}, graph"] = fit.captured()
+                answers[f"{variant}, graph"] = answers[variant]
         return answers
 
 
