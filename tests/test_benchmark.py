@@ -10,6 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -145,6 +146,16 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     assert finished.stderr.count("\n") == 1
     alone = ",".join(name for name in sections.SECTIONS if name not in sections.NEEDED)
     assert "pip install -e '.[bench]'" in finished.stderr and f"--sections={alone}" in finished.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(jax.default_backend() == "gpu", reason="there is one here")
+def test_no_gpu_is_one_line_with_the_remedy(tmp_path):
+    command = [sys.executable, "-m", "experiments.benchmark", "--quick", "--sections=term", "--device=gpu"]
+    command += [f"--workdir={tmp_path / 'runs'}"]
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr.count("\n")) == (1, 1)
+    assert "--device=gpu: JAX finds none here" in finished.stderr and "requirements-cuda.txt" in finished.stderr
     assert not (tmp_path / "runs").exists()
 
 

@@ -26,12 +26,11 @@ def choose(device: str) -> None:
     os.environ |= {"JAX_PLATFORMS": PLATFORMS[device], "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     jax.config.update("jax_platforms", PLATFORMS[device])
     try:
-        jax.devices()
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--device={device}: JAX finds none here ({reason}): install requirements-cuda.txt, or take --device=cpu"
-        ) from error
+        found = jax.default_backend()
+    except RuntimeError:
+        found = None
+    if found != device:
+        raise InputError(f"--device={device}: JAX finds none here: install requirements-cuda.txt, or take --device=cpu")
 
 
 def on_gpu() -> bool:
