@@ -1,9 +1,10 @@
-"""The two things that go in and out of a reconstruction, the error for bad input, dataclasses as pytrees."""
+"""What goes in and out of a reconstruction, the error for bad input, dataclasses as pytrees."""
 
 import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 
@@ -20,6 +21,12 @@ def static_field(default: Any = dataclasses.MISSING) -> Any:
 
 class InputError(ValueError):
     """What a user gave cannot be used. One line: the offending value and the remedy."""
+
+
+def require_key(key: Any) -> None:
+    """Raises InputError unless it is one or several of `jax.random.key`."""
+    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+        raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
 
 
 class Problem(NamedTuple):

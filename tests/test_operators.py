@@ -325,6 +325,12 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
         (lambda: operators.gaussian(key(), 2.5, (2, 2, 1)), "m = 2.5 of n = 4 pixels: .* a whole number"),
         (lambda: operators.gaussian(key(), 2, (2, 2, 1), "float64"), "JAX_ENABLE_X64=1"),
         (lambda: operators.subsampled_dct(key(), 5, (2, 2, 1)), "m = 5 of n = 4"),
+        (lambda: operators.gaussian(key(), 2, (2, 2)), r"image_shape = \(2, 2\): give \(h, w, c\)"),
+        (lambda: operators.rademacher(key(), 2, (-2, 2, 1)), r"image_shape = \(-2, 2, 1\): give"),
+        (lambda: operators.gaussian(5, 2, (2, 2, 1)), "key is a int without a key type: give jax.random.key"),
+        (lambda: operators.rademacher(5, 2, (2, 2, 1)), "key is a int"),
+        (lambda: operators.subsampled_hadamard(jax.random.PRNGKey(0), 2, (2, 2, 1)), "key is a ArrayImpl"),
+        (lambda: operators.measure(None, operators.Identity((2, 2, 1)), jnp.ones((2, 2, 1))), "key is a NoneType"),
         (lambda: operators.subsampled_hadamard(key(), 2, (2, 2, 1), -1.0), "scale = -1.0: it must be above 0"),
         (
             lambda: operators.RandomizedTransform(jnp.ones(4), jnp.arange(2), 1.0, "sine", (2, 2, 1)),

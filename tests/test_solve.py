@@ -95,6 +95,8 @@ def bad_inputs():
             cs.Problem(cs.operators.radial_fourier(2, SHAPE), jnp.ones(15))
         ),
         r"keys of shape \(2,\) for 1 images": lambda: cs.reconstruct(METHOD, problem(), jax.random.split(KEY)),
+        "problem is a tuple: give csdip_jax.Problem": lambda: cs.reconstruct(METHOD, tuple(problem()), KEY),
+        "method is a str: give one of csdip_jax.methods": lambda: cs.reconstruct("tv", problem(), KEY),
         r"2 operators for measurements of shape \(3, 20\): each should have made 2": refuse(
             cs.Problem(stacked, jnp.stack([y] * 3)), cases_per_operator=2
         ),

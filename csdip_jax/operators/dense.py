@@ -12,11 +12,14 @@ import numpy as np
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.results import cpu_model
-from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, require_key, static_field
 
 
-def require_compressed(num_measurements: int, pixels: int) -> None:
-    """Raises InputError unless m is a whole number and 1 <= m <= n."""
+def require_compressed(num_measurements: int, image_shape: Shape) -> None:
+    """Raises InputError unless the shape is (h, w, c) and m a whole number with 1 <= m <= n = h w c."""
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise InputError(f"image_shape = {tuple(image_shape)}: give (h, w, c), c = 1 for grey")
+    pixels = math.prod(image_shape)
     if not isinstance(num_measurements, (int, np.integer)) or not 1 <= num_measurements <= pixels:
         raise InputError(
             f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs a whole number "
@@ -57,7 +60,7 @@ class Dense(RowOperator):
                 f"matrix of shape {shape} does not fit images of shape {self.image_shape}: "
                 f"it needs [m, n] with n = {pixels} columns"
             )
-        require_compressed(shape[-2], pixels)
+        require_compressed(shape[-2], self.image_shape)
         scaled = self.row_scale is not None
         if scaled and self.row_scale.shape != shape[:-1]:
             raise InputError(f"row_scale of shape {self.row_scale.shape} does not fit {shape[-2]} rows")
@@ -134,10 +137,10 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str =
         dtype: one of DTYPES, see `Dense.astype`; the same key draws the same matrix up to its rounding, but for
             float64, which draws another one.
     """
-    pixels = math.prod(image_shape)
-    require_compressed(num_measurements, pixels)
+    require_key(key)
+    require_compressed(num_measurements, image_shape)
     require_dtype(dtype)
-    matrix, row_scale = _normal_matrix(key, num_measurements, pixels, dtype)
+    matrix, row_scale = _normal_matrix(key, num_measurements, math.prod(image_shape), dtype)
     return Dense(matrix, tuple(image_shape), row_scale)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from csdip_jax.operators.base import Shape
 from csdip_jax.operators.dense import require_compressed
 from csdip_jax.operators.rows import RowOperator
-from csdip_jax.types import Array, pytree_dataclass, static_field
+from csdip_jax.types import Array, pytree_dataclass, require_key, static_field
 
 WORD = 32
 
@@ -33,7 +33,7 @@ class Rademacher(RowOperator):
     unbatched_ndim = {"key": 1}
 
     def __post_init__(self):
-        require_compressed(self.num_measurements, math.prod(self.image_shape))
+        require_compressed(self.num_measurements, self.image_shape)
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
         pixels = math.prod(self.image_shape)
@@ -56,5 +56,6 @@ def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademac
         num_measurements: m, 1 <= m <= n = h w c.
         image_shape: (h, w, c).
     """
+    require_key(key)
     # Bits of the key, whatever generator it is of: Threefry's own keys are two words.
     return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, tuple(image_shape))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.dense import require_compressed
 from csdip_jax.transforms import ORTHONORMAL
-from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, require_key, static_field
 
 
 @pytree_dataclass
@@ -79,8 +79,9 @@ def subsampled_hadamard(
 
 
 def _subsampled(transform, key, num_measurements, image_shape, scale):
+    require_key(key)
+    require_compressed(num_measurements, image_shape)
     pixels = math.prod(image_shape)
-    require_compressed(num_measurements, pixels)
     key_signs, key_indices = jax.random.split(key)
     signs = jax.random.rademacher(key_signs, (pixels,), jnp.int8)
     indices = jnp.sort(jax.random.choice(key_indices, pixels, (num_measurements,), replace=False))

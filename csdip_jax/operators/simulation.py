@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from csdip_jax.operators.base import Operator
 from csdip_jax.operators.functions import as_operator
-from csdip_jax.types import Array, InputError
+from csdip_jax.types import Array, InputError, require_key
 
 
 def measure(key: Array, operator: Operator | Callable, image: Array, noise_variance: float = 0.0) -> Array:
@@ -23,6 +23,7 @@ def measure(key: Array, operator: Operator | Callable, image: Array, noise_varia
     Returns:
         Measurements, [m].
     """
+    require_key(key)
     image = jnp.asarray(image)
     if not isinstance(noise_variance, jax.Array) and noise_variance < 0:
         raise InputError(f"noise_variance = {noise_variance}: it cannot be negative")

@@ -24,7 +24,7 @@ from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.solve.memory import Chunk, fitting_blocks, gigabytes
-from csdip_jax.types import Array, InputError, Problem, Solution
+from csdip_jax.types import Array, InputError, Problem, Solution, require_key
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
@@ -136,8 +136,11 @@ class Job(NamedTuple):
 
 def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
     """See `reconstruct`."""
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
-        raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
+    require_key(key)
+    if not isinstance(method, Method):
+        raise InputError(f"method is a {type(method).__name__}: give one of csdip_jax.methods, or a subclass of Method")
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
     method.require_data()
     problem, batched = checked_batch(problem, method, cases_per_operator)
     images = problem.measurements.shape[0]
