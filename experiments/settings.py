@@ -16,7 +16,7 @@ from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.methods.base import require_distinct, require_number
 from csdip_jax.results import content_digest
-from csdip_jax.solve.memory import USABLE, gigabytes, host_bytes
+from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
 
@@ -300,6 +300,6 @@ def _require_memory(measurement: Measurement, pixels: int) -> None:
     if needed > usable:
         raise InputError(
             f"a dense matrix of {measurement.count} x {pixels} in {measurement.matrix_dtype} needs "
-            f"{gigabytes(needed)}, where {gigabytes(usable)} can be used: choose fewer --config.num_measurements, a "
+            f"{as_size(needed)}, where {as_size(usable)} can be used: choose fewer --config.num_measurements, a "
             "narrower --config.matrix_dtype, or --config.operator=hadamard, which stores no matrix"
         )

@@ -86,7 +86,7 @@ def test_a_default_that_does_not_fit_is_cut_smaller(monkeypatch):
 
 def test_what_does_not_fit_is_refused(monkeypatch):
     bytes_ = prepare(monkeypatch, 10**9).chunk.bytes
-    with pytest.raises(cs.InputError, match=r"fits_at_once = 6: they need .* GB .* choose fits_at_once=[345]$"):
+    with pytest.raises(cs.InputError, match=r"fits_at_once = 6: they need .* MB .* choose fits_at_once=[345]$"):
         prepare(monkeypatch, bytes_ - 1, fits_at_once=6)
     with pytest.raises(cs.InputError, match="a single fit needs .* choose a smaller image"):
         prepare(monkeypatch, problem().operator.matrix.nbytes)

@@ -23,7 +23,7 @@ from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
-from csdip_jax.solve.memory import Chunk, fitting_blocks, gigabytes
+from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.types import Array, InputError, Problem, Solution, require_key
 
 CHUNK_SECONDS = 2.0
@@ -86,7 +86,7 @@ def reconstruct(
 
     saved = time.perf_counter()
     with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
-        bar.set_postfix(memory=gigabytes(job.chunk.bytes))
+        bar.set_postfix(memory=as_size(job.chunk.bytes))
         for number, block in enumerate(job.blocks):
             if number < finished:
                 continue
@@ -195,7 +195,7 @@ def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
     if steps.min() > 0:
         last = np.take_along_axis(trace, steps[..., None] - 1, axis=-1)
         loss = f"{np.median(last):.3g}"
-        bar.set_postfix(loss=loss, redraws=int(redraws.sum()), memory=gigabytes(job.chunk.bytes), refresh=False)
+        bar.set_postfix(loss=loss, redraws=int(redraws.sum()), memory=as_size(job.chunk.bytes), refresh=False)
     bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
 
 

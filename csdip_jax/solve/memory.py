@@ -76,8 +76,8 @@ def fitting_blocks(
             raise _too_large(chunk.fixed + growing / on_each, there)
         if fits_at_once is not None:
             raise InputError(
-                f"fits_at_once = {fits_at_once}: they need {gigabytes(chunk.bytes)} of memory, operators included, "
-                f"where {gigabytes(there)} can be used; choose fits_at_once={at_once}"
+                f"fits_at_once = {fits_at_once}: they need {as_size(chunk.bytes)} of memory, operators included, "
+                f"where {as_size(there)} can be used; choose fits_at_once={at_once}"
             )
 
 
@@ -105,13 +105,14 @@ def require_room(method: Method, make_operator: Callable[[Array], Operator]) -> 
 
 def _too_large(needed: float, there: int) -> InputError:
     return InputError(
-        f"a single fit needs {gigabytes(needed)} of memory, operators included, where {gigabytes(there)} can be used: "
+        f"a single fit needs {as_size(needed)} of memory, operators included, where {as_size(there)} can be used: "
         "choose a smaller image, or operators that store less"
     )
 
 
-def gigabytes(count: float) -> str:
-    return f"{count / 1e9:.3g} GB"
+def as_size(count: float) -> str:
+    """Bytes as text: GB, or MB below a tenth of one."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
 
 
 def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:

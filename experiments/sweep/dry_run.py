@@ -5,7 +5,7 @@ from pathlib import Path
 from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
-from csdip_jax.solve.memory import gigabytes
+from csdip_jax.solve.memory import as_size
 from csdip_jax.solve.trial import Trial, trial
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, batches, make_programs, stem
@@ -49,7 +49,7 @@ def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None
         cells, finished, seconds = cells + count, finished + done, seconds + time + bool(left) * tried.compile_seconds
         fits = count * program.sweep.method.restarts
         print(
-            f"{program.name:{width}} {count:6d} {done:6d} {len(parts):7d} {fits:7d} {gigabytes(tried.bytes):>9} "
+            f"{program.name:{width}} {count:6d} {done:6d} {len(parts):7d} {fits:7d} {as_size(tried.bytes):>9} "
             f"{tried.compile_seconds:6.1f} s {tqdm.format_interval(time):>9}"
         )
     had = f", {finished} of them done" if finished else ""
