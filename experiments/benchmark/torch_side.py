@@ -29,7 +29,7 @@ def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
 
 
 class Fit:
-    """One network on its way, in one memory format, on the matrix's or the given device."""
+    """One network on its way, on one device and in one memory format."""
 
     def __init__(self, device, memory_format, layers, arrays, matrix, tv_weight):
         latent = torch.tensor(arrays["latent"]).reshape(1, -1, 1, 1)
