@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 
@@ -23,10 +24,22 @@ class InputError(ValueError):
     """What a user gave cannot be used. One line: the offending value and the remedy."""
 
 
-def require_key(key: Any) -> None:
-    """Raises InputError unless it is one or several of `jax.random.key`."""
+def require_key(key: Any, several: bool = False) -> None:
+    """Raises InputError unless it is a key of `jax.random.key`, or an array of them if there may be several."""
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
-        raise InputError(f"key is a {type(key).__name__} without a key type: give jax.random.key(seed)")
+        what = f"{type(key).__name__} without a key type, as jax.random.PRNGKey makes them"
+        raise InputError(f"key is a {what if hasattr(key, 'dtype') else type(key).__name__}: give jax.random.key(seed)")
+    if key.shape and not several:
+        raise InputError(f"keys of shape {key.shape}: give one, key[0] for example")
+
+
+def checked_shape(image_shape: Any) -> tuple[int, int, int]:
+    """`image_shape` as a tuple; raises InputError unless it is (h, w, c), whole numbers above 0."""
+    sides = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
+    if len(sides) != 3 or not all(isinstance(side, (int, np.integer)) and side >= 1 for side in sides):
+        given = image_shape if isinstance(image_shape, (tuple, list, int, str)) else f"a {type(image_shape).__name__}"
+        raise InputError(f"image_shape = {given}: give (h, w, c), whole numbers above 0, c = 1 for grey")
+    return tuple(map(int, sides))
 
 
 class Problem(NamedTuple):

@@ -244,7 +244,7 @@ def test_start():
 
 
 def test_fits_that_differ_are_refused(tiny, monkeypatch):
-    monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: False)
+    monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: 1e-9)
     with pytest.raises(InputError, match="fits, tiny: the images of the batch are not exactly those"):
         alone.fits(TINY, [tiny])
 

@@ -64,7 +64,7 @@ class Method:
         """
         if name not in PRESETS:
             raise InputError(f"unknown preset {name!r}: choose {' or '.join(PRESETS)}")
-        return cls(tuple(image_shape))
+        return cls(image_shape)
 
     @classmethod
     def sweepable(cls) -> list[str]:

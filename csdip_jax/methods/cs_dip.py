@@ -18,7 +18,7 @@ from csdip_jax import priors
 from csdip_jax.generators import DCGAN, INITIALIZERS, Layers, dcgan_layers, draw_params
 from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import measurement_loss
-from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
 
 
 class State(NamedTuple):
@@ -94,7 +94,7 @@ class CsDip(Method):
     remedy = "try another seed, a lower learning_rate or more measurements"
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         if self.layers is None:
             object.__setattr__(self, "layers", dcgan_layers(self.image_shape))
         covered = (1, 1)

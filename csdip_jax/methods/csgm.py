@@ -20,7 +20,7 @@ import optax
 from csdip_jax.generators import decode, decoder_sizes
 from csdip_jax.methods.base import Info, Method, require_count, require_number
 from csdip_jax.operators import measurement_loss
-from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
 
 
 class State(NamedTuple):
@@ -61,7 +61,7 @@ class Csgm(Method):
     needs_linear_operator = False
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         for name in ("learning_rate", "l2_weight"):
             require_number(name, getattr(self, name))
         require_count("steps", self.steps)

@@ -18,7 +18,7 @@ from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import Operator, RowOperator, squared_norm
 from csdip_jax.prox import project_box
-from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
 
 SCALE_PROBES = 16
 SETTLED, EXPLAINED = 1e-2, 1e-2
@@ -95,7 +95,7 @@ class Damp(Method):
     )
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         require(callable(self.denoiser), "denoiser", self.denoiser, "a function (image, sigma) -> image")
         require_count("steps", self.steps)
         require_number("strength", self.strength, strictly=True)

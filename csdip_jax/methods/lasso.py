@@ -17,7 +17,7 @@ from csdip_jax import transforms
 from csdip_jax.methods.base import Info, Method, require, require_count, require_number
 from csdip_jax.operators import squared_norm
 from csdip_jax.prox import project_box, soft_threshold
-from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
 
 SOLVERS = ("primal_dual", "fista", "ista")
 LANCZOS_STEPS = 10
@@ -110,7 +110,7 @@ class Lasso(Method):
     tolerance: float = 1e-4
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         require(self.solver in SOLVERS, "solver", self.solver, " or ".join(SOLVERS))
         require_count("steps", self.steps)
         require_number("alpha", self.alpha, strictly=True)

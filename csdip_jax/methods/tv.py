@@ -14,7 +14,7 @@ from csdip_jax.operators import squared_norm
 from csdip_jax.priors import difference_norms, image_gradient, image_gradient_adjoint, total_variation
 from csdip_jax.prox import project_box
 from csdip_jax.transforms import dct, inverse_dct
-from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
 
 RELAXATION = 1.7
 """Over-relaxation of ADMM, between 1 and 2 (Boyd et al. 2011, section 3.4.3)."""
@@ -92,7 +92,7 @@ class Tv(Method):
     upper: float = float("inf")
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         require_number("mu", self.mu, strictly=True)
         require_number("beta", self.beta, strictly=True)
         require_number("tolerance", self.tolerance)

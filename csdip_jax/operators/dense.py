@@ -12,14 +12,12 @@ import numpy as np
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.results import cpu_model
-from csdip_jax.types import Array, InputError, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
 
 
 def require_compressed(num_measurements: int, image_shape: Shape) -> None:
-    """Raises InputError unless the shape is (h, w, c) and m a whole number with 1 <= m <= n = h w c."""
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise InputError(f"image_shape = {tuple(image_shape)}: give (h, w, c), c = 1 for grey")
-    pixels = math.prod(image_shape)
+    """Raises InputError unless m is a whole number and 1 <= m <= n = h w c."""
+    pixels = math.prod(checked_shape(image_shape))
     if not isinstance(num_measurements, (int, np.integer)) or not 1 <= num_measurements <= pixels:
         raise InputError(
             f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs a whole number "
@@ -51,7 +49,7 @@ class Dense(RowOperator):
     unbatched_ndim = {"matrix": 2, "row_scale": 1}
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         if getattr(self.matrix, "dtype", jax.dtypes.float0) == jax.dtypes.float0:
             return  # a placeholder of a pytree transformation, or the derivative of whole numbers
         shape, pixels = self.matrix.shape, math.prod(self.image_shape)
@@ -113,8 +111,8 @@ class Dense(RowOperator):
 def one_pass_pays() -> bool:
     """Whether a block of rows, copied by XLA, is read again from the cache in less time than from memory.
 
-    On three machines with AMD's processors it was; an Intel Xeon took twice as long, and others were not measured
-    (docs/performance.md). On a GPU whole products fill the device.
+    On four machines with AMD's processors it was; on two with Intel's one pass took 1.6 and twice as long, and others
+    were not measured (docs/performance.md). On a GPU whole products fill the device.
     """
     return jax.default_backend() == "cpu" and "AMD" in cpu_model()
 

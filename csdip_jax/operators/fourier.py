@@ -7,7 +7,7 @@ import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.pixels import selected_entries
-from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -92,11 +92,12 @@ def radial_fourier(num_lines: int, image_shape: Shape) -> Fourier:
     Returns:
         Operator with complex measurements [c (1 + k)], k the number of samples of `radial_mask`.
     """
+    image_shape = checked_shape(image_shape)
     h, w, _ = image_shape
     half = np.flatnonzero(np.fft.ifftshift(radial_mask(num_lines, (h, w))))
     indices = np.concatenate([[0], half])
     weights = np.concatenate([[1.0], np.full(half.size, math.sqrt(2.0))])
-    return Fourier(jnp.asarray(indices, jnp.int32), jnp.asarray(weights, jnp.float32), tuple(image_shape))
+    return Fourier(jnp.asarray(indices, jnp.int32), jnp.asarray(weights, jnp.float32), image_shape)
 
 
 def cartesian_fourier(mask: np.ndarray, image_shape: Shape, centred: bool = True) -> Fourier:
@@ -110,8 +111,9 @@ def cartesian_fourier(mask: np.ndarray, image_shape: Shape, centred: bool = True
     Raises:
         InputError: wrong shape, or nothing selected.
     """
+    image_shape = checked_shape(image_shape)
     flat = selected_entries(mask, image_shape[:2], "k-space")
     if centred:  # row-major order of the centred grid, as the user sees it
         grid = np.fft.fftshift(np.arange(math.prod(image_shape[:2])).reshape(image_shape[:2]))
         flat = grid.reshape(-1)[flat]
-    return Fourier(jnp.asarray(flat, jnp.int32), jnp.ones(flat.size, jnp.float32), tuple(image_shape))
+    return Fourier(jnp.asarray(flat, jnp.int32), jnp.ones(flat.size, jnp.float32), image_shape)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
-from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
 
 
 def _as_partial(fn: Callable) -> Callable:
@@ -28,7 +28,7 @@ class Linear(LinearOperator):
     image_shape: Shape = static_field()
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         if callable(self.fn):
             object.__setattr__(self, "fn", _as_partial(self.fn))
 

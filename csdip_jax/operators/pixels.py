@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -12,6 +12,9 @@ class Identity(LinearOperator):
     """Every pixel is measured (denoising), y = x."""
 
     image_shape: Shape = static_field()
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
 
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)
@@ -51,10 +54,10 @@ def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
     Raises:
         InputError: wrong shape, or nothing selected.
     """
-    mask = np.asarray(mask)
-    if mask.shape == tuple(image_shape[:2]):
+    mask, image_shape = np.asarray(mask), checked_shape(image_shape)
+    if mask.shape == image_shape[:2]:
         mask = np.broadcast_to(mask[..., None], image_shape)
-    return Inpainting(jnp.asarray(selected_entries(mask, image_shape, "the image"), jnp.int32), tuple(image_shape))
+    return Inpainting(jnp.asarray(selected_entries(mask, image_shape, "the image"), jnp.int32), image_shape)
 
 
 def selected_entries(mask: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:

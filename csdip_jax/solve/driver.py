@@ -136,7 +136,7 @@ class Job(NamedTuple):
 
 def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
     """See `reconstruct`."""
-    require_key(key)
+    require_key(key, several=True)
     if not isinstance(method, Method):
         raise InputError(f"method is a {type(method).__name__}: give one of csdip_jax.methods, or a subclass of Method")
     if not isinstance(problem, Problem):

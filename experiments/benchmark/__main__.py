@@ -20,12 +20,12 @@ Sections:
     lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
     denoiser  what of a step of BM3D-AMP is spent in the bm3d wheel
 
-PyTorch runs eagerly (torch.compile is not measured) on all cores, in four variants: contiguous and channels-last,
-each with OMP_WAIT_POLICY active and passive; the best one counts. On a GPU the four are contiguous and channels-last,
-each launched kernel by kernel and recorded as a CUDA graph. Both sides start from the same weights, and
-nothing is timed before their losses and gradients agree. They take turns in one run, each in a process of its own,
-stopped (SIGSTOP) while it is not its turn. A ratio is the median over the rounds of each round's ratio; their range
-stands below it. Targets are for information, and were set for CPUs. Use an otherwise idle machine.
+PyTorch runs eagerly (torch.compile and CUDA graphs are not measured), on a CPU on all cores and in four variants,
+contiguous and channels-last, each with OMP_WAIT_POLICY active and passive, on a GPU in the first two, with cuDNN's
+algorithms chosen by trial; the best one counts. Both sides start from the same weights, and nothing is timed before
+their losses and gradients agree. They take turns in one run, each in a process of its own, stopped (SIGSTOP) while it
+is not its turn. A ratio is the median over the rounds of each round's ratio; their range stands below it. Targets are
+for information, and were set for CPUs. Use an otherwise idle machine.
 
 The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png.
 """
@@ -55,7 +55,7 @@ def main() -> None:
     counts = amounts.QUICK if quick else amounts.GPU if processes.on_gpu() else amounts.Counts()
     if flags.FLAGS.rounds:
         counts = counts._replace(rounds=flags.FLAGS.rounds, lasso_rounds=flags.FLAGS.rounds)
-    workdir = Path(flags.FLAGS.workdir or ("runs/benchmark-quick" if quick else "runs/benchmark"))
+    workdir = Path(flags.FLAGS.workdir or "runs/benchmark" + "-gpu" * processes.on_gpu() + "-quick" * quick)
     run = {"counts": counts._asdict(), **describe_machine(), **environment()}
     try:
         write_json(workdir / "config.json", run)
@@ -73,7 +73,8 @@ def main() -> None:
         print(f"\n{report.table(name, results[name])}\n", flush=True)
     compared = {name: result for name, result in results.items() if name in sections.RIVALS}
     if compared:
-        caption = run["device"] + ", --quick: no timing to trust" * quick
+        device = run["device"] if processes.on_gpu() else f"{run['cpu']}, {run['cores']} cores"
+        caption = device + ", --quick: no timing to trust" * quick
         report.save_ratios(workdir / "ratios.png", compared, caption)
     print(f"written to {workdir}")
 
@@ -94,8 +95,7 @@ def print_header(run: dict) -> None:
     if processes.on_gpu():
         print(f"device:   {run['device']}")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in (versions | run["rivals"]).items()))
-    form = "eager and as a CUDA graph" if processes.on_gpu() else f"eager, {run['cores']} threads"
-    print(f"PyTorch:  {form}; torch.compile is not measured")
+    print(f"PyTorch:  eager, {run['cores']} threads; torch.compile is not measured")
     if run["load_average"] > 0.5:
         print(f"warning:  load average {run['load_average']}: other work is running here, expect noise")
     print()
@@ -114,6 +114,6 @@ if __name__ == "__main__":
     flags.DEFINE_enum("device", "cpu", list(processes.PLATFORMS), "What JAX and PyTorch compute on.")
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(
-        "workdir", None, "Folder of the results; default runs/benchmark (--quick: runs/benchmark-quick)."
+        "workdir", None, "Folder of the results; default runs/benchmark, with -gpu and -quick where these are set."
     )
     launcher.run(main, interrupted="finished sections are in the workdir; --sections runs the others")

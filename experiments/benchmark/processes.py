@@ -26,11 +26,14 @@ def choose(device: str) -> None:
     os.environ |= {"JAX_PLATFORMS": PLATFORMS[device], "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     jax.config.update("jax_platforms", PLATFORMS[device])
     try:
-        found = jax.default_backend()
-    except RuntimeError:
-        found = None
+        found, reason = jax.default_backend(), ""
+    except RuntimeError as error:
+        found, reason = None, f" ({error})".splitlines()[0]
     if found != device:
-        raise InputError(f"--device={device}: JAX finds none here: install requirements-cuda.txt, or take --device=cpu")
+        raise InputError(
+            f"--device={device}: JAX finds none here{reason}: it needs NVIDIA's driver and "
+            "requirements-cuda.txt; or take --device=cpu"
+        )
 
 
 def on_gpu() -> bool:
@@ -56,8 +59,8 @@ growth_worker = partial(jax_worker, "growth_side")
 
 @contextlib.contextmanager
 def torch_workers() -> Iterator[dict[str, Worker]]:
-    """PyTorch by how its idle threads wait, or on the GPU, where that is no matter."""
-    device, policies = ("cuda", {"cuda": "passive"}) if on_gpu() else ("cpu", {name: name for name in WAIT_POLICIES})
+    """One for each way in which idle threads may wait; on a GPU, where that is no matter, one alone."""
+    device, policies = ("cuda", {"eager": "passive"}) if on_gpu() else ("cpu", {name: name for name in WAIT_POLICIES})
     with contextlib.ExitStack() as stack:
         yield {
             name: stack.enter_context(

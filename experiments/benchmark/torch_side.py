@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -48,8 +47,7 @@ class Fit:
         self.target = target.to(device).contiguous(memory_format=memory_format)
         self.matrix, self.tv_weight = matrix, tv_weight
         self.measurements = torch.tensor(arrays["measurements"]).to(device) if matrix is not None else None
-        settings = {"lr": 1e-3, "alpha": 0.99, "eps": 1e-8, "momentum": 0.9, "capturable": device == "cuda"}
-        self.optimizer = torch.optim.RMSprop(network.parameters(), **settings)
+        self.optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.99, eps=1e-8, momentum=0.9)
 
     def loss(self) -> torch.Tensor:
         image = self.network(self.latent)
@@ -66,38 +64,16 @@ class Fit:
         loss.backward()
         return loss
 
-    def step(self) -> None:
-        self.value_and_gradient()
-        self.optimizer.step()
-
     def run(self, steps: int) -> None:
         for _ in range(steps):
-            self.step()
+            self.value_and_gradient()
+            self.optimizer.step()
         if self.latent.is_cuda:
             torch.cuda.synchronize()
 
-    def captured(self) -> Callable[[int], None]:
-        """What replays a step recorded as a CUDA graph: it is launched as a whole, not kernel by kernel."""
-        stream = torch.cuda.Stream()  # as PyTorch's manual asks: steps on another stream come first
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self.run(3)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        self.optimizer.zero_grad()
-        with torch.cuda.graph(graph):
-            self.step()
-
-        def run(steps):
-            for _ in range(steps):
-                graph.replay()
-            torch.cuda.synchronize()
-
-        return run
-
 
 class TorchSide(Side):
-    """Answers the parent's requests; a variant is a memory format, and on a GPU eager or a CUDA graph."""
+    """Answers the parent's requests; a variant is a memory format."""
 
     def __init__(self, device: str):
         self.device = device
@@ -123,9 +99,6 @@ class TorchSide(Side):
                 loss = fit.value_and_gradient().item()
             gradient = [kernel.grad.reshape(-1)[i].item() for kernel, i in zip(fit.kernels, largest, strict=True)]
             answers[variant] = {"loss": loss, "gradient": gradient}
-            if self.device == "cuda":
-                self.runs[f"{variant}, graph"] = fit.captured()
-                answers[f"{variant}, graph"] = answers[variant]
         return answers
 
 

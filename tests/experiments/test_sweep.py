@@ -252,7 +252,6 @@ def test_a_coordinator_that_is_none(coordinator):
 
 
 ALONE = """
-import re
 import signal, sys
 from experiments.sweep import machines
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # as launcher.run sets one; Python cannot call it in the wait
