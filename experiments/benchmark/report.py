@@ -49,7 +49,7 @@ def _torch_rows(results: Mapping) -> list[Sequence[str]]:
     sides = list(next(iter(results.values()))["medians"])
     columns = [("", *sides, "best PyTorch", "best PyTorch / JAX", "its range", "target")]
     for name, result in results.items():
-        times = [f"{result['medians'][side]:.3g}" for side in sides]
+        times = [f"{result['medians'][side]:.4g}" for side in sides]
         columns.append((name, *times, result["best"], *_ratio(result), _target(result, ">=")))
     return list(zip(*columns, strict=True))
 
