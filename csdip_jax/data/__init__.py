@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from csdip_jax.data.pixels import checked_shape, fit_to_shape, to_signed_range
+from csdip_jax.data.pixels import fit_to_shape, shape_of_pictures, to_signed_range
 from csdip_jax.data.sources import find_images
 from csdip_jax.types import InputError
 
@@ -75,7 +75,7 @@ def load_named(
     Raises:
         InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
     """
-    shape = checked_shape(image_shape)
+    shape = shape_of_pictures(image_shape)
     items = find_images(source, data_dir, shape)
     if os.fspath(source) == "demo" and shape is None:
         shape = (128, 128, 3)

@@ -7,19 +7,18 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.transform import resize, resize_local_mean
 
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, checked_shape
 
 
-def checked_shape(image_shape: Sequence[int] | None) -> tuple[int, int, int] | None:
-    """(h, w, c) as Python ints, h and w positive, c 1 or 3; None stays None."""
+def shape_of_pictures(image_shape: Sequence[int] | None) -> tuple[int, int, int] | None:
+    """(h, w, c) as `checked_shape` makes it, c being 1 or 3, of numbers that are whole; None stays None."""
     if image_shape is None:
         return None
     try:
-        shape = tuple(int(size) for size in image_shape)
-        whole = all(size == given for size, given in zip(shape, image_shape, strict=True))
-    except (TypeError, ValueError):
-        shape, whole = (), False
-    if not whole or len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+        shape = checked_shape([int(size) if int(size) == size else size for size in image_shape])
+    except (TypeError, ValueError, OverflowError):
+        shape = None
+    if shape is None or shape[2] not in (1, 3):
         raise InputError(f"image_shape={image_shape!r}: give whole numbers (h, w, c), c being 1 or 3")
     return shape
 

@@ -14,7 +14,7 @@ reconstructions as .npz and .png, comparison.png and loss.png.
 
 from absl import flags
 
-from csdip_jax.data.pixels import checked_shape
+from csdip_jax.data.pixels import shape_of_pictures
 from csdip_jax.types import InputError
 from experiments import launcher
 from experiments.reconstruct import images, own
@@ -59,7 +59,7 @@ _NORM = flags.DEFINE_enum(
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    image_shape = checked_shape(_numbers(_IMAGE_SHAPE, int, 3))
+    image_shape = shape_of_pictures(_numbers(_IMAGE_SHAPE, int, 3))
     pixel_range = _numbers(_PIXEL_RANGE, float, 2)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
