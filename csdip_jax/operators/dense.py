@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.operators import one_pass
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
-from csdip_jax.results import cpu_model
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
 
 
@@ -27,6 +27,9 @@ def require_compressed(num_measurements: int, image_shape: Shape) -> None:
 
 DTYPES = ("float32", "float64", "float16", "int8")
 """What a matrix may be stored in; products with the last two are those of float32 all the same."""
+
+ONE_PASS_BYTES = 2**25
+"""On a CPU a float32 matrix that is larger is read once; two products find a smaller one in the caches."""
 
 
 @pytree_dataclass
@@ -99,22 +102,17 @@ class Dense(RowOperator):
         return super().forward(image) if self._is_narrow else product(self.matrix, image.reshape(-1))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
-        if self._is_narrow or one_pass_pays():
+        """As `LinearOperator` says, in the form that is fastest for a matrix of this kind on this kind of device."""
+        large = self.matrix.size * self.matrix.dtype.itemsize > ONE_PASS_BYTES
+        if jax.default_backend() == "cpu" and (self._is_narrow or large):
+            return one_pass.residual_and_adjoint(self, measurements, image)
+        if self._is_narrow:
             return super().residual_and_adjoint(measurements, image)
         return LinearOperator.residual_and_adjoint(self, measurements, image)
 
     @property
     def _is_narrow(self) -> bool:
         return self.row_scale is not None or self.matrix.dtype.itemsize < 4
-
-
-def one_pass_pays() -> bool:
-    """Whether a block of rows, copied by XLA, is read again from the cache in less time than from memory.
-
-    On four machines with AMD's processors it was; on two with Intel's one pass took 1.6 and twice as long, and others
-    were not measured (docs/performance.md). On a GPU whole products fill the device.
-    """
-    return jax.default_backend() == "cpu" and "AMD" in cpu_model()
 
 
 def require_dtype(dtype: str) -> None:
