@@ -43,9 +43,9 @@ def _programs_are_forgotten():
 
 @pytest.fixture
 def on_cpu():
-    """For tests whose other processes share out the work among several CPU devices."""
+    """For tests of what is done on CPUs alone, or of processes that share out the work among several of them."""
     if jax.default_backend() != "cpu":
-        pytest.skip("compares with several CPU devices: JAX_PLATFORMS=cpu")
+        pytest.skip("is about CPUs: JAX_PLATFORMS=cpu")
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
 
 
 @pytest.mark.parametrize(("restarts", "at_once"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (8, 4)])
-def test_on_a_cpu_fits_that_fill_the_cache_share_a_large_matrix(restarts, at_once, monkeypatch):
+def test_on_a_cpu_fits_that_fill_the_cache_share_a_large_matrix(restarts, at_once, on_cpu, monkeypatch):
     """As many together as come out even, so that none is computed twice."""
     method = dataclasses.replace(METHOD, restarts=restarts)
     matrix = problem().operator.matrix.nbytes
@@ -60,6 +60,14 @@ def test_on_a_cpu_fits_that_fill_the_cache_share_a_large_matrix(restarts, at_onc
         blocks = driver.prepare(method, problem(), KEY).blocks
         assert blocks[0].columns.size == expected
         assert sum(block.columns.size for block in blocks) == restarts
+
+
+def test_on_a_cpu_a_matrix_in_float16_is_not_worth_sharing(on_cpu, monkeypatch):
+    monkeypatch.setattr(memory, "LARGE", 1000)
+    whole = problem()
+    narrow = cs.Problem(whole.operator.astype("float16"), whole.measurements)
+    method = dataclasses.replace(METHOD, restarts=4)
+    assert [driver.prepare(method, one, KEY).blocks[0].columns.size for one in (whole, narrow)] == [4, 1]
 
 
 def prepare(monkeypatch, usable, **options):

@@ -137,10 +137,8 @@ def test_rows_and_columns_that_are_left_over(m, shape, dtype, read_once):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
-def test_no_block_of_rows_is_copied(dtype, read_once):
+def test_no_block_of_rows_is_copied(dtype, on_cpu, read_once):
     """What reading once rests on: XLA fuses each slice of A into the loop that uses it."""
-    if jax.default_backend() != "cpu":
-        pytest.skip("how XLA compiles for a CPU: JAX_PLATFORMS=cpu")
     shape = (64, 64, 1)
     operator = operators.gaussian(key(3), 64, shape, dtype)
     once = jax.jit(lambda operator, y, x: operator.residual_and_adjoint(y, x))

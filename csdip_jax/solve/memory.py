@@ -21,7 +21,8 @@ USABLE = 0.8
 """Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
 
 LARGE = 2**28
-"""Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more."""
+"""Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more
+(not in float16 or int8, which one fit reads as fast)."""
 
 SHARERS = 4
 """So many of them run together then, at most: more gain little (docs/performance.md)."""
@@ -121,17 +122,18 @@ def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int
     Fits that leave other devices idle do not count as allowed.
     """
     free, operator = _accelerator_bytes("bytes_limit", "bytes_in_use"), cases.problem.operator
-    size = _bytes_of(operator) // (operator.batch_size or 1)
+    operators = operator.batch_size or 1
     if free is None:
         if not method.fills_the_cache:
             return method.restarts * cases_per_image
         alike = method.restarts if method.restarts > 1 else cases_per_image
         # As many as come out even: a fit repeated to fill up would cost more than sharing gains.
-        return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if size > LARGE else 1
+        wide = _bytes_of([leaf for leaf in jax.tree.leaves(operator) if leaf.dtype.itemsize >= 4]) // operators
+        return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if wide > LARGE else 1
     chunk = compiled_chunk(method, cases, keys, SINGLE)
     of_a_fit = chunk.bytes - chunk.fixed
     if operator.batch_size is not None:  # a block has a copy of the operators it needs
-        of_a_fit += size // (method.restarts * cases_per_image)
+        of_a_fit += _bytes_of(operator) // operators // (method.restarts * cases_per_image)
     return min(fits_in(free, of_a_fit), -(-keys.size // jax.local_device_count()))
 
 
