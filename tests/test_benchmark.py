@@ -288,7 +288,7 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
 def test_term(monkeypatch):
     monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     results = json.loads(json.dumps(alone.term(QUICK)))
-    names = ["one, float16", "one, int8", "one, two products", "one, copied blocks", "2 that share A"]
+    names = ["one, float16", "one, int8", "one, two products", "one, copied blocks", "one, in place", "2 that share A"]
     assert list(results) == [f"small, {name}" for name in names]
     assert all(result["best"] == "one, float32" and result["ratio"] > 0 for result in results.values())
     assert "small, one, int8" in report.table("term", results)

@@ -10,7 +10,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import operators
-from csdip_jax.operators import dense, radial_mask
+from csdip_jax.operators import dense, one_pass, radial_mask
 
 SHAPE = (12, 10, 2)
 
@@ -100,8 +100,34 @@ DENSE = [name for name in LINEAR if name.startswith(("gaussian", "dense"))]
 
 @pytest.fixture
 def read_once(monkeypatch):
-    """On a CPU matrices of any size are read once."""
-    monkeypatch.setattr(dense, "ONE_PASS_BYTES", 0)
+    """On a CPU matrices of any size are read once, where they lie."""
+    monkeypatch.setattr(dense, "CACHED_BYTES", 0)
+    monkeypatch.setattr(dense, "cpu_model", lambda: "Intel(R) Xeon(R)")
+
+
+@pytest.mark.parametrize(
+    ("processor", "cached_bytes", "dtype", "form"),
+    [
+        ("AMD EPYC", 10**9, "float32", operators.RowOperator.residual_and_adjoint),
+        ("AMD EPYC", 0, "float32", operators.RowOperator.residual_and_adjoint),
+        ("Intel(R) Xeon(R)", 10**9, "float32", operators.LinearOperator.residual_and_adjoint),
+        ("Intel(R) Xeon(R)", 0, "float32", one_pass.residual_and_adjoint),
+        ("AMD EPYC", 10**9, "float16", one_pass.residual_and_adjoint),
+        ("Intel(R) Xeon(R)", 10**9, "int8", one_pass.residual_and_adjoint),
+    ],
+)
+def test_a_matrix_is_read_in_the_form_that_is_fastest_for_it(processor, cached_bytes, dtype, form, on_cpu, monkeypatch):
+    monkeypatch.setattr(dense, "cpu_model", lambda: processor)
+    monkeypatch.setattr(dense, "CACHED_BYTES", cached_bytes)
+    operator = operators.gaussian(key(1), 101, SHAPE, dtype)
+    y, x = operator.forward(image(1)), image()
+    once, expected = (
+        jax.jit(function).lower(y, x) for function in (operator.residual_and_adjoint, lambda y, x: form(operator, y, x))
+    )
+    assert once.as_text().split("\n", 1)[1] == expected.as_text().split("\n", 1)[1]  # but for the names
+    residual, back = operator.residual_and_adjoint(y, x)
+    np.testing.assert_allclose(residual, y - operator.forward(x), atol=2e-5)
+    np.testing.assert_allclose(back, operator.adjoint(residual), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", DENSE)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from csdip_jax.operators import one_pass
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
+from csdip_jax.results import cpu_model
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
 
 
@@ -28,8 +30,8 @@ def require_compressed(num_measurements: int, image_shape: Shape) -> None:
 DTYPES = ("float32", "float64", "float16", "int8")
 """What a matrix may be stored in; products with the last two are those of float32 all the same."""
 
-ONE_PASS_BYTES = 2**25
-"""On a CPU a float32 matrix that is larger is read once; two products find a smaller one in the caches."""
+CACHED_BYTES = 2**25
+"""Two products find a matrix up to this size in the caches of a CPU."""
 
 
 @pytree_dataclass
@@ -102,13 +104,18 @@ class Dense(RowOperator):
         return super().forward(image) if self._is_narrow else product(self.matrix, image.reshape(-1))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
-        """As `LinearOperator` says, in the form that is fastest for a matrix of this kind on this kind of device."""
-        large = self.matrix.size * self.matrix.dtype.itemsize > ONE_PASS_BYTES
-        if jax.default_backend() == "cpu" and (self._is_narrow or large):
-            return one_pass.residual_and_adjoint(self, measurements, image)
+        return self._fastest_form()(self, measurements, image)
+
+    def _fastest_form(self) -> Callable:
+        """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs/performance.md)."""
+        if jax.default_backend() != "cpu":
+            return RowOperator.residual_and_adjoint if self._is_narrow else LinearOperator.residual_and_adjoint
         if self._is_narrow:
-            return super().residual_and_adjoint(measurements, image)
-        return LinearOperator.residual_and_adjoint(self, measurements, image)
+            return one_pass.residual_and_adjoint
+        if "AMD" in cpu_model():  # whose caches are worth a copy of each block; without one it was not measured there
+            return RowOperator.residual_and_adjoint
+        large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES
+        return one_pass.residual_and_adjoint if large else LinearOperator.residual_and_adjoint
 
     @property
     def _is_narrow(self) -> bool:

@@ -7,7 +7,8 @@
 
 Sections:
     step    a gradient step of each of the paper's networks alone, beside PyTorch
-    term    the measurement term alone: one pass over A or two products, A in float16 and int8, images that share A
+    term    the measurement term alone: one pass over A (in place, or in copied blocks) or two
+            products, A in float16 and int8, images that share A
     fits    eight fits in one call of `reconstruct` beside eight calls
     restarts  four restarts that share a dense A, advanced together beside one at a time
     sweep   a fit within `experiments.sweep`, rows and pictures and all, beside one by `reconstruct`
