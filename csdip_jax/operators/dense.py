@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.operators import one_pass
+from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.results import cpu_model
@@ -111,11 +111,11 @@ class Dense(RowOperator):
         if jax.default_backend() != "cpu":
             return RowOperator.residual_and_adjoint if self._is_narrow else LinearOperator.residual_and_adjoint
         if self._is_narrow:
-            return one_pass.residual_and_adjoint
+            return in_place.residual_and_adjoint
         if "AMD" in cpu_model():  # whose caches are worth a copy of each block; without one it was not measured there
             return RowOperator.residual_and_adjoint
         large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES
-        return one_pass.residual_and_adjoint if large else LinearOperator.residual_and_adjoint
+        return in_place.residual_and_adjoint if large else LinearOperator.residual_and_adjoint
 
     @property
     def _is_narrow(self) -> bool:

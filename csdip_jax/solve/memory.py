@@ -21,8 +21,8 @@ USABLE = 0.8
 """Of a memory; the rest is for what the compiler does not count, and on a CPU for Python and the compiler itself."""
 
 LARGE = 2**28
-"""Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more
-(not in float16 or int8, which one fit reads as fast)."""
+"""Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more; in
+float16 or int8 one fit reads it as fast, where that was measured (docs/performance.md)."""
 
 SHARERS = 4
 """So many of them run together then, at most: more gain little (docs/performance.md)."""

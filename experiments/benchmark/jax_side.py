@@ -18,7 +18,7 @@ import optax
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip, LassoDct
-from csdip_jax.operators import LinearOperator, RowOperator, one_pass
+from csdip_jax.operators import LinearOperator, RowOperator, in_place
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
 from experiments.configs import sweep as sweep_config
@@ -145,7 +145,7 @@ class JaxSide(Side):
         forms = {
             "two products": LinearOperator.residual_and_adjoint,
             "copied blocks": RowOperator.residual_and_adjoint,
-            "in place": one_pass.residual_and_adjoint,
+            "in place": in_place.residual_and_adjoint,
         }
         variants = {f"one, {dtype}": (jax.value_and_grad(loss, 2), a, ys[0], images[0]) for dtype, a in stored.items()}
         variants |= {f"one, {form}": (function, wide, ys[0], images[0]) for form, function in forms.items()}
