@@ -45,7 +45,10 @@ def _of_images(operator, measurements, images):
 
 @_of_images.def_vmap
 def _of_more_images(batch_size, batched, operator, *arrays):
-    """Whatever axes images come along that share a matrix, they are counted together."""
+    """Whatever axes images come along that share a matrix, they are counted together.
+
+    What `csdip_jax.solve` batches arrives here: `vmap` in this file only says how that is computed.
+    """
     if any(jax.tree.leaves(batched[0])):
         axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(batched))
         return jax.vmap(_of_images.fun, axes, axis_size=batch_size)(operator, *arrays), (True, True)
@@ -83,5 +86,5 @@ def _in_sums(operator, measurements, image):
     along = [measurements] if operator.row_scale is None else [measurements, operator.row_scale]
     (back, last_back), residual = over_rows(m, ROWS, start, both, *along)
     back = jnp.concatenate([back.reshape(-1), last_back]).reshape(image.shape)
-    like = jax.eval_shape(LinearOperator.residual_and_adjoint, operator, measurements, image)
-    return jax.tree.map(lambda found, expected: found.astype(expected.dtype), (residual, back), like)
+    in_products = jax.eval_shape(lambda: measurements[:1] - product(operator.rows(0, 1, x.dtype), x)).dtype
+    return residual.astype(in_products), back.astype(jnp.finfo(in_products).dtype)

@@ -26,18 +26,13 @@ class RowOperator(LinearOperator):
 
     def forward(self, image: Array) -> Array:
         x = image.reshape(-1)
-
-        def products(_, first, size):
-            return None, product(self.rows(first, size, x.dtype), x)
-
-        return over_rows(self.num_measurements, block_rows(), None, products)[1]
+        return self._over_rows(x.dtype, None, lambda _, rows: (None, product(rows, x)))[1]
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
         """As `LinearOperator` says, in one pass over A: a block of rows is multiplied twice while it is at hand."""
         x = image.reshape(-1)
 
-        def both(back, first, size, measured):
-            rows = self.rows(first, size, x.dtype)
+        def both(back, rows, measured):
             # The barrier matters where images share A under vmap: without it XLA fuses a transposition into the
             # difference, the next product meets its operand in the wrong order, and both take twice the time.
             residual = measured - jax.lax.optimization_barrier(product(rows, x))
@@ -45,21 +40,25 @@ class RowOperator(LinearOperator):
 
         rows = jax.eval_shape(lambda: self.rows(0, 1, x.dtype))
         back = jnp.zeros(x.shape, jnp.finfo(jnp.result_type(measurements, x, rows)).dtype)
-        back, residual = over_rows(self.num_measurements, block_rows(), back, both, measurements)
+        back, residual = self._over_rows(x.dtype, back, both, measurements)
         return residual, back.reshape(self.image_shape)
 
     def frobenius_norm(self) -> Array:
         """The root of the sum of |A_ij|^2."""
 
-        def energies(_, first, size):
-            return None, jnp.sum(jnp.square(jnp.abs(self.rows(first, size, jnp.float32))), axis=1)
+        def energies(_, rows):
+            return None, jnp.sum(jnp.square(jnp.abs(rows)), axis=1)
 
-        return jnp.sqrt(over_rows(self.num_measurements, block_rows(), None, energies)[1].sum())
+        return jnp.sqrt(self._over_rows(jnp.float32, None, energies)[1].sum())
 
+    def _over_rows(self, dtype: Any, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
+        """`over_rows` in blocks for this kind of device, whose rows in `dtype` (see `rows`) `visit` is given."""
 
-def block_rows() -> int:
-    """Rows of a block on this kind of device."""
-    return BLOCK_ROWS.get(jax.default_backend(), OTHER_BLOCK_ROWS)
+        def block(carry, first, size, *parts):
+            return visit(carry, self.rows(first, size, dtype), *parts)
+
+        size = BLOCK_ROWS.get(jax.default_backend(), OTHER_BLOCK_ROWS)
+        return over_rows(self.num_measurements, size, start, block, *along)
 
 
 def over_rows(num_rows: int, size: int, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
