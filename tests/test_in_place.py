@@ -18,22 +18,18 @@ DENSE = [name for name in LINEAR if name.startswith(("gaussian", "dense"))]
 def read_once(monkeypatch):
     """On a CPU matrices of any size are read once, where they lie."""
     monkeypatch.setattr(dense, "CACHED_BYTES", 0)
-    monkeypatch.setattr(dense, "cpu_model", lambda: "Intel(R) Xeon(R)")
 
 
 @pytest.mark.parametrize(
-    ("processor", "cached_bytes", "dtype", "form"),
+    ("cached_bytes", "dtype", "form"),
     [
-        ("AMD EPYC", 10**9, "float32", operators.RowOperator.residual_and_adjoint),
-        ("AMD EPYC", 0, "float32", operators.RowOperator.residual_and_adjoint),
-        ("Intel(R) Xeon(R)", 10**9, "float32", operators.LinearOperator.residual_and_adjoint),
-        ("Intel(R) Xeon(R)", 0, "float32", in_place.residual_and_adjoint),
-        ("AMD EPYC", 10**9, "float16", in_place.residual_and_adjoint),
-        ("Intel(R) Xeon(R)", 10**9, "int8", in_place.residual_and_adjoint),
+        (10**9, "float32", operators.LinearOperator.residual_and_adjoint),
+        (0, "float32", in_place.residual_and_adjoint),
+        (10**9, "float16", in_place.residual_and_adjoint),
+        (10**9, "int8", in_place.residual_and_adjoint),
     ],
 )
-def test_a_matrix_is_read_in_the_form_that_is_fastest_for_it(processor, cached_bytes, dtype, form, on_cpu, monkeypatch):
-    monkeypatch.setattr(dense, "cpu_model", lambda: processor)
+def test_a_matrix_is_read_in_the_form_that_is_fastest_for_it(cached_bytes, dtype, form, on_cpu, monkeypatch):
     monkeypatch.setattr(dense, "CACHED_BYTES", cached_bytes)
     operator = operators.gaussian(key(1), 101, SHAPE, dtype)
     y, x = operator.forward(image(1)), image()

@@ -13,7 +13,6 @@ import numpy as np
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
-from csdip_jax.results import cpu_model
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
 
 
@@ -110,12 +109,8 @@ class Dense(RowOperator):
         """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs/performance.md)."""
         if jax.default_backend() != "cpu":
             return RowOperator.residual_and_adjoint if self._is_narrow else LinearOperator.residual_and_adjoint
-        if self._is_narrow:
-            return in_place.residual_and_adjoint
-        if "AMD" in cpu_model():  # whose caches are worth a copy of each block; without one it was not measured there
-            return RowOperator.residual_and_adjoint
         large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES
-        return in_place.residual_and_adjoint if large else LinearOperator.residual_and_adjoint
+        return (in_place if self._is_narrow or large else LinearOperator).residual_and_adjoint
 
     @property
     def _is_narrow(self) -> bool:

@@ -13,10 +13,10 @@ from csdip_jax.operators.rows import RowOperator, over_rows, product
 from csdip_jax.types import Array
 
 ROWS = 8
-"""Rows that are read at a time; 8 to 16 measured alike, from 64 x 64 to 1024 x 1024 pixels, 2 and 4 slower."""
+"""Rows that are read at a time; 6 to 10 measured alike, fewer and more slower."""
 
-PIECES = 16
-"""Pieces that a row is cut into and that are added before their entries are; 8 to 24 measured alike."""
+PIECES = 8
+"""Pieces that a row is cut into and that are added before their entries are; more are slower on AMD's processors."""
 
 SHARING = 4
 """Images that share a matrix: from so many on, products with copied blocks of its rows are faster."""
