@@ -26,6 +26,9 @@ from csdip_jax.types import Array
 WINOGRAD_SIDE = 32
 """From this side on Winograd's form is the faster one on a CPU; below, its transforms cost more than they save."""
 
+FEW_PIXELS = 16
+"""Up to so many a layer's kernel is much the larger operand of its product."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ConvTranspose:
@@ -156,13 +159,24 @@ def _backward(residuals, cotangent):
     h, w, channels = image.shape
     cotangent = cotangent.reshape(h * w, -1)
     kernel_gradient = (_neighbourhoods(image).T @ cotangent).reshape(kernel.shape)
-    slabs = (cotangent @ kernel.reshape(9 * channels, -1).T).reshape(h, w, 3, 3, channels)
+    slabs = _pixel_gradient(cotangent, kernel.reshape(9 * channels, -1)).reshape(h, w, 3, 3, channels)
     rows = sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3))[1:-1]
     padded = sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3))
     return padded[:, 1:-1], kernel_gradient
 
 
 _correlate_directly.defvjp(_forward, _backward)
+
+
+def _pixel_gradient(cotangent, kernel):
+    """cotangent [pixels, out] @ kernel.T [out, in].
+
+    A large kernel comes first: XLA copies a transposed second operand. The barrier keeps it from turning the product
+    back.
+    """
+    if len(cotangent) > FEW_PIXELS:
+        return cotangent @ kernel.T
+    return jax.lax.optimization_barrier(kernel @ cotangent.T).T
 
 
 def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, upsample: int = 1) -> Array:
@@ -180,13 +194,30 @@ def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, 
     h, w, inputs = image.shape
     kh, kw, outputs = kernel.shape[1:]
     height, width = (_output_side(n, k, stride, padding, upsample) for n, k in ((h, kh), (w, kw)))
-    patches = (image.reshape(h * w, inputs) @ kernel.reshape(inputs, -1)).reshape(h, w, kh, kw, outputs)
+    patches = _pixel_product(image.reshape(h * w, inputs), kernel.reshape(inputs, -1)).reshape(h, w, kh, kw, outputs)
     if (h, w, upsample) == (1, 1, 1):  # a single patch is the output
         full = patches[0, 0]
     else:
         patches = _box_filter(_box_filter(patches, upsample, axis=2), upsample, axis=3)
         full = _add_patches(patches, stride * upsample, patches.shape[2:4])
     return full[padding : padding + height, padding : padding + width]
+
+
+@jax.custom_vjp
+def _pixel_product(pixels, kernel):
+    return pixels @ kernel
+
+
+def _pixel_forward(pixels, kernel):
+    return pixels @ kernel, (pixels, kernel)
+
+
+def _pixel_backward(residuals, cotangent):
+    pixels, kernel = residuals
+    return _pixel_gradient(cotangent, kernel), pixels.T @ cotangent
+
+
+_pixel_product.defvjp(_pixel_forward, _pixel_backward)
 
 
 def _box_filter(patches: Array, width: int, axis: int) -> Array:
