@@ -33,6 +33,13 @@ def _transforms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 A, G, B = _transforms(POINTS)
 
+PARTS = 12
+"""Arrays that the 36 entries of all tiles lie in, for the sake of a CPU's cores: XLA gives a batch of products to one,
+and shares out operations that do not need each other where more than eight are ready."""
+
+MANY_TILES = 1024
+"""From so many on XLA divides a batch among the cores itself, and all entries lie in one array."""
+
 
 @jax.custom_vjp
 def correlate(image: Array, kernel: Array) -> Array:
@@ -52,8 +59,9 @@ def correlate(image: Array, kernel: Array) -> Array:
     h, w, _ = image.shape
     if h % STEP or w % STEP:
         raise ValueError(f"an image of {h} x {w} pixels: {STEP} has to divide its sides")
-    products = _multiply("tpi,tio->tpo", _tiles(image), _transform_kernel(kernel))
-    return _from_products(products.reshape(TILE, TILE, h // STEP, w // STEP, -1))
+    products = _multiply(_tiles(image), _apart(G, kernel, _parts(h, w)), (2, 1))
+    outputs = _together(A, products).reshape(STEP, STEP, h // STEP, w // STEP, -1)
+    return outputs.transpose(2, 0, 3, 1, 4).reshape(h, w, -1)
 
 
 def _forward(image, kernel):
@@ -63,37 +71,60 @@ def _forward(image, kernel):
 def _backward(residuals, cotangent):
     # The tiles are made again rather than kept: they are twice the image.
     image, kernel = residuals
-    tiles, products = _tiles(image), _to_products(cotangent)
-    entries = _multiply("tpi,tpo->tio", tiles, products)
-    kernel_gradient = _product(np.kron(G, G).T, entries.reshape(TILE * TILE, -1)).reshape(kernel.shape)
-    tile_gradient = _multiply("tpo,tio->tpi", products, _transform_kernel(kernel)).reshape(tiles.shape)
-    return _add_tiles(tile_gradient), kernel_gradient
+    h, w, _ = image.shape
+    outputs = cotangent.reshape(h // STEP, STEP, w // STEP, STEP, -1).transpose(1, 3, 0, 2, 4)
+    products = _apart(A, outputs.reshape(STEP, STEP, h * w // STEP**2, -1), _parts(h, w))
+    kernel_gradient = _together(G, _multiply(_tiles(image), products, (1, 1))).reshape(kernel.shape)
+    tile_gradient = _multiply(products, _apart(G, kernel, _parts(h, w)), (2, 2))
+    return _add_tiles(tile_gradient, image.shape), kernel_gradient
 
 
 correlate.defvjp(_forward, _backward)
 
 
-def _multiply(formula: str, a: Array, b: Array) -> Array:
-    """The 36 matrix products, flattened to one axis t of entries and one p of tiles (XLA copies operands with more).
-
-    In full precision on every device: the transforms enlarge the rounding errors.
-    """
-    a, b = (x.reshape(TILE * TILE, -1, x.shape[-1]) for x in (a, b))
-    return jnp.einsum(formula, a, b, precision=jax.lax.Precision.HIGHEST)
+def _parts(h: int, w: int) -> int:
+    return PARTS if h * w < MANY_TILES * STEP**2 else 1
 
 
-def _tiles(image: Array) -> Array:
-    """B' d B of every tile, [6, 6, h / 4, w / 4, in]."""
-    h, w, _ = image.shape
+def _multiply(a: list[Array], b: list[Array], contracted: tuple[int, int]) -> list[Array]:
+    """The entries' matrix products, over these axes. In full precision: the transforms enlarge rounding errors."""
+    dimensions = (tuple((axis,) for axis in contracted), ((0,), (0,)))
+    highest = jax.lax.Precision.HIGHEST
+    return [jax.lax.dot_general(x, y, dimensions, precision=highest) for x, y in zip(a, b, strict=True)]
+
+
+def _tiles(image: Array) -> list[Array]:
+    """B' d B of every tile, in parts of [36 / parts, h w / 16, in], by rows of the 6 x 6."""
+    h, w, channels = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
-    rows = jnp.stack(_combined(B.T, [padded[i : i + h : STEP] for i in range(TILE)]))
-    return jnp.stack(_combined(B.T, [rows[:, :, j : j + w : STEP] for j in range(TILE)]), axis=1)
+    columns = _combined(B.T, [padded[:, j : j + w : STEP] for j in range(TILE)])
+    halves = [jnp.stack(columns[:3]), jnp.stack(columns[3:])]
+    rows = [_combined(B.T, [half[:, i : i + h : STEP] for i in range(TILE)]) for half in halves]
+    parts = [half.reshape(3, -1, channels) for row in zip(*rows, strict=True) for half in row]
+    return parts if _parts(h, w) == PARTS else [jnp.concatenate(parts)]
 
 
-def _add_tiles(tiles: Array) -> Array:
-    """The transpose of `_tiles`: [6, 6, h / 4, w / 4, in] -> [h, w, in]."""
-    rows = _overlapped(_combined(B, jnp.moveaxis(tiles, 1, 0)), axis=2)
-    return _overlapped(_combined(B, rows), axis=0)
+def _add_tiles(parts: list[Array], shape: tuple[int, int, int]) -> Array:
+    """The transpose of `_tiles`, for an image of this shape."""
+    h, w, channels = shape
+    entries = [part.reshape(-1, 3, h // STEP, w // STEP, channels) for part in parts]
+    rows = [row for part in entries for row in part]
+    halves = [_overlapped(_combined(B, rows[k::2]), axis=1) for k in range(2)]
+    return _overlapped(_combined(B, [column for half in halves for column in half]), axis=1)
+
+
+def _apart(matrix: np.ndarray, x: Array, parts: int) -> list[Array]:
+    """M x M' of matrices x [k, k, ..., c], for M [6, k], in so many parts of [36 / parts, ..., c]."""
+    k, shape = matrix.shape[1], x.shape[2:]
+    products = _products(np.split(np.kron(matrix, matrix), parts), x.reshape(k * k, -1))
+    return [product.reshape(-1, *shape) for product in products]
+
+
+def _together(matrix: np.ndarray, parts: list[Array]) -> Array:
+    """The transpose of `_apart`: M' x M of matrices x in parts of [36 / parts, ...] -> [k k, ...]."""
+    x = jnp.concatenate(parts)
+    (product,) = _products([np.kron(matrix, matrix).T], x.reshape(len(x), -1))
+    return product.reshape(-1, *x.shape[1:])
 
 
 def _combined(matrix: np.ndarray, parts) -> list[Array]:
@@ -116,50 +147,34 @@ def _overlapped(taps: list[Array], axis: int) -> Array:
     return jax.lax.slice_in_dim(placed, 1, shape[axis] - STEP + 1, axis=axis)
 
 
-def _transform_kernel(kernel: Array) -> Array:
-    """G w G', [6, 6, in, out]."""
-    return _product(np.kron(G, G), kernel.reshape(9, -1)).reshape(TILE, TILE, *kernel.shape[2:])
-
-
 @jax.custom_vjp
-def _product(matrix: Array, x: Array) -> Array:
-    """A transform as a product of matrices: it compiles at once, where its sums written out are large loops."""
-    return _stacked_product(jnp.asarray(matrix, x.dtype), x)
+def _products(matrices: list[np.ndarray], x: Array) -> list[Array]:
+    """Transforms as products of matrices: they compile at once, where sums written out are large loops."""
+    return _stacked_products([jnp.asarray(matrix, x.dtype) for matrix in matrices], x)
 
 
-def _product_forward(matrix, x):
-    return _product(matrix, x), matrix
+def _products_forward(matrices, x):
+    return _products(matrices, x), matrices
 
 
-def _product_backward(matrix, cotangent):
-    return jnp.zeros_like(matrix), _product(matrix.T, cotangent)  # the transforms are constants
+def _products_backward(matrices, cotangents):
+    (product,) = _products([jnp.concatenate(matrices).T], jnp.concatenate(cotangents))
+    return [jnp.zeros_like(matrix) for matrix in matrices], product  # the transforms are constants
 
 
-_product.defvjp(_product_forward, _product_backward)
+_products.defvjp(_products_forward, _products_backward)
 
 
 @jax.custom_batching.custom_vmap
-def _stacked_product(matrix, x):
-    return jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST)
+def _stacked_products(matrices, x):
+    return [jnp.matmul(matrix, x, precision=jax.lax.Precision.HIGHEST) for matrix in matrices]
 
 
-@_stacked_product.def_vmap
-def _batch_of_products(size, batched, matrix, x):
+@_stacked_products.def_vmap
+def _batch_of_products(size, batched, matrices, x):
     # JAX's own rule would join the batch to one product, with the batch in the middle of its result: a copy to undo.
-    matrices = matrix if batched[0] else jnp.broadcast_to(matrix, (size, *matrix.shape))
-    return _stacked_product(matrices, x), True
-
-
-def _from_products(m: Array) -> Array:
-    """A' m A of every tile, put together: [6, 6, h / 4, w / 4, out] -> [h, w, out]."""
-    _, _, h, w, channels = m.shape
-    outputs = _product(np.kron(A, A).T, m.reshape(TILE * TILE, -1)).reshape(STEP, STEP, h, w, channels)
-    return outputs.transpose(2, 0, 3, 1, 4).reshape(STEP * h, STEP * w, channels)
-
-
-def _to_products(y: Array) -> Array:
-    """The transpose of `_from_products`."""
-    h, w, channels = y.shape
-    outputs = y.reshape(h // STEP, STEP, w // STEP, STEP, channels).transpose(1, 3, 0, 2, 4)
-    products = _product(np.kron(A, A), outputs.reshape(STEP * STEP, -1))
-    return products.reshape(TILE, TILE, h // STEP, w // STEP, channels)
+    stacks = [
+        matrix if is_batched else jnp.broadcast_to(matrix, (size, *matrix.shape))
+        for matrix, is_batched in zip(matrices, batched[0], strict=True)
+    ]
+    return _stacked_products(stacks, x), [True] * len(matrices)

@@ -50,7 +50,9 @@ def test_definition(name, x64):
 
 
 @pytest.mark.parametrize("name", ["k6 s2 p2", "k3 s1 p1", "k4 s2 p1", "k5 s2 p1, overlaps unevenly", "up2 k3 p1"])
-def test_gradients_by_finite_differences(name, x64):
+@pytest.mark.parametrize("few_pixels", [0, 5 * 4])
+def test_gradients_by_finite_differences(name, few_pixels, x64, monkeypatch):
+    monkeypatch.setattr(convolution, "FEW_PIXELS", few_pixels)
     check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
 
 
@@ -59,15 +61,17 @@ def value_and_gradients(form, image, kernel, cotangent):
     return output, *pull(cotangent)
 
 
-def test_winograd_equals_the_direct_form(x64):
+@pytest.mark.parametrize("many_tiles", [6, 7])
+def test_winograd_equals_the_direct_form(many_tiles, x64, monkeypatch):
+    """Of six tiles, their entries in one array or in parts."""
+    monkeypatch.setattr(winograd, "MANY_TILES", many_tiles)
     keys = jax.random.split(jax.random.key(0), 3)
     image = jax.random.normal(keys[0], (8, 12, 3), jnp.float64)
     kernel = jax.random.normal(keys[1], (3, 3, 3, 5), jnp.float64)
     cotangent = jax.random.normal(keys[2], (8, 12, 5), jnp.float64)
-    both = jax.jit(value_and_gradients, static_argnums=0)
     pairs = zip(
-        both(winograd.correlate, image, kernel, cotangent),
-        both(convolution._correlate_directly, image, kernel, cotangent),
+        value_and_gradients(winograd.correlate, image, kernel, cotangent),
+        value_and_gradients(convolution._correlate_directly, image, kernel, cotangent),
         strict=True,
     )
     for ours, direct in pairs:
@@ -129,7 +133,11 @@ def test_winograd_says_which_sides_it_takes():
         winograd.correlate(jnp.zeros((8, 6, 1)), jnp.zeros((3, 3, 1, 1)))
 
 
-@pytest.mark.parametrize("h, w, products", [(32, 36, 3), (32, 34, 1), (34, 32, 1), (28, 64, 1)])
+@pytest.mark.parametrize(
+    "h, w, products",
+    [(32, 36, 2 * winograd.PARTS + 1), (124, 128, 2 * winograd.PARTS + 1), (128, 128, 3)]
+    + [(32, 34, 1), (34, 32, 1), (28, 64, 1)],
+)
 def test_which_layers_take_which_form(h, w, products):
     image = jax.ShapeDtypeStruct((h, w, 2), jnp.float32)
     kernel = jax.ShapeDtypeStruct((3, 3, 2, 4), jnp.float32)
