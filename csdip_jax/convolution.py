@@ -27,7 +27,7 @@ WINOGRAD_SIDE = 32
 """From this side on Winograd's form is the faster one on a CPU; below, its transforms cost more than they save."""
 
 FEW_PIXELS = 16
-"""Up to so many a layer's kernel is much the larger operand of its product."""
+"""Up to so many a layer's kernel is much the larger operand of its product, and comes first on a CPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _backward(residuals, cotangent):
     slabs = _pixel_gradient(cotangent, kernel.reshape(9 * channels, -1)).reshape(h, w, 3, 3, channels)
     rows = sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3))[1:-1]
     padded = sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3))
-    return padded[:, 1:-1], kernel_gradient
+    return padded[:, 1:-1].astype(image.dtype), kernel_gradient.astype(kernel.dtype)
 
 
 _correlate_directly.defvjp(_forward, _backward)
@@ -174,9 +174,13 @@ def _pixel_gradient(cotangent, kernel):
     A large kernel comes first: XLA copies a transposed second operand. The barrier keeps it from turning the product
     back.
     """
-    if len(cotangent) > FEW_PIXELS:
-        return cotangent @ kernel.T
-    return jax.lax.optimization_barrier(kernel @ cotangent.T).T
+    if _kernel_comes_first(len(cotangent)):
+        return jax.lax.optimization_barrier(kernel @ cotangent.T).T
+    return cotangent @ kernel.T
+
+
+def _kernel_comes_first(pixels: int) -> bool:
+    return 1 < pixels <= FEW_PIXELS and jax.default_backend() == "cpu"
 
 
 def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, upsample: int = 1) -> Array:
@@ -194,7 +198,8 @@ def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, 
     h, w, inputs = image.shape
     kh, kw, outputs = kernel.shape[1:]
     height, width = (_output_side(n, k, stride, padding, upsample) for n, k in ((h, kh), (w, kw)))
-    patches = _pixel_product(image.reshape(h * w, inputs), kernel.reshape(inputs, -1)).reshape(h, w, kh, kw, outputs)
+    product = _few_pixels_product if _kernel_comes_first(h * w) else jnp.matmul
+    patches = product(image.reshape(h * w, inputs), kernel.reshape(inputs, -1)).reshape(h, w, kh, kw, outputs)
     if (h, w, upsample) == (1, 1, 1):  # a single patch is the output
         full = patches[0, 0]
     else:
@@ -204,20 +209,20 @@ def overlap_add(image: Array, kernel: Array, stride: int = 1, padding: int = 0, 
 
 
 @jax.custom_vjp
-def _pixel_product(pixels, kernel):
+def _few_pixels_product(pixels, kernel):
     return pixels @ kernel
 
 
-def _pixel_forward(pixels, kernel):
+def _few_pixels_forward(pixels, kernel):
     return pixels @ kernel, (pixels, kernel)
 
 
-def _pixel_backward(residuals, cotangent):
+def _few_pixels_backward(residuals, cotangent):
     pixels, kernel = residuals
-    return _pixel_gradient(cotangent, kernel), pixels.T @ cotangent
+    return _pixel_gradient(cotangent, kernel).astype(pixels.dtype), (pixels.T @ cotangent).astype(kernel.dtype)
 
 
-_pixel_product.defvjp(_pixel_forward, _pixel_backward)
+_few_pixels_product.defvjp(_few_pixels_forward, _few_pixels_backward)
 
 
 def _box_filter(patches: Array, width: int, axis: int) -> Array:

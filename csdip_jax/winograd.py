@@ -33,9 +33,10 @@ def _transforms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 A, G, B = _transforms(POINTS)
 
-PARTS = 12
-"""Arrays that the 36 entries of all tiles lie in, for the sake of a CPU's cores: XLA gives a batch of products to one,
-and shares out operations that do not need each other where more than eight are ready."""
+HALF = TILE // 2
+PARTS = TILE * TILE // HALF
+"""Arrays that the 36 entries of all tiles lie in, half a row in each, for the sake of a CPU's cores: XLA gives a small
+batch of products to one, and shares out operations that do not need each other where more than eight are ready."""
 
 MANY_TILES = 1024
 """From so many on XLA divides a batch among the cores itself, and all entries lie in one array."""
@@ -98,18 +99,17 @@ def _tiles(image: Array) -> list[Array]:
     h, w, channels = image.shape
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
     columns = _combined(B.T, [padded[:, j : j + w : STEP] for j in range(TILE)])
-    halves = [jnp.stack(columns[:3]), jnp.stack(columns[3:])]
+    halves = [jnp.stack(columns[:HALF]), jnp.stack(columns[HALF:])]
     rows = [_combined(B.T, [half[:, i : i + h : STEP] for i in range(TILE)]) for half in halves]
-    parts = [half.reshape(3, -1, channels) for row in zip(*rows, strict=True) for half in row]
-    return parts if _parts(h, w) == PARTS else [jnp.concatenate(parts)]
+    parts = [half.reshape(HALF, -1, channels) for row in zip(*rows, strict=True) for half in row]
+    return parts if _parts(h, w) > 1 else [jnp.concatenate(parts)]
 
 
 def _add_tiles(parts: list[Array], shape: tuple[int, int, int]) -> Array:
     """The transpose of `_tiles`, for an image of this shape."""
     h, w, channels = shape
-    entries = [part.reshape(-1, 3, h // STEP, w // STEP, channels) for part in parts]
-    rows = [row for part in entries for row in part]
-    halves = [_overlapped(_combined(B, rows[k::2]), axis=1) for k in range(2)]
+    half_rows = [half for part in parts for half in part.reshape(-1, HALF, h // STEP, w // STEP, channels)]
+    halves = [_overlapped(_combined(B, half_rows[k::2]), axis=1) for k in range(2)]
     return _overlapped(_combined(B, [column for half in halves for column in half]), axis=1)
 
 

@@ -56,6 +56,19 @@ def test_gradients_by_finite_differences(name, few_pixels, x64, monkeypatch):
     check_grads(LAYERS[name], draw(LAYERS[name], jnp.float64), order=1, modes=["rev"])
 
 
+@pytest.mark.parametrize(
+    "layer, side", [(ConvTranspose(3, (4, 4), upsample=2), 2), (ConvTranspose(3, (6, 6), stride=2, padding=2), 4)]
+)
+@pytest.mark.parametrize("few_pixels", [3, 16])
+def test_the_kernel_comes_first_where_pixels_are_few(layer, side, few_pixels, on_cpu, monkeypatch):
+    """Of the product that gives the gradient by the image, whose second operand XLA would copy."""
+    monkeypatch.setattr(convolution, "FEW_PIXELS", few_pixels)
+    image, kernel = jnp.ones((side, side, 5), jnp.bfloat16), jnp.ones(layer.kernel_shape(5))
+    gradient = jax.jit(jax.grad(lambda image, kernel: layer(image, kernel).sum())).lower(image, kernel)
+    assert ("optimization_barrier" in gradient.as_text()) == (side**2 <= few_pixels)
+    assert gradient.out_info.dtype == jnp.bfloat16
+
+
 def value_and_gradients(form, image, kernel, cotangent):
     output, pull = jax.vjp(form, image, kernel)
     return output, *pull(cotangent)
@@ -99,7 +112,9 @@ def test_rounding_is_as_said():
     assert np.all(np.array(errors[winograd.correlate]) < [1e-6, 2e-6, 1e-6])
 
 
-def test_winograd_under_vmap_is_a_loop(x64):
+@pytest.mark.parametrize("many_tiles", [2, 3])
+def test_winograd_under_vmap_is_a_loop(many_tiles, x64, monkeypatch):
+    monkeypatch.setattr(winograd, "MANY_TILES", many_tiles)
     keys = jax.random.split(jax.random.key(0), 3)
     images = jax.random.normal(keys[0], (2, 3, 4, 8, 2), jnp.float64)
     kernels = jax.random.normal(keys[1], (2, 3, 3, 3, 2, 5), jnp.float64)

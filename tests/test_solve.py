@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax import winograd
 from csdip_jax.methods import CsDip, DampTv
 from csdip_jax.solve import blocks, checkpoint, driver
 from csdip_jax.solve.fits import Outcome, advance
@@ -62,7 +63,7 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     of_matrix, of_winograd = (
         [line for line in products if shape in line] for shape in ("20x16384xf32", "3x64x256xf32")
     )
-    assert len(of_matrix) >= 2 and (len(of_winograd) >= 3 if backend == "cpu" else not of_winograd)
+    assert len(of_matrix) >= 2 and len(of_winograd) == (3 * winograd.PARTS if backend == "cpu" else 0)
     full = {line for line in products if "precision = [HIGHEST, HIGHEST]" in line}
     assert {*of_matrix, *of_winograd} <= full < set(products)
     assert backend == "cpu" or full == set(of_matrix)  # the layers as JAX is set, by default in TF32

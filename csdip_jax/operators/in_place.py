@@ -13,7 +13,7 @@ from csdip_jax.operators.rows import RowOperator, over_rows, product
 from csdip_jax.types import Array
 
 ROWS = 8
-"""Rows that are read at a time; 6 to 10 measured alike, fewer and more slower."""
+"""Rows that are read at a time; 6 to 12 measured alike, 4 and 16 slower."""
 
 PIECES = 8
 """Pieces that a row is cut into and that are added before their entries are; more are slower on AMD's processors."""
