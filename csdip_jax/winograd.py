@@ -109,8 +109,8 @@ def _add_tiles(parts: list[Array], shape: tuple[int, int, int]) -> Array:
     """The transpose of `_tiles`, for an image of this shape."""
     h, w, channels = shape
     half_rows = [half for part in parts for half in part.reshape(-1, HALF, h // STEP, w // STEP, channels)]
-    halves = [_overlapped(_combined(B, half_rows[k::2]), axis=1) for k in range(2)]
-    return _overlapped(_combined(B, [column for half in halves for column in half]), axis=1)
+    halves = [_overlapped(_combined(B, half_rows[k::2])) for k in range(2)]
+    return _overlapped(_combined(B, [column for half in halves for column in half]))
 
 
 def _apart(matrix: np.ndarray, x: Array, parts: int) -> list[Array]:
@@ -132,19 +132,18 @@ def _combined(matrix: np.ndarray, parts) -> list[Array]:
     return [sum(float(entry) * part for entry, part in zip(row, parts, strict=True) if entry) for row in matrix]
 
 
-def _overlapped(taps: list[Array], axis: int) -> Array:
-    """The six taps of tiles four pixels apart, placed along `axis` and added, without the padding of a pixel."""
+def _overlapped(taps: list[Array]) -> Array:
+    """The six taps of tiles four pixels apart, placed along axis 1 and added, without the padding of a pixel."""
 
     def shifted(tap, tiles):
-        return jnp.pad(tap, [(tiles, 1 - tiles) if a == axis else (0, 0) for a in range(tap.ndim)])
+        return jnp.pad(tap, [(tiles, 1 - tiles) if axis == 1 else (0, 0) for axis in range(tap.ndim)])
 
     pixels = [shifted(tap, 0) for tap in taps[:STEP]]
     for i, tap in enumerate(taps[STEP:]):
         pixels[i] += shifted(tap, 1)
-    shape = list(pixels[0].shape)
-    shape[axis] *= STEP
-    placed = jnp.stack(pixels, axis=axis + 1).reshape(shape)
-    return jax.lax.slice_in_dim(placed, 1, shape[axis] - STEP + 1, axis=axis)
+    first, tiles, *rest = pixels[0].shape
+    placed = jnp.stack(pixels, axis=2).reshape(first, STEP * tiles, *rest)
+    return placed[:, 1 : STEP * (tiles - 1) + 1]
 
 
 @jax.custom_vjp
