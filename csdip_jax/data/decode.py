@@ -1,8 +1,9 @@
-"""One image file -> its pixel values as stored, at their full bit depth.
+"""One image file -> its pixel values as stored, at their full bit depth; and what JPEG makes of pixels.
 
 Pillow reads all formats offered, but keeps 8 bits only of a colour picture that has 16: those go other ways.
 """
 
+import io
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")
 _FORMATS = ("PNG", "JPEG", "TIFF", "PPM", "BMP")
+JPEG_QUALITY = 75  # the default of libjpeg, of Pillow and of MATLAB
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 
 
@@ -42,6 +44,14 @@ def read_pixels(path: Path) -> np.ndarray:
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)) or 0 in pixels.shape:
         raise InputError(f"{path}: an array {pixels.shape} is no image; use [h, w], [h, w, 1] or [h, w, 3]")
     return pixels
+
+
+def jpeg_pixels(pixels: np.ndarray) -> np.ndarray:
+    """What a JPEG file of quality 75 gives back of a grey picture, uint8 [h, w]."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
+    with Image.open(file) as image:
+        return np.asarray(image)
 
 
 def _read_npy(path: Path) -> np.ndarray:

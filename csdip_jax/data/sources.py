@@ -14,12 +14,16 @@ from typing import NamedTuple
 import numpy as np
 import skimage.data
 
-from csdip_jax.data.decode import IMAGE_SUFFIXES, read_pixels
+from csdip_jax.data.decode import IMAGE_SUFFIXES, jpeg_pixels, read_pixels
 from csdip_jax.types import InputError
 
 KNOWN_SOURCES = ("mnist", "xray", "retino", "demo")
 _FOLDERS = {"xray": ("xray",), "retino": ("retino", "retina")}
-_MNIST_FILES = {"test": "t10k-images-idx3-ubyte", "train": "train-images-idx3-ubyte"}
+_MNIST_FILES = {
+    "test": "t10k-images-idx3-ubyte",
+    "train": "train-images-idx3-ubyte",
+    "jpeg": "t10k-images-idx3-ubyte",
+}
 # By channels. Only what scikit-image documents as CC0 or in the public domain, and holds in its wheel.
 _DEMO = {3: ("retina", "astronaut", "chelsea", "coffee"), 1: ("camera", "cell", "brick", "grass")}
 
@@ -145,10 +149,8 @@ def _mnist_items(data_dir: str | os.PathLike | None, part: str) -> list[Item]:
     file = _MNIST_FILES[part]
     path = _first_match("mnist", data_dir, [file, f"{file}.gz", f"mnist/{file}", f"mnist/{file}.gz"])
     digits = read_idx_images(path)
-    return [
-        Item(f"mnist_{part}_{i:05d}", f"{path}, image {i}", functools.partial(digits.__getitem__, i))
-        for i in range(len(digits))
-    ]
+    read = (lambda i: jpeg_pixels(digits[i])) if part == "jpeg" else digits.__getitem__
+    return [Item(f"mnist_{part}_{i:05d}", f"{path}, image {i}", functools.partial(read, i)) for i in range(len(digits))]
 
 
 def read_idx_images(path: Path) -> np.ndarray:

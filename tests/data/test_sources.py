@@ -127,6 +127,17 @@ def test_mnist(tmp_path, file, pack):
     np.testing.assert_allclose(images, expected, rtol=0, atol=1e-6)
 
 
+def test_mnist_as_jpeg(tmp_path):
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx((3, 28, 28)))
+    plain = np.arange(3 * 28 * 28).astype(np.uint8).reshape(3, 28, 28)
+    for i, digit in enumerate(plain):
+        Image.fromarray(digit).save(tmp_path / f"{i}.jpg", quality=75)
+    names, images = data.load_named("mnist:jpeg", tmp_path)
+    assert names == ["mnist_jpeg_00000", "mnist_jpeg_00001", "mnist_jpeg_00002"]
+    np.testing.assert_array_equal(images, data.load(tmp_path / "*.jpg"))
+    assert 1e-4 < np.mean((images - data.load("mnist", tmp_path)) ** 2) < 0.1
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
@@ -176,7 +187,7 @@ def test_retino_has_two_folder_names(tmp_path, folder):
         ("xray", "file,role\n", "no image is of role 'test'; there is none"),
         ("xray:lr_train", None, "no manifest.csv to say"),
         ("mnist", None, "run `python -m experiments.fetch_data --dataset=mnist"),
-        ("mnist:dev", None, "the parts of MNIST are test, train"),
+        ("mnist:dev", None, "the parts of MNIST are test, train, jpeg"),
         ("retino", None, "has no retino/.* or retina/.*; run"),
     ],
 )

@@ -120,7 +120,7 @@ def test_every_item_has_a_configuration(scale):
 
 def test_the_paper_s_settings():
     mnist = config.get_config("fig1b,paper")
-    assert (mnist.data, mnist.num_images, mnist.num_measurements) == ("mnist", 100, (25, 35, 50, 75, 100, 200))
+    assert (mnist.data, mnist.num_images, mnist.num_measurements) == ("mnist:jpeg", 100, (25, 35, 50, 75, 100, 200))
     noise = config.get_config("fig4b,paper")
     assert (noise.num_measurements, noise.noise_variance) == ((2000,), (0.0, 10.0, 100.0, 1000.0))
     lines = config.get_config("fig3b,paper")
