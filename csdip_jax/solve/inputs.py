@@ -21,7 +21,11 @@ def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1)
             "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
         )
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
-    measurements = jnp.asarray(problem.measurements)
+    try:
+        measurements = jnp.asarray(problem.measurements)
+    except (TypeError, ValueError) as error:  # JAX takes arrays and numbers
+        given = type(problem.measurements).__name__
+        raise InputError(f"measurements are of type {given}: give an array, as operators.measure makes it") from error
     expected = operator.measurements_like
     if not jnp.issubdtype(measurements.dtype, jnp.inexact):
         measurements = measurements.astype(jnp.float32)
