@@ -92,8 +92,8 @@ def bad_inputs():
         "measurements: 1 of 20 entries are NaN or infinite": refuse(cs.Problem(operator, y.at[3].set(jnp.nan))),
         "operator: 1 of 1280 entries are NaN or infinite": refuse(cs.Problem(bad_matrix, y)),
         "measurements are complex64, but the operator's are float32": refuse(cs.Problem(operator, y + 0j)),
-        "measurements are of type NoneType: give an array": refuse(cs.Problem(operator, None)),
-        "measurements are of type str: give an array": refuse(cs.Problem(operator, "y.npy")),
+        "measurements are of type NoneType: give an array of numbers": refuse(cs.Problem(operator, None)),
+        "measurements are of type str: give an array of numbers": refuse(cs.Problem(operator, "y.npy")),
         "2 operators for measurements": refuse(cs.Problem(stacked, jnp.stack([y] * 3))),
         r"2 operators for measurements of shape \(20,\)": refuse(cs.Problem(stacked, y)),
         "measurements are float32, but the operator's are complex64": refuse(

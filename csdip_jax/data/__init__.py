@@ -3,7 +3,7 @@
 All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sources:
 
     "mnist"   the 10,000 test digits in their official order, mnist_test_00000 on; "mnist:train" the others;
-              "mnist:jpeg" the test digits as JPEG files give them back, which the paper seems to have measured.
+              "mnist:jpeg" the test digits as JPEG files give them back, as the paper's seem to have been.
     "xray"    data_dir/xray, its images of role `test`; "xray:lr_train" those for the learned statistics.
     "retino"  data_dir/retino or data_dir/retina, its images of role `test`.
     "demo"    photographs inside the scikit-image package, CC0 or public domain: no network, no data_dir.

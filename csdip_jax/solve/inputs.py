@@ -23,9 +23,9 @@ def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1)
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
     try:
         measurements = jnp.asarray(problem.measurements)
-    except (TypeError, ValueError) as error:  # JAX takes arrays and numbers
+    except (TypeError, ValueError, OverflowError) as error:  # what JAX raises for what holds no numbers
         given = type(problem.measurements).__name__
-        raise InputError(f"measurements are of type {given}: give an array, as operators.measure makes it") from error
+        raise InputError(f"measurements are of type {given}: give an array of numbers, [m]") from error
     expected = operator.measurements_like
     if not jnp.issubdtype(measurements.dtype, jnp.inexact):
         measurements = measurements.astype(jnp.float32)

@@ -44,7 +44,7 @@ class Setup(NamedTuple):
 
 
 SWEEPS = {
-    "mnist": Setup("MNIST", 784, (25, 35, 50, 75, 100, 200)),
+    "mnist": Setup("MNIST as JPEG files", 784, (25, 35, 50, 75, 100, 200)),
     "xray": Setup("x-ray", 65536, (500, 1000, 2000, 4000, 8000), (0.0, 10.0, 100.0, 1000.0)),
     "retino": Setup("retinopathy", 49152, (500, 1000, 2000, 4000, 8000)),
     "xray_fourier": Setup("x-ray", 65536, (3, 5, 10, 20), fourier=True),
