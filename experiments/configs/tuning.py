@@ -3,9 +3,9 @@
     python -m experiments.tune --config=experiments/configs/tuning.py:tv,mnist --data_dir=data
     python -m experiments.tune --config=experiments/configs/tuning.py:lasso_dct,demo                 # no data needed
 
-Images: mnist (test digits 100 to 109, MNIST's own pixels; the paper's are 0 to 99), xray (radiographs of other patients than the test
-set's), retino (the last four of STARE's twenty; an evaluation of all twenty has to leave them out), demo (photographs).
-The chosen values: docs/tuning.md.
+Images: mnist (test digits 100 to 109, MNIST's own pixels; the paper's are 0 to 99), xray (radiographs of other
+patients than the test set's), retino (the last four of STARE's twenty; an evaluation of all twenty has to leave them
+out), demo (photographs). The chosen values: docs/tuning.md.
 """
 
 from csdip_jax.types import InputError
