@@ -345,7 +345,7 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
         (lambda: operators.inpainting(np.ones((8, 7)), (8, 8, 1)), r"\(8, 7\) does not fit"),
         (lambda: operators.measure(key(), lambda x: x, jnp.ones((2, 2, 1)), -1.0), "noise_variance = -1.0"),
         (lambda: operators.as_operator(3, (2, 2, 1)), "operator is a int"),
-        (lambda: operators.as_operator(operators.Identity((2, 2, 1)), (2, 3, 1)), r"\(2, 2, 1\), the method makes"),
+        (lambda: operators.as_operator(operators.Identity((2, 2, 1)), (2, 3, 1)), r"\(2, 2, 1\), not \(2, 3, 1\)"),
     ],
 )
 def test_bad_input(make, message):

@@ -108,7 +108,7 @@ def bad_inputs():
         "fits_at_once = 0": refuse(cs.Problem(operator, y), fits_at_once=0),
         "2 image_ids for 1 images": refuse(cs.Problem(operator, y), image_ids=[1, 2]),
         "fits_at_once = -1": refuse(cs.Problem(operator, y), fits_at_once=-1),
-        r"images of shape \(4, 16, 1\), the method makes \(8, 8, 1\)": refuse(
+        r"images of shape \(4, 16, 1\), not \(8, 8, 1\)": refuse(
             cs.Problem(cs.operators.Dense(operator.matrix, (4, 16, 1)), y)
         ),
     }

@@ -65,6 +65,7 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
         operator = Nonlinear(operator, image_shape)
     if operator.image_shape != tuple(image_shape):
         raise InputError(
-            f"the operator measures images of shape {operator.image_shape}, the method makes {tuple(image_shape)}"
+            f"the operator measures images of shape {operator.image_shape}, not {tuple(image_shape)}: the method's "
+            "image_shape, or the one image that is measured, has to agree"
         )
     return operator

@@ -78,7 +78,7 @@ def title_of(item: Item, scale: str) -> str:
     if item.kind == "reconstructions" or item.axis != "count":  # of one number of measurements
         (count,) = paper.counts_of(item, scale)
         title += f", {count} radial Fourier lines" if SWEEPS[item.sweep].fourier else f", m = {count}"
-    return f"{title} (toy images)" if scale == "quick" and item.kind != "mask" else title
+    return f"{title} (toy images instead)" if scale == "quick" and item.kind != "mask" else title
 
 
 def command(item: Item, scale: str, workdir: Path, data_dir: str | None) -> str:

@@ -297,7 +297,7 @@ def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
 
 
 def test_long_titles_are_wrapped(tmp_path):
-    item = ITEMS["fig11"]._replace(title="Figure 11: reconstructions, retinopathy, m = 500 (toy images)")
+    item = ITEMS["fig11"]._replace(title="Figure 11: reconstructions, retinopathy, m = 500 (toy images instead)")
     rows = [row for row in made_up_rows(item) if row["image"] in ("image_0", "image_1")]
     write_images(tmp_path, rows)
     figure = reconstructions.draw(item, tmp_path, rows)

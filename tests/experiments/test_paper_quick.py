@@ -35,7 +35,7 @@ def test_every_item_has_its_files(workdir, item):
         if item.kind == "reconstructions" or item.axis == "noise_variance":
             (count,) = paper.counts_of(item, "quick")
             shown = f", {count} radial Fourier lines" if item.sweep == "xray_fourier" else f", m = {count}"
-        assert description["seconds"] > 0 and description["title"] == f"{item.title}{shown} (toy images)"
+        assert description["seconds"] > 0 and description["title"] == f"{item.title}{shown} (toy images instead)"
         assert any("Toy images" in note for note in description["notes"])
 
 
