@@ -15,7 +15,7 @@ from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")
 _FORMATS = ("PNG", "JPEG", "TIFF", "PPM", "BMP")
-JPEG_QUALITY = 75  # the default of libjpeg, of Pillow and of MATLAB
+_JPEG_QUALITY = 75  # the default of libjpeg, of Pillow and of MATLAB
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 
 
@@ -49,7 +49,7 @@ def read_pixels(path: Path) -> np.ndarray:
 def jpeg_pixels(pixels: np.ndarray) -> np.ndarray:
     """What a JPEG file of quality 75 gives back of a grey picture, uint8 [h, w]."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(pixels).save(file, "JPEG", quality=_JPEG_QUALITY)
     with Image.open(file) as image:
         return np.asarray(image)
 

@@ -149,7 +149,10 @@ def _mnist_items(data_dir: str | os.PathLike | None, part: str) -> list[Item]:
     file = _MNIST_FILES[part]
     path = _first_match("mnist", data_dir, [file, f"{file}.gz", f"mnist/{file}", f"mnist/{file}.gz"])
     digits = read_idx_images(path)
-    read = (lambda i: jpeg_pixels(digits[i])) if part == "jpeg" else digits.__getitem__
+
+    def read(i):
+        return jpeg_pixels(digits[i]) if part == "jpeg" else digits[i]
+
     return [Item(f"mnist_{part}_{i:05d}", f"{path}, image {i}", functools.partial(read, i)) for i in range(len(digits))]
 
 

@@ -41,16 +41,15 @@ def test_effective_noise_follows_state_evolution():
         state, _ = step(given, state)
 
 
-@pytest.mark.parametrize(("num_measurements", "damping"), [(1000, 0.0), (1000, 0.3), (60, 0.0)])
-def test_one_pass_over_the_matrix_is_as_good_as_two(num_measurements, damping):
+# 60 measurements are far too few: sooner or later such an iteration diverges, when depends on the processor's rounding.
+@pytest.mark.parametrize(("num_measurements", "damping", "steps"), [(1000, 0.0, 30), (1000, 0.3, 30), (60, 0.0, 10)])
+def test_one_pass_over_the_matrix_is_as_good_as_two(num_measurements, damping, steps):
     """A^H z is that of z, also where few measurements make the Onsager term's factor exceed 1."""
     method, given = DampTv(SHAPE, damping=damping), problem(num_measurements)
     state, step = method.init(given, KEY), jax.jit(method.step)
-    for t in range(method.steps):
+    for _ in range(steps):
         state, _ = step(given, state)
-        if state.diverged:  # 60 measurements are far too few: chance says when, but not in the first steps
-            assert num_measurements == 60 and t >= 8
-            break
+        assert not state.diverged
         expected = given.operator.adjoint(state.residual) / state.scale
         np.testing.assert_allclose(state.back, expected, atol=1e-4 * jnp.abs(expected).max())
 
