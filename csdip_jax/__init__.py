@@ -7,11 +7,13 @@ solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_s
 
 from csdip_jax import data, generators, methods, metrics, operators, priors, results, theory
 from csdip_jax.solve import reconstruct
-from csdip_jax.types import InputError, Problem, Solution
+from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
 
 __all__ = [
+    "EndsOfRangeWarning",
     "InputError",
     "Problem",
+    "ReconstructionWarning",
     "Solution",
     "data",
     "generators",

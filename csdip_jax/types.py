@@ -20,6 +20,14 @@ def static_field(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+class ReconstructionWarning(UserWarning):
+    """What a user should know of a reconstruction that is no error: a doubtful pixel range, say."""
+
+
+class EndsOfRangeWarning(ReconstructionWarning):
+    """Many pixels lie at the ends of the pixel range: right for black and white, else the range is too narrow."""
+
+
 class InputError(ValueError):
     """What a user gave cannot be used. One line: the offending value and the remedy."""
 
@@ -60,16 +68,20 @@ class Solution(NamedTuple):
     """What `csdip_jax.reconstruct` returns; for a batch of problems every field has a leading axis.
 
     Attributes:
-        image: the reconstruction, [h, w, c] in [-1, 1].
+        image: the reconstruction, [h, w, c] in the pixel range of the problem, [-1, 1] by default.
         measurement_loss: ||y - A image||^2 of that image.
         steps: optimiser steps taken by the chosen restart (redrawn attempts not counted).
         restart: index of the chosen restart.
         redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
         ok: False where even the last allowed attempt of the chosen restart collapsed or diverged.
-        converged: whether the method's own stopping rule was met, rather than its limit of steps; methods that take a
-            fixed number of steps converge by taking them. A method says in its docstring what it means by it.
-        trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped.
+        converged: whether the method's own stopping rule was met, rather than its limit of steps (methods that take a
+            fixed number of steps meet it by taking them; a method says in its docstring what it means by it), and the
+            image explains the measurements, `unexplained` being at most 0.1.
+        trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped. Where rows
+            of A share a mean, that mean has the weight of one row in it (docs/units.md).
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
+        unexplained: ||y - A image||^2 relative to that of the best flat image, which tells nothing: 0 where y is
+            explained, 1 where no better than by a flat image. The mean that rows of A share has the weight of one row.
     """
 
     image: Array
@@ -81,3 +93,4 @@ class Solution(NamedTuple):
     converged: Array
     trace: Array
     params: Any = None
+    unexplained: Array | None = None

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from csdip_jax import denoisers
 from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Info, Method, require, require_count, require_number
-from csdip_jax.operators import Operator, RowOperator, squared_norm
+from csdip_jax.operators import Normalised, Operator, RowOperator, squared_norm
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
 
@@ -203,11 +203,11 @@ def estimate_divergence(denoise, noisy: Array, denoised: Array, epsilon: Array, 
 
 
 def column_norm(operator: Operator, key: Array, dtype) -> Array:
-    """The root mean square of the norms of A's columns: exact for a `RowOperator`, else from E ||A^H u||^2.
+    """The root mean square of the norms of A's columns: exact for rows, else from E ||A^H u||^2.
 
     Of random signs u, and so exact too where A A^H is diagonal, as for `radial_fourier`.
     """
-    if isinstance(operator, RowOperator):
+    if isinstance(operator, (RowOperator, Normalised)):
         energy = jnp.square(operator.frobenius_norm())
     else:
         shape, real = operator.measurements_like.shape, jnp.finfo(dtype).dtype

@@ -12,6 +12,7 @@ from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss,
 from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_compressed, require_dtype
 from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
+from csdip_jax.operators.normalised import Normalised, NormalisedFunction
 from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
 from csdip_jax.operators.rademacher import Rademacher, rademacher
 from csdip_jax.operators.randomized import RandomizedTransform, subsampled_dct, subsampled_hadamard
@@ -27,6 +28,8 @@ __all__ = [
     "Linear",
     "LinearOperator",
     "Nonlinear",
+    "Normalised",
+    "NormalisedFunction",
     "Operator",
     "Rademacher",
     "RandomizedTransform",

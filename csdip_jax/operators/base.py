@@ -1,5 +1,6 @@
 """What every operator is, and what is done with any of them: measuring, and the loss of an image."""
 
+import math
 from typing import ClassVar
 
 import jax
@@ -7,6 +8,8 @@ import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 
 from csdip_jax.types import Array
+
+PROBES = 16
 
 Shape = tuple[int, int, int]
 
@@ -40,7 +43,13 @@ class Operator:
 
 
 class LinearOperator(Operator):
-    """An operator with an adjoint: Re <A x, y> = <x, A^H y> for every real image x."""
+    """An operator with an adjoint: Re <A x, y> = <x, A^H y> for every real image x.
+
+    Attributes:
+        is_balanced: flat images are to weigh as much in A x as they do (samples of k-space, say).
+    """
+
+    is_balanced: ClassVar[bool] = False
 
     def adjoint(self, measurements: Array) -> Array:
         """A^H y, a real image [h, w, c], by transposing `forward` (so the two cannot disagree)."""
@@ -48,6 +57,23 @@ class LinearOperator(Operator):
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.finfo(measurements.dtype).dtype)
         (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj())
         return transposed
+
+    def frobenius_norm(self, without: Array | None = None) -> Array:
+        """The root of the sum of |A_ij|^2, estimated by A of random signs, always the same.
+
+        Args:
+            without: u, [m], of length 1: of (I - u u^H) A instead; None for A.
+        """
+
+        def energy(key):
+            made = self.forward(jax.random.rademacher(key, self.image_shape, jnp.float32))
+            return squared_norm(made if without is None else made - jnp.vdot(without, made) * without)
+
+        return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(0), PROBES))))
+
+    def gain(self) -> Array:
+        """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md)."""
+        return self.frobenius_norm() / math.sqrt(math.prod(self.image_shape))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
         """r = y - A x, [m], and A^H r, [h, w, c]: -2 A^H r is the gradient of ||y - A x||^2."""

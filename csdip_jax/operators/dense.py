@@ -82,7 +82,7 @@ class Dense(RowOperator):
             InputError: unknown dtype, or a matrix that is complex or narrow already.
         """
         require_dtype(dtype)
-        if self._is_narrow or jnp.iscomplexobj(self.matrix):
+        if self.is_narrow or jnp.iscomplexobj(self.matrix):
             raise InputError(f"matrix has dtype {self.matrix.dtype}: it cannot be stored as {dtype}")
         matrix, row_scale = _stored(self.matrix, dtype)
         return dataclasses.replace(self, matrix=matrix, row_scale=row_scale)
@@ -93,14 +93,14 @@ class Dense(RowOperator):
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
         rows = jax.lax.dynamic_slice_in_dim(self.matrix, first, size)
-        if self._is_narrow:
+        if self.is_narrow:
             rows = rows.astype(dtype)
         if self.row_scale is not None:
             rows *= jax.lax.dynamic_slice_in_dim(self.row_scale, first, size)[:, None].astype(dtype)
         return rows
 
     def forward(self, image: Array) -> Array:
-        return super().forward(image) if self._is_narrow else product(self.matrix, image.reshape(-1))
+        return super().forward(image) if self.is_narrow else product(self.matrix, image.reshape(-1))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
         return self._fastest_form()(self, measurements, image)
@@ -108,12 +108,13 @@ class Dense(RowOperator):
     def _fastest_form(self) -> Callable:
         """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs/performance.md)."""
         if jax.default_backend() != "cpu":
-            return RowOperator.residual_and_adjoint if self._is_narrow else LinearOperator.residual_and_adjoint
+            return RowOperator.residual_and_adjoint if self.is_narrow else LinearOperator.residual_and_adjoint
         large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES
-        return (in_place if self._is_narrow or large else LinearOperator).residual_and_adjoint
+        return (in_place if self.is_narrow or large else LinearOperator).residual_and_adjoint
 
     @property
-    def _is_narrow(self) -> bool:
+    def is_narrow(self) -> bool:
+        """Whether the matrix is stored in fewer bits than its products have."""
         return self.row_scale is not None or self.matrix.dtype.itemsize < 4
 
 

@@ -23,6 +23,7 @@ class Fourier(LinearOperator):
     indices: Array
     weights: Array
     image_shape: Shape = static_field()
+    is_balanced = True
     unbatched_ndim = {"indices": 1, "weights": 1}
 
     def forward(self, image: Array) -> Array:
@@ -30,6 +31,15 @@ class Fourier(LinearOperator):
         coefficients = jnp.fft.fft2(image, axes=(0, 1), norm="ortho").reshape(h * w, c)
         weights = self.weights.astype(image.dtype)
         return (coefficients[self.indices] * weights[:, None]).T.reshape(-1)
+
+    def frobenius_norm(self, without: Array | None = None) -> Array:
+        """As `LinearOperator` says; exact for all of A."""
+        whole = jnp.linalg.norm(self.weights) * math.sqrt(self.image_shape[2])
+        return whole if without is None else super().frobenius_norm(without)
+
+    def gain(self) -> Array:
+        """The smallest weight: 1 for the coefficients of the unitary transform, as the paper has them."""
+        return self.weights.min()
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         h, w, _ = self.image_shape

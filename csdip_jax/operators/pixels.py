@@ -12,12 +12,17 @@ class Identity(LinearOperator):
     """Every pixel is measured (denoising), y = x."""
 
     image_shape: Shape = static_field()
+    is_balanced = True
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
 
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)
+
+    def gain(self) -> Array:
+        """1: pixels are what they are."""
+        return jnp.ones(())
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         return image / (1 + shift)
@@ -34,10 +39,15 @@ class Inpainting(LinearOperator):
 
     indices: Array
     image_shape: Shape = static_field()
+    is_balanced = True
     unbatched_ndim = {"indices": 1}
 
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)[self.indices]
+
+    def gain(self) -> Array:
+        """1: pixels are what they are."""
+        return jnp.ones(())
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         counts = jnp.zeros(image.size, image.dtype).at[self.indices].add(1.0)

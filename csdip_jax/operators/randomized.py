@@ -43,6 +43,11 @@ class RandomizedTransform(LinearOperator):
         if not 0 < self.scale < math.inf:
             raise InputError(f"scale = {self.scale}: it must be above 0")
 
+    def frobenius_norm(self, without: Array | None = None) -> Array:
+        """As `LinearOperator` says; exact for all of A."""
+        whole = jnp.asarray(self.scale * math.sqrt(self.indices.shape[-1]), jnp.float32)
+        return whole if without is None else super().frobenius_norm(without)
+
     def forward(self, image: Array) -> Array:
         return self.scale * self._coefficients(image).reshape(-1)[self.indices]
 

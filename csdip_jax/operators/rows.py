@@ -43,13 +43,24 @@ class RowOperator(LinearOperator):
         back, residual = self._over_rows(x.dtype, back, both, measurements)
         return residual, back.reshape(self.image_shape)
 
-    def frobenius_norm(self) -> Array:
-        """The root of the sum of |A_ij|^2."""
+    def frobenius_norm(self, without: Array | None = None) -> Array:
+        """As `LinearOperator` says; exact."""
+        if without is None:
+            energies = self._over_rows(jnp.float32, None, lambda _, rows: (None, _energies(rows)))[1]
+        else:
+            row = jax.eval_shape(lambda: self.rows(0, 1, jnp.float32)[0])
+            start = jnp.zeros(row.shape, jnp.result_type(row, without))
 
-        def energies(_, rows):
-            return None, jnp.sum(jnp.square(jnp.abs(rows)), axis=1)
+            def project(image, rows, u):
+                return image + product(u.conj(), rows), u
 
-        return jnp.sqrt(self._over_rows(jnp.float32, None, energies)[1].sum())
+            image = self._over_rows(jnp.float32, start, project, without)[0]
+
+            def visit(_, rows, u):
+                return None, _energies(rows - u[:, None] * image)
+
+            energies = self._over_rows(jnp.float32, None, visit, without)[1]
+        return jnp.sqrt(energies.sum())
 
     def _over_rows(self, dtype: Any, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
         """`over_rows` in blocks for this kind of device, whose rows in `dtype` (see `rows`) `visit` is given."""
@@ -59,6 +70,10 @@ class RowOperator(LinearOperator):
 
         size = BLOCK_ROWS.get(jax.default_backend(), OTHER_BLOCK_ROWS)
         return over_rows(self.num_measurements, size, start, block, *along)
+
+
+def _energies(rows: Array) -> Array:
+    return jnp.sum(jnp.square(jnp.abs(rows)), axis=1)
 
 
 def over_rows(num_rows: int, size: int, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:

@@ -24,6 +24,7 @@ from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
+from csdip_jax.solve.normalise import Units, in_user_units, normalise
 from csdip_jax.types import Array, InputError, Problem, Solution, require_key
 
 CHUNK_SECONDS = 2.0
@@ -42,6 +43,7 @@ def reconstruct(
     progress: str | None = None,
     checkpoint: Path | str | None = None,
     keep_params: bool = False,
+    pixel_range: tuple[float, float] | str | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
@@ -69,16 +71,23 @@ def reconstruct(
             exists, the run goes on from it. Remove it when the solution is safe.
         keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
             the fits run, the weights of every restart are kept on the host.
+        pixel_range: (black, white), the lowest and the highest value that a pixel may have, in the user's units; None
+            for (-1, 1), "auto" to estimate it from the measurements of a linear operator. The unit of A does not
+            matter, nor a common offset of its rows: docs/units.md.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
         image is finite even then.
 
     Raises:
-        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite, fits that
-            do not fit into memory, or a checkpoint of another run.
+        InputError: measurements, operator or method do not fit each other, measurements or matrix not finite,
+            measurements of pixels far from the pixel range, fits that do not fit into memory, or a checkpoint of
+            another run.
+
+    Warns:
+        ReconstructionWarning: what is doubtful, and what to do about it.
     """
-    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once)
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range)
     fingerprint = (
         "" if checkpoint is None else checkpoints.fingerprint(*job.content, job.blocks, max_redraws, keep_params)
     )
@@ -102,6 +111,7 @@ def reconstruct(
             leaves = None
         bar.update(bar.total - bar.n)
     solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
 
@@ -115,6 +125,7 @@ class Job(NamedTuple):
         blocks: of all fits.
         chunk: the program they share.
         batched: whether the solution has an axis of cases.
+        units: those of the problem, which the cases are no longer in.
     """
 
     method: Method
@@ -123,6 +134,7 @@ class Job(NamedTuple):
     blocks: list[Block]
     chunk: Chunk
     batched: bool
+    units: Units
 
     @property
     def content(self) -> tuple:
@@ -134,7 +146,7 @@ class Job(NamedTuple):
         return self.method, take_cases(self.cases, block), place(keys, block.devices)
 
 
-def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None) -> Job:
+def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None, pixel_range=None) -> Job:
     """See `reconstruct`."""
     require_key(key, several=True)
     if not isinstance(method, Method):
@@ -149,6 +161,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
     if key.shape not in ((), (images,)):
         raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
+    problem, units = normalise(problem, pixel_range)
     method, swept = split_swept(method, problem.measurements.dtype)
     if swept and not batched:
         ids = ids * num_cases(swept)
@@ -160,7 +173,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
     groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
     cut = partial(cut_into_blocks, *groups, method.restarts, devices=jax.local_device_count())
     blocks, chunk = fitting_blocks(cut, method, cases, keys, cases_per_operator, fits_at_once)
-    return Job(method, cases, keys, blocks, chunk, batched or bool(swept))
+    return Job(method, cases, keys, blocks, chunk, batched or bool(swept), units)
 
 
 def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:

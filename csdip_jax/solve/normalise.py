@@ -1,0 +1,350 @@
+"""The problem in the units that the methods' settings are meant for, and its solution back in the user's.
+
+Weights, rates and tolerances suit pixels in [-1, 1] and an A as the paper has it: columns of norm 1, and flat images
+measured as any others. Any other problem is brought there first (docs/units.md): A is divided by its gain, the one
+measurement of a flat image that stands out (the mean that rows of 0 and 1 share) gets the weight of the others, and
+y = A x becomes one of u = (x - middle) / half. A problem that is there already is left as it is, to the last bit.
+"""
+
+import math
+import warnings
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from csdip_jax.methods.lasso import spectral_norm
+from csdip_jax.operators import (
+    Dense,
+    LinearOperator,
+    Normalised,
+    NormalisedFunction,
+    Operator,
+    measurement_loss,
+    squared_norm,
+)
+from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
+
+GAIN_TOLERANCE = 0.03
+"""A gain that differs from 1 by less, and by what the draw of a Gaussian A makes of it, is 1."""
+STANDS_OUT, LEAST_OTHERS = 5.0, 1e-5
+"""Flat images stand out by so many standard errors of a random A, unless A has nothing else."""
+EXPLAINED = 0.1
+"""Largest `unexplained` of a solution that converged."""
+LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL, LARGEST_SPREAD = 1e-3, 1e-3, 0.02, 3.0
+"""Root mean squares of pixels, of half a pixel range: what is called flat; of other units; so small, or so large, that
+the pixel range is doubtful."""
+AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.5, 0.1
+"""A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
+either end, or the third, a share of the image at its white end, on."""
+PROBES = 16
+FLAT_IMAGES = 9
+
+
+class Units(NamedTuple):
+    """The way back from pixels in [-1, 1] and normalised measurements.
+
+    Attributes:
+        problem: as the user gave it, batched.
+        middle, half: of the pixel range.
+        scales: of normalised measurements to the user's, one per image.
+        flat_loss: of each image, normalised: ||y - A x||^2 of the best flat image, but at least that of an image whose
+            contrast is `LEAST_CONTRAST`.
+        untouched: whether nothing was changed.
+    """
+
+    problem: Problem
+    middle: float
+    half: float
+    scales: np.ndarray
+    flat_loss: np.ndarray
+    untouched: bool
+
+
+class Look(NamedTuple):
+    """What is to be known of a linear operator.
+
+    Attributes:
+        gain: see `LinearOperator.gain`.
+        frobenius: ||A||_F.
+        flat_norm: ||A 1||, 1 the image of ones.
+        direction: u = A 1 / ||A 1||, [m].
+        others: ||(I - u u^H) A||_F.
+        flat: A of an image that is 1 in one channel and 0 in the others, [c, m].
+    """
+
+    gain: Array
+    frobenius: Array
+    flat_norm: Array
+    direction: Array
+    others: Array
+    flat: Array
+
+
+def normalise(problem: Problem, pixel_range: tuple[float, float] | str | None = None) -> tuple[Problem, Units]:
+    """A batch of problems in the methods' units.
+
+    Args:
+        problem: checked; a leading axis of images on the measurements.
+        pixel_range: (black, white) of the images in the user's units; None for (-1, 1), "auto" to estimate it.
+
+    Raises:
+        InputError: a pixel range that is none, measurements of pixels of quite another range, an A that measures
+            nothing.
+    """
+    auto = isinstance(pixel_range, str) and pixel_range == "auto"
+    middle, half = (0.0, 1.0) if auto or pixel_range is None else _middle_and_half(pixel_range)
+    if isinstance(problem.operator, LinearOperator):
+        return _linear(problem, middle, half, auto)
+    if auto:
+        raise InputError("pixel_range = 'auto' is for linear operators: give (black, white)")
+    return _function(problem, middle, half)
+
+
+def _middle_and_half(pixel_range) -> tuple[float, float]:
+    try:
+        black, white = (float(value) for value in pixel_range)
+    except (TypeError, ValueError):
+        black = white = math.nan
+    if not (math.isfinite(black) and math.isfinite(white) and black != white):
+        raise InputError(f"pixel_range = {pixel_range!r}: give two different finite numbers, (black, white)")
+    return (black + white) / 2, (white - black) / 2
+
+
+def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[Problem, Units]:
+    operator, y = problem
+    one = operator.batch_size is None
+    look = Look(*(np.asarray(x)[None] if one else np.asarray(x) for x in (_look if one else jax.vmap(_look))(operator)))
+    m, n = look.flat.shape[-1], math.prod(operator.image_shape)
+    served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
+
+    others = np.maximum(look.others, LEAST_OTHERS * look.frobenius)
+    ratio = others / np.maximum(look.flat_norm, np.finfo(np.float32).tiny)
+    stands_out = (ratio**2 * (1 + STANDS_OUT * math.sqrt(2 / m)) < 1) & (look.others == others) & ~operator.is_balanced
+    weight = np.where(stands_out, ratio, 1.0)
+    gain = np.where(stands_out, others / math.sqrt(n), look.gain)
+    if not (np.isfinite(gain) & (gain > 0)).all():
+        raise InputError("the operator makes 0 of every image, or numbers beyond all bounds: it measures nothing")
+    gain = np.where(abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (m * n)), 1.0, gain)
+    size = np.where(stands_out, math.sqrt(n), look.frobenius / gain)  # ||A||_F, normalised
+    if stands_out.any() or (gain != 1).any():
+        numbers = (gain, weight, look.direction) if stands_out.any() else (gain,)
+        operator = _normalised(operator, *(jnp.asarray(x[0] if one else x) for x in numbers))
+
+    exact = np.result_type(y.dtype, np.float64)
+    direction, flat = (x.astype(exact)[served] for x in (look.direction, look.flat))
+    measured = _normalise(np.asarray(y).astype(exact), gain[served], weight[served], direction)
+    flat = np.stack([_normalise(x, gain[served], weight[served], direction) for x in np.moveaxis(flat, 1, 0)], 1)
+    fits = [_flat_fit(*pair) for pair in zip(measured, flat, strict=True)]
+    means, errors, losses = (np.stack(part) for part in zip(*fits, strict=True))
+    spreads = np.sqrt(losses) / size[served]
+    if auto:
+        middle, half = _estimated(means, spreads)
+    _require_range(operator, (means - middle) / half, errors / abs(half), spreads / abs(half), (middle, half))
+    units = Units(
+        problem=problem,
+        middle=middle,
+        half=half,
+        scales=gain[served] * abs(half),
+        flat_loss=np.maximum(losses / half**2, (LEAST_CONTRAST * size[served]) ** 2),
+        untouched=operator is problem.operator and (middle, half) == (0, 1),
+    )
+    if units.untouched:
+        return problem, units
+    return Problem(operator, jnp.asarray((measured - middle * flat.sum(1)) / half, y.dtype)), units
+
+
+def _normalised(operator: LinearOperator, gain: Array, *rest: Array) -> LinearOperator:
+    """`Normalised`; of a matrix whose flat images stand out another matrix, which keeps the digits that these cost."""
+    if not rest or not isinstance(operator, Dense) or operator.is_narrow:
+        return Normalised(operator, gain, *rest)
+
+    def balanced(matrix, gain, weight, u):
+        return (matrix - (1 - weight) * u[:, None] * (u.conj() @ matrix)) / gain
+
+    arrays = (x.astype(operator.matrix.dtype) for x in (gain, *rest))
+    return Dense((jax.vmap(balanced) if gain.ndim else balanced)(operator.matrix, *arrays), operator.image_shape)
+
+
+def _normalise(y: np.ndarray, gain: np.ndarray, weight: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """C y / gain as `Normalised` says, of a batch [b, m]."""
+    along = np.sum(u.conj() * y, -1, keepdims=True)
+    return (y - (1 - weight[:, None]) * along * u) / gain[:, None]
+
+
+@jax.jit
+def _look(operator: LinearOperator) -> Look:
+    """Compiled here, though that is the business of `fits.py`: it is looked at before there are any."""
+    h, w, c = operator.image_shape
+    flat = jax.lax.map(operator.forward, jnp.broadcast_to(jnp.eye(c)[:, None, None, :], (c, h, w, c)))
+    ones = flat.sum(0)
+    largest = jnp.maximum(jnp.abs(ones).max(), jnp.finfo(jnp.float32).tiny)
+    norm = largest * jnp.sqrt(squared_norm(ones / largest))
+    direction = ones / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny)
+    frobenius = operator.frobenius_norm()
+    return Look(
+        gain=operator.gain(),
+        frobenius=frobenius,
+        flat_norm=norm,
+        direction=direction,
+        others=frobenius if operator.is_balanced else operator.frobenius_norm(direction),
+        flat=flat,
+    )
+
+
+def _flat_fit(measurements: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The flat image that explains y best: a level for each channel, their standard errors, and ||y - A x||^2.
+
+    Args:
+        measurements: y, [m].
+        flat: A of each channel's flat image of 1, [c, m].
+    """
+    y, columns = (np.concatenate([x.real, x.imag], -1) if np.iscomplexobj(x) else x for x in (measurements, flat))
+    inverse = np.linalg.pinv(columns.T, rcond=1e-6)
+    levels = inverse @ y
+    loss = float(np.sum(np.square(y - levels @ columns)))
+    return levels, np.sqrt(np.sum(np.square(inverse), -1) * loss / len(y)), loss
+
+
+def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
+    """Middle and half of a range that holds the pixels: three standard deviations on both sides of their means."""
+    reach = 3 * spreads[:, None]
+    low, high = float((means - reach).min()), float((means + reach).max())
+    return (low + high) / 2, (high - low) / 2 or 1.0
+
+
+def _require_range(operator, means, errors, spreads, given) -> None:
+    """Raises InputError where no image of pixels in [-1, 1] makes such measurements, or where they are of far smaller
+    ones; warns where the pixels use hardly any of the range. `given`: middle and half of the range, to tell it by."""
+    sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
+    small = (sizes > 0) & (sizes < SMALLEST_PIXEL)
+    large = (abs(means) > 1.05 + 4 * errors).any(-1)
+    for i in np.flatnonzero(~large & (spreads > 1.2)):  # may be a matter of A, or of noise
+        norm = _norm(_operator_of(operator, i, len(means)))
+        n, m = math.prod(operator.image_shape), operator.measurements_like.size
+        alike = norm < 1.5 * (1 + math.sqrt(n / m))  # every image, as random rows do
+        large[i] = spreads[i] > 1.2 * norm or (alike and spreads[i] > LARGEST_SPREAD)
+    middle, half = given
+    black, white = middle - half, middle + half
+    if (small | large).any():
+        levels, reach = means[small | large], 2 * spreads[small | large, None]
+        low, high = middle + half * (levels - reach).min(), middle + half * (levels + reach).max()
+        raise InputError(
+            f"the measurements are of pixels of about {min(low, high):.3g} to {max(low, high):.3g}, not of "
+            f"{black:g} to {white:g}: give pixel_range=black,white, the lowest and highest pixel value there may be"
+        )
+    dim = (spreads < SMALL_PIXEL) & (sizes > 0)
+    if dim.any():
+        share = spreads[dim].max()
+        warnings.warn(
+            f"the pixels seem to use about {200 * share:.1g} % of the range {black:g} to {white:g}: a narrower "
+            "pixel_range gives a better image",
+            ReconstructionWarning,
+            stacklevel=2,
+        )
+
+
+def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Units]:
+    """Of a function that is not linear: the gain of its derivative at a random image."""
+    function, y = problem
+    gain, same, flat = map(np.asarray, _look_at_function(function, middle, half))
+    if not (np.isfinite(gain) and gain > 0):
+        raise InputError("the operator's derivative is 0 or not finite at a random image: it cannot be fitted")
+    if same and abs(middle) < abs(half):
+        warnings.warn(
+            "the measurements are the same for an image and its negative, and the image may come back as that: "
+            "give a pixel_range of one sign, (0, 1) for example",
+            ReconstructionWarning,
+            stacklevel=2,
+        )
+    n = math.prod(function.image_shape)
+    if abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (PROBES * flat.shape[-1])):
+        gain = np.ones(())
+    losses = np.square(abs(np.asarray(y)[:, None] - flat)).reshape(len(y), len(flat), -1).sum(-1).min(-1) / gain**2
+    units = Units(
+        problem=problem,
+        middle=middle,
+        half=half,
+        scales=np.full(len(y), gain),
+        flat_loss=np.maximum(losses, LEAST_CONTRAST**2 * n),
+        untouched=(gain, middle, half) == (1, 0, 1),
+    )
+    if units.untouched:
+        return problem, units
+    real = jnp.finfo(y.dtype).dtype
+    numbers = (jnp.asarray(x, real) for x in (gain, middle, half))
+    return Problem(NormalisedFunction(function, *numbers), y / jnp.asarray(gain, real)), units
+
+
+@jax.jit
+def _look_at_function(function: Operator, middle, half) -> tuple[Array, Array, Array]:
+    """The gain of u -> f(middle + half u), whether f(x) = f(-x), and f of flat images [levels, ...]."""
+
+    def of_range(image):
+        return function.forward(middle + half * image)
+
+    key_image, key_probes = jax.random.split(jax.random.key(0))
+    image = jax.random.uniform(key_image, function.image_shape, minval=-1.0)
+
+    def energy(key):
+        signs = jax.random.rademacher(key, image.shape, image.dtype)
+        return squared_norm(jax.jvp(of_range, (image,), (signs,))[1])
+
+    gain = jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(key_probes, PROBES))) / image.size)
+    plain, negative = function.forward(half * image), function.forward(-half * image)
+    same = squared_norm(plain - negative) <= 1e-8 * squared_norm(plain)
+    levels = jnp.linspace(-1, 1, FLAT_IMAGES)
+    return gain, same, jax.lax.map(lambda level: of_range(jnp.full(image.shape, level)), levels)
+
+
+def in_user_units(solution: Solution, units: Units) -> Solution:
+    """A solution with a leading axis of cases, as numpy arrays, in the user's units and with `unexplained`.
+
+    None that leaves more than `EXPLAINED` unexplained is called converged.
+    """
+    cases, real = len(solution.image), solution.image.dtype
+    unexplained = solution.measurement_loss / np.resize(units.flat_loss, cases)
+    explained = unexplained <= EXPLAINED
+    solution = solution._replace(converged=solution.converged & explained, unexplained=unexplained.astype(real))
+    _note_ends(solution.image)
+    if units.untouched:
+        return solution
+    image = (units.middle + units.half * solution.image.astype(np.float64)).astype(real)
+    operator, y = units.problem
+    images = np.arange(cases) * len(y) // cases
+    losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
+    squares = np.square(np.resize(units.scales, cases))[:, None]
+    return solution._replace(
+        image=image, measurement_loss=np.asarray(losses, real), trace=(solution.trace * squares).astype(real)
+    )
+
+
+def _operator_of(operator: Operator, image: int, images: int) -> Operator:
+    """The one that serves this of so many images."""
+    operators = operator.batch_size
+    return operator if operators is None else jax.tree.map(lambda x: x[image * operators // images], operator)
+
+
+_loss = jax.jit(measurement_loss)
+_norm = jax.jit(lambda operator: spectral_norm(operator, jax.random.key(0)))
+
+
+def share_at_ends(image: np.ndarray) -> tuple[float, float]:
+    """Of pixels in [-1, 1], [h, w, c]: the share at either end, in the channel that has most; that at the white end."""
+    return float((abs(image) > AT_THE_END).mean((0, 1)).max()), float((image > AT_THE_END).mean())
+
+
+def _note_ends(images: np.ndarray) -> None:
+    for i, image in enumerate(images):
+        either, white = share_at_ends(image)
+        if either > OF_A_CHANNEL or white > OF_WHITE:
+            which = f"image {i}: " if len(images) > 1 else ""
+            warnings.warn(which + ends_note(either), EndsOfRangeWarning, stacklevel=4)
+
+
+def ends_note(share: float) -> str:
+    return (
+        f"{100 * share:.0f} % of the pixels of a channel lie at the ends of the pixel range: right for black and "
+        "white, else widen pixel_range, or give csdip room beyond it (room=1.3)"
+    )
