@@ -32,9 +32,11 @@ STANDS_OUT, LEAST_OTHERS = 5.0, 1e-5
 """Flat images stand out by so many standard errors of a random A, unless A has nothing else."""
 EXPLAINED = 0.1
 """Largest `unexplained` of a solution that converged."""
-LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL, LARGEST_SPREAD = 1e-3, 1e-3, 0.02, 3.0
-"""Root mean squares of pixels, of half a pixel range: what is called flat; of other units; so small, or so large, that
-the pixel range is doubtful."""
+FAR_OUT = 0.1
+"""So far beyond the range, in halves of it, no mean and no contrast of pixels may lie."""
+LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL = 1e-3, 1e-3, 0.02
+"""Root mean squares of pixels, of half a pixel range: what is called flat; of other units; so small that the pixel
+range is doubtful."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.5, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
@@ -141,7 +143,8 @@ def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[P
     spreads = np.sqrt(losses) / size[served]
     if auto:
         middle, half = _estimated(means, spreads)
-    _require_range(operator, (means - middle) / half, errors / abs(half), spreads / abs(half), (middle, half))
+    scaled = (errors / abs(half), spreads / abs(half), losses / half**2)
+    _require_range(operator, (means - middle) / half, *scaled, (middle, half))
     units = Units(
         problem=problem,
         middle=middle,
@@ -214,17 +217,23 @@ def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
     return (low + high) / 2, (high - low) / 2 or 1.0
 
 
-def _require_range(operator, means, errors, spreads, given) -> None:
+def _require_range(operator, means, errors, spreads, losses, given) -> None:
     """Raises InputError where no image of pixels in [-1, 1] makes such measurements, or where they are of far smaller
-    ones; warns where the pixels use hardly any of the range. `given`: middle and half of the range, to tell it by."""
+    ones; warns where the pixels use hardly any of the range.
+
+    Args:
+        operator: A, normalised.
+        means, errors: of the channels of each image, [b, c], in [-1, 1] if the range is right.
+        spreads: of the pixels around them, [b], estimated as if A measured every image alike.
+        losses: ||y - A x||^2 of the flat images with these means, [b].
+        given: middle and half of the range, to tell it by.
+    """
     sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
     small = (sizes > 0) & (sizes < SMALLEST_PIXEL)
-    large = (abs(means) > 1.05 + 4 * errors).any(-1)
-    for i in np.flatnonzero(~large & (spreads > 1.2)):  # may be a matter of A, or of noise
-        norm = _norm(_operator_of(operator, i, len(means)))
-        n, m = math.prod(operator.image_shape), operator.measurements_like.size
-        alike = norm < 1.5 * (1 + math.sqrt(n / m))  # every image, as random rows do
-        large[i] = spreads[i] > 1.2 * norm or (alike and spreads[i] > LARGEST_SPREAD)
+    large = (abs(means) > 1 + FAR_OUT + 4 * errors).any(-1)
+    contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
+    for i in np.flatnonzero(~large & (contrasts > 1)):
+        large[i] = contrasts[i] > _norm(_operator_of(operator, i, len(means)))
     middle, half = given
     black, white = middle - half, middle + half
     if (small | large).any():
