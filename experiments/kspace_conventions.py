@@ -10,7 +10,7 @@ from experiments import kspace
 DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
 
 
-def of_real_image(grid, chosen, pixel_range, force_real) -> tuple[np.ndarray, float, list[str]]:
+def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.ndarray, float, list[str]]:
     """Samples without their image's constant phase, what noise has of energy in one, and notes on contradictions.
 
     Args:
@@ -18,6 +18,7 @@ def of_real_image(grid, chosen, pixel_range, force_real) -> tuple[np.ndarray, fl
         chosen: [h, w], True = measured.
         pixel_range: (black, white), or None where unknown.
         force_real: whether a complex image is let pass.
+        suspects: the options that would look like a complex image if they were wrong.
     """
     found, notes = kspace.symmetry(grid, chosen), []
     noise = found.noise if found.pairs >= kspace.FEW else float(np.median(np.abs(grid[chosen]) ** 2))
@@ -30,15 +31,16 @@ def of_real_image(grid, chosen, pixel_range, force_real) -> tuple[np.ndarray, fl
         grid = grid * np.exp(-1j * phase)
         notes.append(f"a constant phase of {phase:.3g} rad is taken out of the image")
         found = kspace.symmetry(grid, chosen)
-    if not found.pairs:
-        notes.append("no sample has its mirror image -k beside it: a real image is assumed, and cannot be checked")
     contradiction = f"samples at k and -k contradict a real image by {100 * found.share:.2g} % of their energy"
     if found.share > max(5 * found.deviation, 0.05) and found.pairs >= kspace.FEW and not force_real:
         raise InputError(
-            f"{contradiction}: it is complex, which is not reconstructed yet (or --dc is wrong); --force_real fits a "
-            "real image all the same"
+            f"{contradiction}: it is complex, which is not reconstructed yet (or {suspects} is wrong); --force_real "
+            "fits a real image all the same"
         )
-    if found.share > max(5 * found.deviation, 1e-3):
+    if found.pairs < kspace.FEW:
+        few = f"only {found.pairs} samples have" if found.pairs else "no sample has"
+        notes.append(f"{few} another one at -k: a real image is assumed, and cannot be checked")
+    elif found.share > max(5 * found.deviation, 1e-3):
         notes.append(f"{contradiction}; a real image is fitted")
     elif found.noise_share > 0.05:
         notes.append(f"samples at k and -k differ by {100 * found.noise_share:.2g} % of their energy, taken for noise")
@@ -66,10 +68,12 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[fl
         low, high = pixel_range = checked_range(pixel_range or DEFAULT_RANGE)
         misfits = {name: kspace.misfit(grid, chosen, scale, pixel_range, noise) for name, scale in scales.items()}
         fitting = [name for name in ("ortho", "backward") if not misfits[name]]
-        darkest, brightest = kspace.pixel_bounds(grid, chosen, False)
-        if fitting == ["ortho", "backward"] and not misfits["forward"] and brightest - darkest < 0.1 * abs(high - low):
-            fitting = ["forward"]  # as ortho it would hardly use the range
-    asked, norm = norm, (fitting or ["ortho"])[0] if norm == "auto" else norm
+        used = np.ptp(kspace.pixel_bounds(grid, chosen, False)) / abs(high - low)  # as ortho
+        if told and fitting == ["ortho", "backward"] and not misfits["forward"] and 0 < used < 0.1:
+            fitting = ["forward"]
+        elif not fitting:
+            fitting = [min(misfits, key=misfits.get) if told else "ortho"]
+    asked, norm = norm, fitting[0] if norm == "auto" else norm
     grid = grid / scales[norm]
     darkest, brightest = kspace.pixel_bounds(grid, chosen)
     pixels = f"pixels of about {darkest:.3g} to {brightest:.3g}"
@@ -83,9 +87,10 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[fl
         return grid, pixel_range, notes
     hardly = 0 < max(abs(darkest), abs(brightest)) < 0.02
     if misfits[norm] > (10 if told else 0) or (hardly and not told):
+        other = f"; backward: {root:.3g} times less" if asked == "auto" and norm == "ortho" else ""
         raise InputError(
-            f"the measurements are of {pixels} (by --norm={norm}), not of {low:g} to {high:g}: give "
-            f"--pixel_range={darkest:.3g},{brightest:.3g} or so"
+            f"the measurements are of {pixels} (--norm={norm}{other}), not of {low:g} to {high:g}: "
+            f"give --pixel_range={darkest:.3g},{brightest:.3g} or so"
         )
     if misfits[norm]:
         notes.append(f"{pixels} by the samples (--norm={norm}), beyond the range of {low:g} to {high:g}")

@@ -155,7 +155,7 @@ def with_mask(
     if listed and order is None and _by_columns(mask):
         notes.append("samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F")
     if centre == "auto":
-        largest = np.unravel_index(np.abs(grid).sum(-1).argmax(), chosen.shape)
+        largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])
         to_corner = math.dist([0, 0], [min(i, side - i) for i, side in zip(largest, chosen.shape, strict=True)])
         centre = "centre" if to_centre <= to_corner else "corner"
@@ -163,7 +163,9 @@ def with_mask(
     if centre == "centre":
         grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
     known_range = None if pixel_range == "auto" else conventions.checked_range(pixel_range or conventions.DEFAULT_RANGE)
-    grid, noise, phase_notes = conventions.of_real_image(grid, chosen, known_range, force_real)
+    grid, noise, phase_notes = conventions.of_real_image(
+        grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
+    )
     grid, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
     low, high = pixel_range

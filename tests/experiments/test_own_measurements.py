@@ -55,10 +55,10 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     else:
         mask = np.fft.ifftshift(mask)
     samples = np.where(mask, kspace, 0) if whole_grid else kspace[mask]
-    options = {"centre": centre, "norm": norm} if told else {}
+    options = {"centre": centre, "norm": norm, "origin": "corner"} if told else {}
     result = own.with_mask(samples, mask, None, (0.0, 1.0), **options)
     assert residual(result.problem, to_signed(IMAGE)) < 1e-8
-    assert len(result.notes) == (0 if told else 2)
+    assert len(result.notes) == (0 if told else 3)
 
 
 def test_colour_kspace():
@@ -131,7 +131,10 @@ def broken(array, value):
         (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), "does not fit --image_shape=10,12,1"),
         (lambda: own.with_mask(broken(KSPACE, np.nan), MASK, None, (0, 1)), "measurements: 1 of .* NaN"),
         (lambda: own.with_mask(KSPACE, MASK, (H, W, 3), (0, 1)), "fit neither the grid"),
-        (lambda: own.with_mask(KSPACE, MASK[0], None, (0, 1)), r"mask has shape \(10,\): it needs \[h, w\]"),
+        (
+            lambda: own.with_mask(KSPACE, MASK[0, 1:], None, (0, 1)),
+            r"mask has shape \(9,\): it needs \[h, w\], or \[w\]",
+        ),
     ],
 )
 def test_bad_input(call, message):
