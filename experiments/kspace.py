@@ -147,7 +147,7 @@ def centredness(image: np.ndarray) -> float:
     A photograph breaks off at its border, and an object on a background leaves its border flat. So the step from the
     last row (column) to the first and the variance along the border are compared with the same ones through the middle,
     each by the logarithm of their ratio. Beyond +-0.7 one answer in a thousand was wrong, on 55 images (photographs,
-    brains, shapes) by 5 masks and 4 levels of noise.
+    brains, shapes) by 5 masks and 4 levels of noise, and two in a hundred by single samples, 10 % of all.
 
     Args:
         image: [h, w, c], real or complex.
@@ -163,7 +163,7 @@ def centredness(image: np.ndarray) -> float:
         side = image.shape[axis]
         profile = (np.abs(image - np.roll(image, 1, axis)) ** 2).mean((1 - axis, 2))
         half_width = max(side // 32, 1)
-        for place, start in enumerate((0, -(-side // 2))):  # the border, and what ifftshift brings there
+        for place, start in enumerate((0, side // 2)):  # the border, and what ifftshift brings there
             near = profile.take(range(start - 1, start + 2), mode="wrap")
             steps[place, axis] = near.max() / (np.median(profile) + profile.mean() / 4 + least)
             bands[place].append(

@@ -146,6 +146,22 @@ def test_the_scale_is_the_one_that_fits_the_range(kind, norm):
             assert unexplained(result, white * image) < (0.1 if white == 255 else 1e-9)
 
 
+@pytest.mark.parametrize("norm", ["ortho", "backward", "forward"])
+def test_the_peaks_of_noise_do_not_change_the_scale(norm):
+    mask = np.ones(PHOTOGRAPH.shape)
+    result = own.with_mask(samples_of(PHOTOGRAPH, mask, norm, noise=1.0), mask, None, (0, 1))
+    assert any(f"norm={norm!r}" in note for note in result.notes)
+
+
+def test_the_mean_pixel_is_right_whatever_the_mask():
+    rng = np.random.default_rng(0)
+    for density in (0.03, 0.3, 1):
+        mask = rng.random(BOX.shape) < density
+        mask[0, 0] = True
+        image = kspace.zero_filled(np.fft.fft2(BOX + 7, norm="ortho")[..., None] * mask[..., None], mask)
+        np.testing.assert_allclose(image.mean(), BOX.mean() + 7)
+
+
 @pytest.mark.parametrize("scale", [255, 65535, 1e6, 1e-5])
 @pytest.mark.parametrize("image", [BOX, STARS, PHOTOGRAPH], ids=["box", "stars", "photograph"])
 def test_pixels_that_are_not_of_minus_one_to_one_are_named(image, scale):
