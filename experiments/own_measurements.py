@@ -95,7 +95,7 @@ def with_matrix(
     _require_finite(matrix, "matrix")
     notes = ()
     if order is None and _by_columns(matrix) and sum(side > 1 for side in image_shape) > 1:
-        notes = ("pixels taken row by row, of a matrix stored column by column as in MATLAB; --order=F sets it",)
+        notes = ("pixels taken row by row, of a matrix stored column by column as in MATLAB; --order=F changes it",)
     operator = operators.Dense(_single(_row_major(matrix, image_shape) if order == "F" else matrix), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
@@ -153,7 +153,9 @@ def with_mask(
     chosen, shape, notes = _selected(mask, measurements, image_shape)
     grid, listed = _on_grid(measurements, chosen, shape, order)
     if listed and order is None and _by_columns(mask):
-        notes.append("samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F")
+        notes.append(
+            "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
+        )
     if centre == "auto":
         largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])
