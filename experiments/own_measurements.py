@@ -9,7 +9,8 @@ import numpy as np
 import scipy.io
 
 from csdip_jax import operators
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax.types import Array, InputError, Problem, checked_shape
+from experiments import kspace_conventions as conventions
 
 
 class OwnProblem(NamedTuple):
@@ -66,17 +67,20 @@ def with_matrix(
     measurements: np.ndarray,
     matrix: np.ndarray,
     image_shape: tuple | None,
-    pixel_range: tuple[float, float],
+    pixel_range: tuple[float, float] | None,
     matrix_dtype: str = "float32",
+    order: str | None = None,
 ) -> OwnProblem:
     """y = A x with a given matrix.
 
     Args:
         measurements: y, [m] (or [m, 1], [1, m]).
-        matrix: A, [m, n]; its columns count the pixels row-major over (h, w, c).
+        matrix: A, [m, n]; its columns count the pixels of (h, w, c) in `order`.
         image_shape: (h, w, c) with h w c = n.
-        pixel_range: (black, white) of the image x that was measured.
+        pixel_range: (black, white) of the image x that was measured; None: -1 and 1.
         matrix_dtype: what A is stored in, one of `operators.DTYPES`; the rounding of A is then an error of the model.
+        order: of the pixels, "C" (row-major, numpy's) or "F" (column by column, MATLAB's). None: C, with a note where
+            the matrix is stored column by column.
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(matrix, "matrix")
@@ -89,84 +93,154 @@ def with_matrix(
         raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
     _require_finite(measurements, "measurements")
     _require_finite(matrix, "matrix")
-    operator = operators.Dense(_single(matrix), image_shape)
+    notes = ()
+    if order is None and _by_columns(matrix) and sum(side > 1 for side in image_shape) > 1:
+        notes = ("pixels taken row by row, of a matrix stored column by column as in MATLAB; --order=F changes it",)
+    operator = operators.Dense(_single(_row_major(matrix, image_shape) if order == "F" else matrix), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
-    return _shifted(operator, _single(measurements), pixel_range, ())
+    return _shifted(operator, _single(measurements), pixel_range or conventions.DEFAULT_RANGE, notes)
+
+
+def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
+    """Columns that count the pixels column by column over (h, w, c), as x(:) in MATLAB -> row by row."""
+    if math.prod(image_shape) != matrix.shape[1]:
+        return matrix  # which the operator refuses
+    return matrix[:, np.arange(matrix.shape[1]).reshape(image_shape, order="F").reshape(-1)]
 
 
 def with_mask(
-    kspace: np.ndarray,
+    measurements: np.ndarray,
     mask: np.ndarray,
     image_shape: tuple | None,
-    pixel_range: tuple[float, float],
+    pixel_range: tuple[float, float] | str | None,
     centre: str = "auto",
     norm: str = "auto",
+    origin: str = "auto",
+    order: str | None = None,
+    force_real: bool = False,
 ) -> OwnProblem:
-    """Cartesian samples of the 2-D DFT.
+    """Cartesian samples of the 2-D DFT of a real image.
 
     Args:
-        kspace: complex, the whole grid [h, w] or [h, w, c] (unmeasured entries are not looked at), or the samples
-            alone in row-major order of the mask: [k], for colour [c, k] or [k, c]. The image's origin is its corner:
-            data of a centred image (ifftshift before the transform) gives it shifted by half its size.
-        mask: [h, w], non-zero = measured.
+        measurements: complex, the whole grid [h, w], [h, w, c] or [c, h, w] (unmeasured entries are not looked at),
+            or the samples alone in the mask's order: [k], for colour [c, k] or [k, c].
+        mask: [h, w], non-zero = measured; [w] or [1, w] chooses columns, [h, 1] rows.
         image_shape: (h, w, c); by default the mask's, grey.
-        pixel_range: (black, white) of the image.
+        pixel_range: (black, white) of the image; "auto": as estimated from the samples; None: -1 and 1, refused where
+            the samples tell of other pixels.
         centre: where DC lies, "centre" (as scanners and fftshift put it), "corner", or "auto": where the largest sample
             lies nearest to.
-        norm: scale of the DFT, "ortho", "backward" (numpy's default, unscaled), or "auto": ortho unless the samples are
-            too large for it.
+        norm: scale of the DFT, "ortho", "backward" (numpy's default, unscaled), "forward" (1 / n), or "auto": the one
+            whose zero-filled image fits the pixel range.
+        origin: where the image has its origin, "corner" (numpy's fft2), "centre" (ifftshift before the transform, as
+            fastMRI's fft2c), or "auto": as the zero-filled image tells, else the corner. The image comes out in its
+            natural place either way.
+        order: of samples alone, "C" (row by row, numpy's) or "F" (column by column, MATLAB's). None: C, with a note
+            where the mask is stored column by column.
+        force_real: fits a real image to samples that no real image explains, which are refused otherwise.
+
+    Raises:
+        InputError: not complex, of several coils, shapes that do not fit, NaN, a complex image, far too large pixels.
     """
-    _require_numbers(kspace, "measurements")
+    _require_numbers(measurements, "measurements")
     _require_numbers(mask, "mask")
-    if not np.iscomplexobj(kspace):
-        raise InputError(f"measurements have dtype {kspace.dtype}: with --mask they are k-space samples, complex")
-    mask = mask.squeeze() if mask.ndim > 2 else mask
-    if mask.ndim != 2:
-        raise InputError(f"mask has shape {mask.shape}: it needs [h, w]")
-    shape = image_shape or (*mask.shape, 1)
-    channels, chosen = shape[2], mask != 0
-    if mask.shape != shape[:2]:
-        raise InputError(f"mask of shape {mask.shape} does not fit --image_shape={','.join(map(str, shape))}")
-    count = int(chosen.sum())
-    if not count:
-        raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
-    if kspace.shape == (*mask.shape, channels) or (kspace.shape == mask.shape and channels == 1):
-        samples = kspace.reshape(*mask.shape, channels)[chosen].T
-    elif kspace.shape == (count, channels):
-        samples = kspace.T
-    elif kspace.size == channels * count:
-        samples = kspace.reshape(channels, count)
-    else:
+    if not np.iscomplexobj(measurements):
+        pairs = ": join real and imaginary part, a[..., 0] + 1j * a[..., 1]" if measurements.shape[-1:] == (2,) else ""
         raise InputError(
-            f"measurements of shape {kspace.shape} fit neither the grid {mask.shape} nor the mask's {count} samples"
+            f"measurements have dtype {measurements.dtype}: with --mask they are k-space samples, complex{pairs}"
         )
-    _require_finite(samples, "measurements")
-    low, high = pixel_range
-    largest = np.unravel_index(np.flatnonzero(chosen)[np.abs(samples).sum(0).argmax()], mask.shape)
-    notes = []
+    chosen, shape, notes = _selected(mask, measurements, image_shape)
+    grid, listed = _on_grid(measurements, chosen, shape, order)
+    if listed and order is None and _by_columns(mask):
+        notes.append(
+            "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
+        )
     if centre == "auto":
-        to_centre = math.dist(largest, [side // 2 for side in mask.shape])
-        to_corner = math.dist([0, 0], [min(i, side - i) for i, side in zip(largest, mask.shape, strict=True)])
+        largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
+        to_centre = math.dist(largest, [side // 2 for side in chosen.shape])
+        to_corner = math.dist([0, 0], [min(i, side - i) for i, side in zip(largest, chosen.shape, strict=True)])
         centre = "centre" if to_centre <= to_corner else "corner"
         notes.append(f"DC taken to lie in the {centre} (largest sample at {tuple(map(int, largest))}); --dc sets it")
-    if norm == "auto":
-        bound = 1.001 * max(abs(low), abs(high)) * math.sqrt(mask.size)
-        norm = "ortho" if np.abs(samples).max() <= bound else "backward"
-        largest_value = f"{np.abs(samples).max():.4g}"
-        notes.append(
-            f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest_value}); --norm sets it"
+    if centre == "centre":
+        grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
+    known_range = None if pixel_range == "auto" else conventions.checked_range(pixel_range or conventions.DEFAULT_RANGE)
+    grid, noise, phase_notes = conventions.of_real_image(
+        grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
+    )
+    grid, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
+    grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
+    low, high = pixel_range
+    grid[0, 0] -= chosen[0, 0] * math.sqrt(chosen.size) * (low + high) / 2
+    samples = _single((grid[chosen] / ((high - low) / 2)).T.reshape(-1))
+    problem = Problem(operators.cartesian_fourier(chosen, shape, centred=False), jnp.asarray(samples))
+    return OwnProblem(problem, pixel_range, (*notes, *phase_notes, *scale_notes, *origin_notes))
+
+
+def _selected(mask, measurements, image_shape) -> tuple[np.ndarray, tuple, list[str]]:
+    """Boolean [h, w], the image's shape and notes; a line of the mask stands for all rows or columns."""
+    if np.iscomplexobj(mask):
+        raise InputError(f"mask has dtype {mask.dtype}: it needs booleans or real numbers, non-zero = measured")
+    _require_finite(mask, "mask")
+    given, notes = mask.shape, []
+    mask = mask.squeeze() if mask.ndim > 2 else mask
+    mask = mask[None] if mask.ndim == 1 else mask
+    if mask.ndim != 2:
+        raise InputError(f"mask has shape {given}: it needs [h, w]")
+    if 1 in mask.shape:
+        size = image_shape[:2] if image_shape else measurements.squeeze().shape[-2:]
+        fits = len(size) == 2 and all(mine in (1, side) for mine, side in zip(mask.shape, size, strict=True))
+        if not fits and len(given) != 2:
+            raise InputError(f"mask has shape {given}: it needs [h, w], or [w] beside a whole grid or --image_shape")
+        if fits and mask.shape != size:
+            line = "row" if mask.shape[0] == 1 else "column"
+            notes.append(f"mask of shape {given} taken for every {line} of the {size[0]} x {size[1]} grid")
+            mask = np.broadcast_to(mask, size)
+    shape = checked_shape(image_shape or (*mask.shape, 1))
+    if mask.shape != shape[:2]:
+        raise InputError(f"mask of shape {given} does not fit --image_shape={','.join(map(str, shape))}")
+    if not mask.any():
+        raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
+    return mask != 0, shape, notes
+
+
+def _on_grid(measurements, chosen, shape, order) -> tuple[np.ndarray, bool]:
+    """complex128 [h, w, c], 0 where nothing is measured, and whether the samples came as a list."""
+    (h, w, c), count, bare = shape, int(chosen.sum()), measurements.squeeze()
+    grid = np.zeros(shape, np.complex128)
+    listed = False
+    if bare.shape == np.squeeze(grid).shape:
+        samples = bare.reshape(shape)[chosen]
+    elif c > 1 and bare.shape == (c, h, w):
+        samples = np.moveaxis(bare, 0, -1)[chosen]
+    elif measurements.size == c * count and bare.ndim <= 2:
+        samples, listed = (bare.reshape(c, count).T if bare.shape != (count, c) else bare), True
+    elif (bare.ndim > 2 and (h, w) in (bare.shape[-2:], bare.shape[:2])) or (bare.ndim == 2 and count in bare.shape):
+        raise InputError(
+            f"measurements of shape {measurements.shape}: "
+            "k-space of several coils is not read yet: give one coil's [h, w]"
         )
-    scale = math.sqrt(mask.size) if norm == "backward" else 1.0
-    operator = operators.cartesian_fourier(mask, shape, centred=centre == "centre")
-    return _shifted(operator, _single(samples.reshape(-1) / scale), pixel_range, tuple(notes))
+    else:
+        raise InputError(
+            f"measurements of shape {measurements.shape} fit neither the grid {chosen.shape} "
+            f"nor the mask's {count} samples"
+        )
+    _require_finite(samples, "measurements")
+    if listed and order == "F":
+        grid.transpose(1, 0, 2)[chosen.T] = samples
+    else:
+        grid[chosen] = samples
+    return grid, listed
+
+
+def _by_columns(array: np.ndarray) -> bool:
+    """Stored column by column, as MATLAB does: a hint at how its user counts."""
+    return array.flags.f_contiguous and not array.flags.c_contiguous
 
 
 def _shifted(operator, measurements, pixel_range, notes) -> OwnProblem:
     """The problem of the image u in [-1, 1] behind x = middle + half u: A u = (y - A middle) / half."""
-    low, high = pixel_range
-    if low == high:
-        raise InputError(f"--pixel_range={low},{high}: black and white must differ")
+    low, high = conventions.checked_range(pixel_range)
     middle, half = (low + high) / 2, (high - low) / 2
     offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.float32))
     return OwnProblem(Problem(operator, (jnp.asarray(measurements) - offset) / half), pixel_range, notes)

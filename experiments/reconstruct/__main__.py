@@ -38,34 +38,59 @@ _MEASUREMENTS = flags.DEFINE_string(
     "Your own measurements, .npy, .npz or .mat (file:name picks one array); no original is needed.",
 )
 _MATRIX = flags.DEFINE_string(
-    "matrix", None, "The matrix A [m, n] behind --measurements; its columns count pixels row-major over (h, w, c)."
+    "matrix", None, "The matrix A [m, n] behind --measurements; its columns count pixels over (h, w, c), see --order."
 )
-_MASK = flags.DEFINE_string("mask", None, "The k-space mask [h, w] behind --measurements (complex Fourier samples).")
+_MASK = flags.DEFINE_string(
+    "mask",
+    None,
+    "The k-space mask [h, w] behind --measurements (complex samples of a real image); [w] chooses columns.",
+)
 _IMAGE_SHAPE = flags.DEFINE_list(
     "image_shape", None, "h,w,c of the image behind --measurements, or to bring --images to."
 )
 _PIXEL_RANGE = flags.DEFINE_list(
     "pixel_range",
     None,
-    "black,white of your pixel values. Default: -1,1 for measurements and float images, the type's range for integers.",
+    "black,white of your pixel values. Default: -1,1 for measurements and float images, the type's range for integers. "
+    "auto, with --mask: as the samples tell.",
 )
 _DC = flags.DEFINE_enum(
     "dc", "auto", ["auto", "centre", "corner"], "With --mask: where k-space has its zero frequency."
 )
 _NORM = flags.DEFINE_enum(
-    "norm", "auto", ["auto", "ortho", "backward"], "With --mask: scale of the DFT, as numpy names it."
+    "norm", "auto", ["auto", "ortho", "backward", "forward"], "With --mask: scale of the DFT, as numpy names it."
+)
+_ORIGIN = flags.DEFINE_enum(
+    "origin",
+    "auto",
+    ["auto", "corner", "centre"],
+    "With --mask: where the image has its origin. corner: fft2 of the image; centre: ifftshift before it (fft2c, "
+    "scanners).",
+)
+_ORDER = flags.DEFINE_enum(
+    "order",
+    None,
+    ["C", "F"],
+    "How columns of --matrix, or samples in a list beside --mask, are counted: C, row by row (default), F, column by "
+    "column (x(:) and K(mask) in MATLAB).",
+)
+_FORCE_REAL = flags.DEFINE_bool(
+    "force_real", False, "With --mask: fit a real image even where samples at k and -k contradict it."
 )
 
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
     image_shape = shape_of_pictures(_numbers(_IMAGE_SHAPE, int, 3))
-    pixel_range = _numbers(_PIXEL_RANGE, float, 2)
+    pixel_range = "auto" if _PIXEL_RANGE.value == ["auto"] else _numbers(_PIXEL_RANGE, float, 2)
+    if pixel_range == "auto" and not _MASK.value:
+        raise InputError("--pixel_range=auto is told by samples of k-space (--mask) alone: give black,white")
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     if _MEASUREMENTS.value:
-        files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, _DC.value, _NORM.value)
-        own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range or (-1.0, 1.0))
+        conventions = own.Conventions(_DC.value, _NORM.value, _ORIGIN.value, _ORDER.value, _FORCE_REAL.value)
+        files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions)
+        own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range)
     elif _MATRIX.value or _MASK.value:
         raise InputError("--matrix and --mask describe --measurements, which is missing")
     else:

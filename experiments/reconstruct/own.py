@@ -11,14 +11,23 @@ from experiments import fits, own_measurements, pictures, settings
 from experiments.reconstruct import table
 
 
+class Conventions(NamedTuple):
+    """How the measurements count and scale, see `own_measurements.with_mask`."""
+
+    dc: str
+    norm: str
+    origin: str
+    order: str | None
+    force_real: bool
+
+
 class Files(NamedTuple):
-    """The measurements, the matrix or the k-space mask behind them, and the conventions of the mask."""
+    """The measurements, the matrix or the k-space mask behind them, and their conventions."""
 
     measurements: str
     matrix: str | None
     mask: str | None
-    dc: str
-    norm: str
+    conventions: Conventions
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
@@ -36,7 +45,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         mask=files.mask,
         contents=content_digest(*jax.tree.leaves(own.problem)),
         image_shape=shape,
-        pixel_range=pixel_range,
+        pixel_range=own.pixel_range,
         sweep=sorted(sweep_flags),
         trained=settings.digests(sweeps),
     )
@@ -68,6 +77,7 @@ def _read(files: Files, image_shape, pixel_range, matrix_dtype) -> own_measureme
     measurements = own_measurements.read_array(files.measurements)
     if files.matrix:
         matrix = own_measurements.read_array(files.matrix)
-        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range, matrix_dtype)
+        order = files.conventions.order
+        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range, matrix_dtype, order)
     mask = own_measurements.read_array(files.mask)
-    return own_measurements.with_mask(measurements, mask, image_shape, pixel_range, files.dc, files.norm)
+    return own_measurements.with_mask(measurements, mask, image_shape, pixel_range, *files.conventions)

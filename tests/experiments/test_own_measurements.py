@@ -55,10 +55,12 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     else:
         mask = np.fft.ifftshift(mask)
     samples = np.where(mask, kspace, 0) if whole_grid else kspace[mask]
-    options = {"centre": centre, "norm": norm} if told else {}
+    options = {"centre": centre, "norm": norm, "origin": "corner"} if told else {}
     result = own.with_mask(samples, mask, None, (0.0, 1.0), **options)
     assert residual(result.problem, to_signed(IMAGE)) < 1e-8
-    assert len(result.notes) == (0 if told else 2)
+    assert [flag for flag in ("--dc", "--norm", "--origin") if any(f"; {flag} " in note for note in result.notes)] == (
+        [] if told else ["--dc", "--norm", "--origin"]
+    )
 
 
 def test_colour_kspace():
@@ -67,6 +69,22 @@ def test_colour_kspace():
     for samples in (kspace, kspace[MASK], kspace[MASK].T):
         result = own.with_mask(samples, MASK, (H, W, 3), (0.0, 1.0))
         assert residual(result.problem, 2 * image - 1) < 1e-7
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 1), (3, 4, 1), (3, 2, 3), (1, 6, 1)])
+def test_pixels_counted_column_by_column(shape):
+    """x(:) of MATLAB: order F gives the image of the same matrix with its columns in numpy's order, or a hint."""
+    rng = np.random.default_rng(0)
+    matrix, image = rng.standard_normal((6, np.prod(shape))), rng.uniform(-1, 1, shape)
+    y = matrix @ image.reshape(-1, order="F")
+    for stored in (np.asfortranarray(matrix), np.ascontiguousarray(matrix)):
+        result = own.with_matrix(y, stored, shape, (-1, 1), order="F")
+        assert residual(result.problem, image) < 1e-9 and not result.notes
+        hinted = stored.flags.f_contiguous and sum(side > 1 for side in shape) > 1
+        assert ["--order=F" in note for note in own.with_matrix(y, stored, shape, (-1, 1)).notes] == [True] * hinted
+        assert not own.with_matrix(y, stored, shape, (-1, 1), order="C").notes
+    with pytest.raises(cs.InputError, match="columns"):
+        own.with_matrix(y, matrix, (5, 3, 1), (-1, 1), order="F")
 
 
 def test_files(tmp_path):
@@ -131,7 +149,10 @@ def broken(array, value):
         (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), "does not fit --image_shape=10,12,1"),
         (lambda: own.with_mask(broken(KSPACE, np.nan), MASK, None, (0, 1)), "measurements: 1 of .* NaN"),
         (lambda: own.with_mask(KSPACE, MASK, (H, W, 3), (0, 1)), "fit neither the grid"),
-        (lambda: own.with_mask(KSPACE, MASK[0], None, (0, 1)), r"mask has shape \(10,\): it needs \[h, w\]"),
+        (
+            lambda: own.with_mask(KSPACE, MASK[0, 1:], None, (0, 1)),
+            r"mask has shape \(9,\): it needs \[h, w\], or \[w\]",
+        ),
     ],
 )
 def test_bad_input(call, message):

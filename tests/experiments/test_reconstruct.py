@@ -166,6 +166,27 @@ def test_own_measurements_have_no_metrics(tmp_path):
     assert "MSE" not in result.stdout and "relative residual" in result.stdout
 
 
+def test_own_kspace_by_its_conventions(tmp_path):
+    """A centred image comes out in its place, and what was taken, or told, is in its notes."""
+    image = np.zeros((16, 12))
+    image[4:11, 3:8] = 0.8
+    np.save(tmp_path / "mask.npy", np.ones((16, 12)))
+    np.save(tmp_path / "k.npy", np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image))))
+    options = [f"--measurements={tmp_path}/k.npy", f"--mask={tmp_path}/mask.npy", "--config.methods=tv"]
+    found = run("reconstruct", *options, f"--workdir={tmp_path}/run", "--pixel_range=0,1")
+    assert found.returncode == 0, found.stderr
+    assert "origin of the image taken to lie in the centre; --origin sets it" in found.stdout
+    np.testing.assert_allclose(np.load(tmp_path / "run" / "tv.npy")[..., 0], image, atol=0.02)
+    told = ["--origin=centre", "--norm=backward", "--dc=centre", "--pixel_range=auto"]
+    told = run("reconstruct", *options, f"--workdir={tmp_path}/told", *told)
+    assert "pixels of about" in told.stdout and "origin" not in told.stdout
+    np.testing.assert_allclose(np.load(tmp_path / "told" / "tv.npy")[..., 0], image, atol=0.02)
+    np.save(tmp_path / "k.npy", np.fft.fftshift(np.fft.fft2(image * np.exp(0.2j * np.arange(12)))))
+    assert "contradict a real image" in refused(run("reconstruct", *options, "--pixel_range=0,1"))
+    forced = run("reconstruct", *options, "--pixel_range=0,1", "--force_real", f"--workdir={tmp_path}/forced")
+    assert forced.returncode == 0 and "contradict a real image" in forced.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -178,6 +199,7 @@ def test_own_measurements_have_no_metrics(tmp_path):
         (["--images={tmp}/scans", "--config.num_measurements=481"], "m = 481 of n = 480"),
         (["--images={tmp}/scans", "--workdir={tmp}/text.png/run"], "cannot be used"),
         (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", "--image_shape=4,4,1"], "1 of 8 entries are NaN"),
+        (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by samples of k-space"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_path):
@@ -217,6 +239,9 @@ def test_help_names_the_options():
         "--measurements",
         "--matrix",
         "--mask",
+        "--origin",
+        "--order",
+        "--[no]force_real",
         "--workdir",
         "--data_dir",
         "python -m experiments",

@@ -1,0 +1,121 @@
+"""Conventions of k-space and the nature of its image, as the samples tell them, with a note on each for the user."""
+
+import math
+
+import numpy as np
+
+from csdip_jax.types import InputError
+from experiments import kspace
+
+DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
+
+
+def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.ndarray, float, list[str]]:
+    """Samples without their image's constant phase, what noise has of energy in one, and notes on contradictions.
+
+    Args:
+        grid: samples [h, w, c], DC at [0, 0].
+        chosen: [h, w], True = measured.
+        pixel_range: (black, white), or None where unknown.
+        force_real: whether a complex image is let pass.
+        suspects: the options that would look like a complex image if they were wrong.
+    """
+    found, notes = kspace.symmetry(grid, chosen), []
+    noise = found.noise if found.pairs >= kspace.FEW else float(np.median(np.abs(grid[chosen]) ** 2))
+    phase = kspace.common_phase(grid, chosen) if found.share > max(5 * found.deviation, 1e-4) else 0.0
+    brightness = float((grid[0, 0] * np.exp(-1j * phase)).real.sum())
+    sign = np.sign(sum(pixel_range)) if pixel_range and math.prod(pixel_range) >= 0 else float(phase != 0)
+    if brightness * sign < 0 and brightness**2 > 25 * noise:
+        phase += math.pi if phase <= 0 else -math.pi
+    if phase:
+        grid = grid * np.exp(-1j * phase)
+        notes.append(f"a constant phase of {phase:.3g} rad is taken out of the image")
+        found = kspace.symmetry(grid, chosen)
+    contradiction = f"samples at k and -k contradict a real image by {100 * found.share:.2g} % of their energy"
+    if found.share > max(5 * found.deviation, 0.05) and found.pairs >= kspace.FEW and not force_real:
+        raise InputError(
+            f"{contradiction}: it is complex, which is not reconstructed yet (or {suspects} is wrong); --force_real "
+            "fits a real image all the same"
+        )
+    if found.pairs < kspace.FEW:
+        few = f"only {found.pairs} samples have" if found.pairs else "no sample has"
+        notes.append(f"{few} another one at -k: a real image is assumed, and cannot be checked")
+    elif found.share > max(5 * found.deviation, 1e-3):
+        notes.append(f"{contradiction}; a real image is fitted")
+    elif found.noise_share > 0.05:
+        notes.append(f"samples at k and -k differ by {100 * found.noise_share:.2g} % of their energy, taken for noise")
+    return grid, noise, notes
+
+
+def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[float, float], list[str]]:
+    """Samples of the unitary DFT, the pixel range, and notes on both.
+
+    Args:
+        grid, chosen: as above.
+        noise: energy of the noise in one sample.
+        pixel_range: (black, white), "auto" or None, see `own_measurements.with_mask`.
+        norm: "ortho", "backward", "forward" or "auto".
+    """
+    root, notes, told = math.sqrt(chosen.size), [], pixel_range is not None
+    scales = {"ortho": 1.0, "backward": root, "forward": 1 / root}
+    if pixel_range == "auto":
+        if not chosen[0, 0]:
+            raise InputError(
+                "--pixel_range=auto: the mask leaves out DC, the mean pixel; give --pixel_range=black,white"
+            )
+        fitting = ["ortho"]
+    else:
+        low, high = pixel_range = checked_range(pixel_range or DEFAULT_RANGE)
+        misfits = {name: kspace.misfit(grid, chosen, scale, pixel_range, noise) for name, scale in scales.items()}
+        fitting = [name for name in ("ortho", "backward") if not misfits[name]]
+        used = np.ptp(kspace.pixel_bounds(grid, chosen, False)) / abs(high - low)  # as ortho
+        if told and fitting == ["ortho", "backward"] and not misfits["forward"] and 0 < used < 0.1:
+            fitting = ["forward"]
+        elif not fitting:
+            fitting = [min(misfits, key=misfits.get) if told else "ortho"]
+    asked, norm = norm, fitting[0] if norm == "auto" else norm
+    grid = grid / scales[norm]
+    darkest, brightest = kspace.pixel_bounds(grid, chosen)
+    pixels = f"pixels of about {darkest:.3g} to {brightest:.3g}"
+    if asked == "auto":
+        largest = f"{np.abs(grid).max() * scales[norm]:.4g}"
+        notes.append(f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest}); --norm sets it")
+    if pixel_range == "auto":
+        margin = 0.1 * (brightest - darkest) or 0.1 * abs(brightest) or 1.0
+        pixel_range = darkest - margin, brightest + margin
+        notes.append(f"{pixels} estimated, range {pixel_range[0]:.3g} to {pixel_range[1]:.3g}; --pixel_range sets it")
+        return grid, pixel_range, notes
+    hardly = 0 < max(abs(darkest), abs(brightest)) < 0.02
+    if misfits[norm] > (10 if told else 0) or (hardly and not told):
+        other = f"; backward: {root:.3g} times less" if asked == "auto" and norm == "ortho" else ""
+        raise InputError(
+            f"the measurements are of {pixels} (--norm={norm}{other}), not of {low:g} to {high:g}: "
+            f"give --pixel_range={darkest:.3g},{brightest:.3g} or so"
+        )
+    if misfits[norm]:
+        notes.append(f"{pixels} by the samples (--norm={norm}), beyond the range of {low:g} to {high:g}")
+    elif not told:
+        notes.append(f"pixel range -1 to 1 taken, {pixels} by the samples; --pixel_range sets it")
+    elif 1e-6 < (brightest - darkest) / abs(high - low) < 0.05:
+        notes.append(f"{pixels} by the samples (--norm={norm}): a small part of the range of {low:g} to {high:g}")
+    return grid, pixel_range, notes
+
+
+def in_natural_place(grid, chosen, origin) -> tuple[np.ndarray, list[str]]:
+    """Samples of the image with its origin in the corner, and a note on where it was ("auto", "corner", "centre")."""
+    notes = []
+    if origin == "auto":
+        centredness = kspace.centredness(kspace.zero_filled(grid, chosen))
+        origin = "centre" if centredness > 0.7 else "corner"
+        told = "taken to lie" if abs(centredness) > 0.7 else "cannot be told from the samples, taken to lie"
+        notes.append(f"origin of the image {told} in the {origin}; --origin sets it")
+    if origin == "centre":
+        grid = grid * kspace.natural_place(chosen.shape)[..., None]
+    return grid, notes
+
+
+def checked_range(pixel_range) -> tuple[float, float]:
+    low, high = pixel_range
+    if low == high or not np.isfinite([low, high]).all():
+        raise InputError(f"--pixel_range={low},{high}: black and white must differ, and be finite")
+    return low, high
