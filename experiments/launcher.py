@@ -1,17 +1,19 @@
 """How every experiment starts: flags, compilation cache, and one clear line for what a user can mend."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, PixelRangeWarning
 
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
@@ -38,6 +40,24 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
     raise InputError(f"cannot read --{flag.name}={given}: give a configuration file, see experiments/configs/")
 
 
+def define_pixel_range(default: str = "the type's range for integers, -1,1 for floats") -> flags.FlagHolder:
+    """The flag --pixel_range=<black>,<white>; see `numbers_of`."""
+    return flags.DEFINE_list("pixel_range", None, f"black,white of your pixel values. Default: {default}.")
+
+
+def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
+    """The values of a list flag, or None where it is not given; InputError unless they are so many numbers."""
+    if flag.value is None:
+        return None
+    try:
+        numbers = tuple(kind(value) for value in flag.value)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise InputError(f"--{flag.name}={','.join(flag.value)}: give {count} numbers, separated by commas")
+    return numbers
+
+
 def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
     """Runs `main` as a program.
 
@@ -56,7 +76,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, _interrupt)
         try:
-            main()
+            with _notes_for_warnings():
+                main()
         except InputError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
@@ -67,6 +88,29 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     app.run(program, flags_parser=_parse_flags)
+
+
+@contextlib.contextmanager
+def _notes_for_warnings() -> Iterator[None]:
+    """A PixelRangeWarning becomes a line that names this command's option, once."""
+    told = set()
+
+    def show(message, category, *where, **more):
+        if not issubclass(category, PixelRangeWarning):
+            shown(message, category, *where, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            remedy = "run each kind by itself, with its --pixel_range"
+            if "pixel_range" not in flags.FLAGS:
+                remedy = "rescale them, this command has no option for it"
+            elif message.needed:
+                remedy = "--pixel_range={:.15g},{:.15g} sets it".format(*message.needed)
+            print(f"note: {message.usage}: {remedy}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PixelRangeWarning)
+        shown, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

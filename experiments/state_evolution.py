@@ -30,11 +30,14 @@ flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/state_evolution-m<m>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 _IMAGES = flags.DEFINE_string("images", None, "Your own images: a file, a folder or a quoted glob.")
+_PIXEL_RANGE = launcher.define_pixel_range()
 
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = settings.load_images(config, _DATA_DIR.value, _IMAGES.value)
+    names, images = settings.load_images(
+        config, _DATA_DIR.value, _IMAGES.value, launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    )
     shape = images.shape[1:]
     measurement = settings.measurement(config, shape)
     if measurement.kind != "gaussian":

@@ -8,8 +8,9 @@
     python -m experiments.reconstruct --measurements=kspace.npy --mask=mask.npy
 
 Rerun with the same settings it skips finished images and goes on with the interrupted one from its last chunk. The
-workdir gets config.json (settings, versions, device, commit), results.jsonl (a row per image and method),
-reconstructions as .npz and .png, comparison.png and loss.png.
+workdir gets config.json (settings, versions, device, commit), results.jsonl (a row per image and method), originals
+and reconstructions as .npz and .png, comparison.png and loss.png. The .npz hold pixels in [-1, 1], or in your units
+with --pixel_range, which then lies beside them.
 """
 
 from absl import flags
@@ -44,11 +45,7 @@ _MASK = flags.DEFINE_string("mask", None, "The k-space mask [h, w] behind --meas
 _IMAGE_SHAPE = flags.DEFINE_list(
     "image_shape", None, "h,w,c of the image behind --measurements, or to bring --images to."
 )
-_PIXEL_RANGE = flags.DEFINE_list(
-    "pixel_range",
-    None,
-    "black,white of your pixel values. Default: -1,1 for measurements and float images, the type's range for integers.",
-)
+_PIXEL_RANGE = launcher.define_pixel_range("-1,1 for measurements and float images, the type's range for integers")
 _DC = flags.DEFINE_enum(
     "dc", "auto", ["auto", "centre", "corner"], "With --mask: where k-space has its zero frequency."
 )
@@ -59,8 +56,8 @@ _NORM = flags.DEFINE_enum(
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    image_shape = shape_of_pictures(_numbers(_IMAGE_SHAPE, int, 3))
-    pixel_range = _numbers(_PIXEL_RANGE, float, 2)
+    image_shape = shape_of_pictures(launcher.numbers_of(_IMAGE_SHAPE, int, 3))
+    pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     if _MEASUREMENTS.value:
@@ -70,18 +67,6 @@ def main() -> None:
         raise InputError("--matrix and --mask describe --measurements, which is missing")
     else:
         images.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range)
-
-
-def _numbers(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
-    if flag.value is None:
-        return None
-    try:
-        numbers = tuple(kind(value) for value in flag.value)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise InputError(f"--{flag.name}={','.join(flag.value)}: give {count} numbers, separated by commas")
-    return numbers
 
 
 if __name__ == "__main__":
