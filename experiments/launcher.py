@@ -14,7 +14,9 @@ from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
 from csdip_jax.types import InputError, PixelRangeWarning
+from experiments import config_help
 
+HELP = ("h", "?", "help", "helpshort", "helpfull")
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from what was finished"
@@ -58,16 +60,17 @@ def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
     return numbers
 
 
-def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
+def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments: bool = False) -> None:
     """Runs `main` as a program.
 
     Args:
         main: what to run; bad input leaves it as InputError.
         interrupted: what to tell a user who interrupts it.
+        needs_arguments: whether without any it shows its help.
 
-    Exit codes: 0 done; 1 a bad flag or bad input, after one line that says what and the remedy; 130 interrupted (Ctrl-C
-    or SIGTERM), what was finished being safe; while several processes wait for each other, death by that signal.
-    Anything else is a bug and shows its traceback.
+    Exit codes: 0 done, or help was shown; 1 a bad flag or bad input, after one line that says what and the remedy; 130
+    interrupted (Ctrl-C or SIGTERM), what was finished being safe; while several processes wait for each other, death by
+    that signal. Anything else is a bug and shows its traceback.
     """
 
     def program(_):
@@ -87,7 +90,27 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    app.run(program, flags_parser=_parse_flags)
+    def parse(argv: list[str]) -> list[str]:
+        rest = [argument for argument in argv[1:] if argument.lstrip("-") not in HELP or argument[:1] != "-"]
+        parsed = _parse_flags([argv[0], *rest])
+        if len(rest) < len(argv) - 1 or (needs_arguments and not rest):
+            _print_help(short=not any("full" in argument for argument in set(argv[1:]).difference(rest)))
+            sys.exit(0)
+        return parsed
+
+    app.run(program, flags_parser=parse)
+
+
+def _print_help(short: bool) -> None:
+    """The command's docstring, its options, or all there are, and the fields of its configuration."""
+    app.usage(shorthelp=short, writeto_stdout=True)
+    config = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+    if config is not None and isinstance(config.value, config_dict.ConfigDict):
+        file = Path(config.config_filename.partition(":")[0])
+        print(f"\nfields of {file.name}, a line each; a method's have the paper's values:\n")
+        print(*(f"  {line}" for line in config_help.fields(config.value, file)), sep="\n")
+    if short:
+        print("\nTry --helpfull to get a list of all flags.")
 
 
 @contextlib.contextmanager

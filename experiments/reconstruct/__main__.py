@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launcher.run(main)
+    launcher.run(main, needs_arguments=True)

@@ -56,7 +56,8 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
                 captions={row["label"]: table.caption(row) for row in rows},
             )
         )
-        curves += [(label, arrays["trace"]) for label, arrays in saved.items()]
+        where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []
+        curves += [(", ".join([label, *where]), arrays["trace"]) for label, arrays in saved.items()]
     if len(comparisons) > pictures.IMAGES_PER_PICTURE:
         print(f"note: the picture shows the first {pictures.IMAGES_PER_PICTURE} of {len(comparisons)}")
     pictures.save_comparison(workdir.path / "comparison.png", comparisons)
