@@ -160,13 +160,13 @@ def test_each_curve_of_the_loss_picture_has_its_name_and_colour(count):
 def test_curves_are_named_by_method_and_image(scans, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(pictures, "save_losses", lambda path, curves: drawn.append([name for name, _ in curves]))
-    options = [f"--images={scans}/*.png", "--config.methods=tv,lasso_dct", "--config.num_measurements=50"]
-    options += ["--config.tv.steps=2", "--config.lasso_dct.steps=2", f"--workdir={tmp_path / 'run'}"]
+    options = [f"--images={scans}/*.png", "--config.methods=tv", "--sweep=tv.mu=16,64", f"--workdir={tmp_path / 'run'}"]
+    options += ["--config.num_measurements=50", "--config.tv.steps=2"]
     for num_images in (1, 2):
         assert run("reconstruct", *options, f"--config.num_images={num_images}").returncode == 0
     alone, both = drawn
-    assert alone == ["tv", "lasso_dct"]
-    assert both == [f"{m}, scan_{i}, Gaussian, m = 50" for i in range(2) for m in ("tv", "lasso_dct")]
+    assert alone == ["tv mu=16", "tv mu=64"]
+    assert both == [f"{label}, scan_{i}, Gaussian, m = 50" for i in range(2) for label in alone]
 
 
 def test_own_measurements_have_no_metrics(tmp_path):

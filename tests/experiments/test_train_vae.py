@@ -64,7 +64,7 @@ def test_weights_know_where_they_come_from(straight):
 
 
 def test_csgm_reconstructs_with_them(straight, scans):
-    image = cs.data.load(scans, num_images=1, pixel_range=(0, 255))[0]
+    image = cs.data.load(scans, num_images=1)[0]
     operator = cs.operators.gaussian(jax.random.key(0), 40, SHAPE)
     decoder = vae_weights.load_decoder(SHAPE, path=straight / "vae_mnist.msgpack")
     method = dataclasses.replace(Csgm(SHAPE, decoder), steps=100, restarts=3, learning_rate=0.1)
