@@ -19,7 +19,7 @@ class Lines(tqdm):
     set_description = tqdm.set_description_str  # without a second colon
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        if time.monotonic() - self._said >= LINE_SECONDS:
+        if self.n != self.total and time.monotonic() - self._said >= LINE_SECONDS:  # `close` tells the end
             self._say()
 
     def _say(self) -> None:

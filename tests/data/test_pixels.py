@@ -168,8 +168,12 @@ def test_one_warning_for_all_files_of_a_source(tmp_path):
 
 @pytest.mark.parametrize("source", ["mnist", "mnist:jpeg", "xray", "xray:lr_train", "retino", "demo"])
 def test_data_sets_use_their_range(source, real_data):
+    """By name, and as a folder of anybody's."""
     warnings.simplefilter("error")
     data.load(source, real_data, num_images=4)
+    folder = real_data / source.replace("retino", "retina")
+    if list(folder.glob("*.png")):
+        data.load(folder, num_images=1, image_shape=(64, 64, 1))
 
 
 @pytest.mark.parametrize("pixel_range", [(100, 1000), (1000, 100), (-1, 1), (0, 1e-6), (1e6, 1e6 + 1), (-1000.5, 3000)])

@@ -39,6 +39,7 @@ def test_a_part_of_the_range_is_noted_once_and_files_are_in_the_users_units(comm
     assert plain.returncode == 0, plain.stderr
     note = "note: cells.npy uses 1 % of the range 0 to 65535 (100 to 1000): --pixel_range=100,1000 sets it\n"
     assert plain.stdout.count("uses 1 %") == 1 and note in plain.stdout and "Warning" not in plain.stderr
+    assert not set("\r\x1b") & set(plain.stdout + plain.stderr)  # written to a file
     with np.load(tmp_path / "plain" / "originals" / "cells.npz") as saved:
         assert set(saved) == {"image"} and abs(saved["image"]).max() <= 1  # as it always was
 
@@ -87,6 +88,9 @@ def test_psnr_and_ssim_are_over_the_range_that_is_used(half, offset, shape):
     own = float(original.max()) - float(original.min())
     assert found["data_range"] == (own if own < 1.2 else 2.0)
     assert found["mse"] == float(cs.metrics.mse(image, original))
+    if own >= 1.2:  # as it always was, to the last bit
+        assert found["psnr"] == float(cs.metrics.psnr(image, original))
+        assert "ssim" not in found or found["ssim"] == float(cs.metrics.ssim(image, original))
     a, b = original.astype(float), image.astype(float)
     expected = peak_signal_noise_ratio(a, b, data_range=found["data_range"])
     assert found["psnr"] == pytest.approx(expected, abs=1e-4)
