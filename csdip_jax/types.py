@@ -32,6 +32,24 @@ class InputError(ValueError):
     """What a user gave cannot be used. One line: the offending value and the remedy."""
 
 
+class PixelRangeWarning(UserWarning):
+    """Images use a small part of the values that are taken to lie between black and white.
+
+    Attributes:
+        usage: how much of which range they use.
+        needed: (black, white) that hold all their values; None where no one pair suits them.
+    """
+
+    def __init__(self, usage: str, needed: tuple[float, float] | None):
+        super().__init__(usage, needed)
+        self.usage, self.needed = usage, needed
+
+    def __str__(self) -> str:
+        if self.needed is None:
+            return f"{self.usage}: load each kind by itself, with its pixel_range"
+        return "{}: pixel_range=({:.15g}, {:.15g}) sets it".format(self.usage, *self.needed)
+
+
 def require_key(key: Any, several: bool = False) -> None:
     """Raises InputError unless it is a key of `jax.random.key`, or an array of them if there may be several."""
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):

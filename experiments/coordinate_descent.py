@@ -13,10 +13,10 @@ import warnings
 import jax
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.results import Workdir
+from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
 from experiments import launcher, settings
 
@@ -46,7 +46,7 @@ def main() -> None:
     path = _WORKDIR.value or f"runs/coordinate_descent-m{measurement.count}"
     workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"))
     keys, done = settings.keys(config.seed), {row["image"]: row for row in workdir.rows}
-    for name, image in zip(tqdm(names, desc="images"), images, strict=True):
+    for name, image in zip(progress_bar(names, desc="images"), images, strict=True):
         if name in done:
             continue
         id_ = settings.image_id(name)

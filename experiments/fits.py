@@ -1,5 +1,6 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
+import math
 import time
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import csdip_jax as cs
+from csdip_jax.data.pixels import WIDE, from_signed_range, to_signed_range
 from csdip_jax.results import Workdir, device_name, write_arrays
 from experiments import pictures, settings
 
@@ -116,11 +118,36 @@ def original(folder: Path, part: str, image: str) -> Path:
     return folder / "originals" / f"{stem(part, image)}.npz"
 
 
-def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
-    """The image (in the user's pixel range), the loss curve and what else is known as .npz, the picture as .png."""
+def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict, pixel_range: np.ndarray | None = None) -> None:
+    """The picture as .png, the rest as .npz.
+
+    Args:
+        workdir: of the run.
+        fit: its loss curve is written, and names the files.
+        image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
+        more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
+        pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
+    """
     path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
-    write_arrays(path, image=image, trace=fit.solution.trace, **more)
+    known = {} if pixel_range is None else {"pixel_range": pixel_range}
+    write_arrays(path, image=image, trace=fit.solution.trace, **known, **more)
+
+
+def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
+    """An image in [-1, 1] as a file has it: in the user's units beside their range, or as it is without one."""
+    if pixel_range is None:
+        return {"image": image}
+    return {"image": from_signed_range(image, pixel_range), "pixel_range": np.array(pixel_range, float)}
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a reconstruction or an original, its image in [-1, 1] whatever units the file has."""
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    if "pixel_range" in arrays:
+        arrays["image"] = to_signed_range(arrays["image"], tuple(map(float, arrays.pop("pixel_range"))))
+    return arrays
 
 
 def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
@@ -139,8 +166,19 @@ def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
 
 
 def metrics(image: np.ndarray, original: np.ndarray) -> dict:
-    """Those of `csdip_jax.metrics` that an image of this size has."""
-    values = {"mse": cs.metrics.mse(image, original), "psnr": cs.metrics.psnr(image, original)}
-    if min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW:
-        values["ssim"] = cs.metrics.ssim(image, original)
-    return {name: float(value) for name, value in values.items()}
+    """Those of `csdip_jax.metrics` that an image of this size has, and the data range of PSNR and SSIM, in [-1, 1].
+
+    It is 2, or the original's own range where that is less than `WIDE` of 2. A PSNR that is infinite, and both of a
+    constant original, whose range is 0, are None.
+    """
+    own = float(np.max(original)) - float(np.min(original))
+    data_range = own if own < 2.0 * WIDE else 2.0
+    values = {"mse": float(cs.metrics.mse(image, original)), "data_range": data_range}
+    if data_range < 2.0:  # float32 may be too coarse for the variances of so small a contrast
+        image, original = np.asarray(image, np.float64), np.asarray(original, np.float64)
+    names = ["psnr"] + ["ssim"] * (min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW)
+    for name in names:
+        with jax.enable_x64(data_range < 2.0 or jax.config.jax_enable_x64):
+            value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
+        values[name] = value if math.isfinite(value) else None
+    return values

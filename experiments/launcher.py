@@ -1,18 +1,22 @@
 """How every experiment starts: flags, compilation cache, and one clear line for what a user can mend."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, PixelRangeWarning
+from experiments import config_help
 
+HELP = ("h", "?", "help", "helpshort", "helpfull")
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from what was finished"
@@ -38,16 +42,35 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
     raise InputError(f"cannot read --{flag.name}={given}: give a configuration file, see experiments/configs/")
 
 
-def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
+def define_pixel_range(default: str = "the type's range for integers, -1,1 for floats") -> flags.FlagHolder:
+    """The flag --pixel_range=<black>,<white>; see `numbers_of`."""
+    return flags.DEFINE_list("pixel_range", None, f"black,white of your pixel values. Default: {default}.")
+
+
+def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
+    """The values of a list flag, or None where it is not given; InputError unless they are so many numbers."""
+    if flag.value is None:
+        return None
+    try:
+        numbers = tuple(kind(value) for value in flag.value)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise InputError(f"--{flag.name}={','.join(flag.value)}: give {count} numbers, separated by commas")
+    return numbers
+
+
+def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments: bool = False) -> None:
     """Runs `main` as a program.
 
     Args:
         main: what to run; bad input leaves it as InputError.
         interrupted: what to tell a user who interrupts it.
+        needs_arguments: whether without any it shows its help.
 
-    Exit codes: 0 done; 1 a bad flag or bad input, after one line that says what and the remedy; 130 interrupted (Ctrl-C
-    or SIGTERM), what was finished being safe; while several processes wait for each other, death by that signal.
-    Anything else is a bug and shows its traceback.
+    Exit codes: 0 done, or help was shown; 1 a bad flag or bad input, after one line that says what and the remedy; 130
+    interrupted (Ctrl-C or SIGTERM), what was finished being safe; while several processes wait for each other, death by
+    that signal. Anything else is a bug and shows its traceback.
     """
 
     def program(_):
@@ -56,7 +79,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, _interrupt)
         try:
-            main()
+            with _notes_for_warnings():
+                main()
         except InputError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
@@ -66,7 +90,50 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE) -> None:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    app.run(program, flags_parser=_parse_flags)
+    def parse(argv: list[str]) -> list[str]:
+        rest = [argument for argument in argv[1:] if argument.lstrip("-") not in HELP or argument[:1] != "-"]
+        parsed = _parse_flags([argv[0], *rest])
+        if len(rest) < len(argv) - 1 or (needs_arguments and not rest):
+            _print_help(short=not any("full" in argument for argument in set(argv[1:]).difference(rest)))
+            sys.exit(0)
+        return parsed
+
+    app.run(program, flags_parser=parse)
+
+
+def _print_help(short: bool) -> None:
+    """The command's docstring, its options, or all there are, and the fields of its configuration."""
+    app.usage(shorthelp=short, writeto_stdout=True)
+    config = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+    if config is not None and isinstance(config.value, config_dict.ConfigDict):
+        file = Path(config.config_filename.partition(":")[0])
+        print(f"\nfields of {file.name}, a line each; a method's have the paper's values:\n")
+        print(*(f"  {line}" for line in config_help.fields(config.value, file)), sep="\n")
+    if short:
+        print("\nTry --helpfull to get a list of all flags.")
+
+
+@contextlib.contextmanager
+def _notes_for_warnings() -> Iterator[None]:
+    """A PixelRangeWarning becomes a line that names this command's option, once."""
+    told = set()
+
+    def show(message, category, *where, **more):
+        if not issubclass(category, PixelRangeWarning):
+            shown(message, category, *where, **more)
+        elif str(message) not in told:
+            told.add(str(message))
+            remedy = "run each kind by itself, with its --pixel_range"
+            if "pixel_range" not in flags.FLAGS:
+                remedy = "rescale them, this command has no option for it"
+            elif message.needed:
+                remedy = "--pixel_range={:.15g},{:.15g} sets it".format(*message.needed)
+            print(f"note: {message.usage}: {remedy}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PixelRangeWarning)
+        shown, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image  # noqa: E402
 from csdip_jax.results import write_atomically  # noqa: E402
 
 IMAGES_PER_PICTURE = 6
+NAMED_CURVES = 12
 
 
 class Comparison(NamedTuple):
@@ -82,18 +83,25 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
 
 
 def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
-    """Measurement loss against the step, a curve per fit, a colour per label."""
+    """Measurement loss against the step, a curve per fit; see `draw_losses`."""
+    save_figure(path, draw_losses(curves))
+
+
+def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
+    """A curve and a name for each (label, trace), in colours of their own; beyond NAMED_CURVES grey and counted."""
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    labels = list(dict.fromkeys(label for label, _ in curves))
-    for label, trace in curves:
-        number = labels.index(label)
-        axis.loglog(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.7, color=f"C{number % 10}", label=label)
+    colours, rest = plt.get_cmap("Paired").colors, len(curves) - NAMED_CURVES
+    for number, (label, trace) in reversed(list(enumerate(curves))):  # the named ones on top
+        style = {"color": colours[number], "label": label} if number < NAMED_CURVES else {"color": "0.8"}
+        axis.loglog(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.8, **style)
     axis.set_xlabel("step")
     axis.set_ylabel(r"measurement loss $\|y - Ax\|^2$")
     axis.grid(alpha=0.3)
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))  # one per label
-    axis.legend(handles.values(), handles.keys(), fontsize=7)
-    save_figure(path, figure)
+    handles, labels = (found[::-1] for found in axis.get_legend_handles_labels())
+    if rest > 0:
+        handles, labels = [*handles, plt.Line2D([], [], color="0.8")], [*labels, f"and {rest} more"]
+    axis.legend(handles, labels, fontsize=7)
+    return figure
 
 
 def show(axis, image: np.ndarray) -> None:

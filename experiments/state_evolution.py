@@ -16,25 +16,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
 from csdip_jax.results import Workdir, content_digest
+from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import launcher, pictures, settings
+from experiments import fits, launcher, pictures, settings
+from experiments.reconstruct.table import decibels
 
 _CONFIG = launcher.define_config("state_evolution")
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/state_evolution-m<m>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 _IMAGES = flags.DEFINE_string("images", None, "Your own images: a file, a folder or a quoted glob.")
+_PIXEL_RANGE = launcher.define_pixel_range()
 
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = settings.load_images(config, _DATA_DIR.value, _IMAGES.value)
+    names, images = settings.load_images(
+        config, _DATA_DIR.value, _IMAGES.value, launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    )
     shape = images.shape[1:]
     measurement = settings.measurement(config, shape)
     if measurement.kind != "gaussian":
@@ -49,7 +53,7 @@ def main() -> None:
     workdir, keys = Workdir(path, described), settings.keys(config.seed)
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
-    for name, method_name in tqdm([key for key in wanted if key not in rows], desc="images x methods"):
+    for name, method_name in progress_bar([key for key in wanted if key not in rows], desc="images x methods"):
         image, method = images[names.index(name)], methods[method_name]
         row = {"image": name, "method": method_name, "num_measurements": measurement.count}
         row |= measured(method, measurement.problem(keys, name, image), image, keys.fit)
@@ -72,8 +76,8 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
         state, noise = _iterate(method, problem, state, image)
         estimated.append(float(noise[0]))
         true.append(float(noise[1]))
-    psnr = float(cs.metrics.psnr(method.image(state), image))
-    return {"estimated": estimated, "true": true, "psnr": psnr, "converged": bool(method.converged(state))}
+    quality = fits.metrics(np.asarray(method.image(state)), np.asarray(image))
+    return {"estimated": estimated, "true": true, **quality, "converged": bool(method.converged(state))}
 
 
 @jax.jit
@@ -86,7 +90,7 @@ def _iterate(method, problem, state, image):
 def print_table(row: dict) -> None:
     """A line per iteration, and the largest departure from the prediction."""
     verdict = "converged" if row["converged"] else "NOT converged"
-    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {row['psnr']:.1f} dB, {verdict}")
+    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {decibels(row)}, {verdict}")
     print(f"{'t':>3} {'predicted':>10} {'estimated':>10} {'true':>10}")
     noises = {name: np.array(row[name]) for name in ("predicted", "estimated", "true")}
     for t, values in enumerate(zip(*noises.values(), strict=True)):

@@ -20,12 +20,12 @@ import optax
 from absl import flags
 from flax import serialization
 from ml_collections.config_dict import ConfigDict
-from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
 from csdip_jax.methods.base import require, require_number
 from csdip_jax.results import Workdir, content_digest, device_name, environment, read_rows, write_atomically
+from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, vae_weights
 
@@ -94,7 +94,7 @@ def train(config: ConfigDict, images: np.ndarray, held_out: np.ndarray, workdir:
     training = _resume(checkpoint, start(vae, optimizer, key_start))
     images, held_out = jnp.asarray(images), jnp.asarray(held_out)
     recorded = {row["epoch"] for row in workdir.rows}
-    with tqdm(total=config.epochs, initial=int(training.epoch), desc=config.name, unit="epoch") as bar:
+    with progress_bar(total=config.epochs, initial=int(training.epoch), desc=config.name, unit="epoch") as bar:
         while training.epoch < config.epochs:
             training, elbo = run_epoch(vae, optimizer, config.batch_size, training, images, key_epochs)
             held_out_elbo = mean_elbo(vae, training.params, held_out, key_held_out)

@@ -139,12 +139,12 @@ def save_curves(path: Path, found: Sequence[Grid]) -> None:
     pictures.save_figure(path, figure)
 
 
-def tune(config, workdir: str, data_dir: str | None) -> list[Grid]:
+def tune(config, workdir: str, data_dir: str | None, pixel_range: tuple[float, float] | None = None) -> list[Grid]:
     """Runs what is missing of the sweep, prints and writes what it says."""
     if not config.get("grids", ()):
         raise InputError("--config.grids is empty: give the values to choose from, like '(\"tv.mu=16,64\",)'")
-    programs = make_programs(config, data_dir)
-    rows = run.compute(programs, run.open_workdir(config, workdir, "tuning"))
+    programs = make_programs(config, data_dir, None, pixel_range)
+    rows = run.compute(programs, run.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
     found = [grid for grid in grids(rows, presets_of(programs)) if grid.settings[0]]
     images = list(dict.fromkeys(row["image"] for row in rows))
     text = f"Mean MSE of {len(images)} images, {images[0]} to {images[-1]}.\n\n" + "\n\n".join(
@@ -165,10 +165,12 @@ if __name__ == "__main__":
     flags.adopt_module_key_flags(launcher)
     flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/tuning-<method>-<data>.")
     flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
+    PIXEL_RANGE = launcher.define_pixel_range()
 
     def main() -> None:
         config = launcher.config_of(CONFIG)
         default = f"runs/tuning-{config.methods.replace(',', '-')}-{str(config.data).replace(':', '-')}"
-        tune(config, flags.FLAGS.workdir or default, flags.FLAGS.data_dir)
+        pixel_range = launcher.numbers_of(PIXEL_RANGE, float, 2)
+        tune(config, flags.FLAGS.workdir or default, flags.FLAGS.data_dir, pixel_range)
 
     launcher.run(main)

@@ -1,17 +1,20 @@
 """What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
 
 import dataclasses
+import io
 import itertools
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax import winograd
 from csdip_jax.methods import CsDip, DampTv
-from csdip_jax.solve import blocks, checkpoint, driver
+from csdip_jax.solve import blocks, checkpoint, driver, progress
 from csdip_jax.solve.fits import Outcome, advance
 
 SHAPE = (8, 8, 1)
@@ -209,6 +212,52 @@ def test_a_progress_bar_shows_the_loss(capsys):
     cs.reconstruct(METHOD, problem(), KEY, progress="disc")
     shown = capsys.readouterr().err
     assert "disc" in shown and "loss=" in shown and "2/2" in shown
+
+
+def test_a_bar_on_a_terminal_and_lines_in_a_file(monkeypatch):
+    """Lines: one at the start, one at the end, with what a bar says and nothing that only a terminal understands."""
+    shown = {}
+    for terminal in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal, raising=False)
+        monkeypatch.setattr(sys, "stderr", stream)
+        cs.reconstruct(METHOD, problem(), KEY, progress="disc")
+        shown[terminal] = stream.getvalue()
+    assert "\r" in shown[True] and "%|" in shown[True]
+    assert not set("\r\x1b█|") & set(shown[False]) and shown[False].endswith("\n")
+    first, last = shown[False].splitlines()
+    assert (
+        first.startswith("disc: 0/2 step [00:00, memory=") and last.startswith("disc: 2/2 step [") and "loss=" in last
+    )
+
+
+def test_lines_of_nested_and_slow_loops(monkeypatch, capsys):
+    """A line a minute at most, whatever is updated how often; warnings in between do no harm."""
+    clock = itertools.count(0, 7)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    with progress.progress_bar(total=20, desc="all", unit="cells") as outer:
+        for i in progress.progress_bar(range(20), desc="inner", leave=False, mininterval=0):
+            outer.set_description(f"all, at {i}")
+            outer.set_postfix_str("1 h left")
+            outer.update()
+            tqdm.write("warning: not converged")
+    lines = capsys.readouterr().err
+    assert not set("\r\x1b") & set(lines) and "\n\n" not in lines and ": :" not in lines
+    outer, inner = ([line for line in lines.splitlines() if line.startswith(name)] for name in ("all", "inner"))
+    assert outer[0].startswith("all: 0/20 cells [") and outer[-1].startswith("all, at 19: 20/20 cells [")
+    assert inner[-1].startswith("inner: 20/20 ") and 3 <= len(outer) <= 20 and 3 <= len(inner) <= 20
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, None])
+@pytest.mark.parametrize("operators", [None, 2])
+def test_cases_per_operator_is_named_where_it_cannot_be(count, operators):
+    single = problem()
+    batch = cs.Problem(
+        single.operator if operators is None else jax.tree.map(lambda x: jnp.stack([x] * 2), single.operator),
+        jnp.stack([single.measurements] * 2),
+    )
+    with pytest.raises(cs.InputError, match=f"^cases_per_operator = {count}: it must be a whole number"):
+        cs.reconstruct(METHOD, batch, KEY, cases_per_operator=count)
 
 
 def test_a_checkpoint_is_written_once_it_is_worth_it(tmp_path, monkeypatch):

@@ -15,15 +15,17 @@ Which files are read: `csdip_jax.data.decode`. What becomes of their pixels: `cs
 
 import operator
 import os
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from csdip_jax.data.pixels import fit_to_shape, shape_of_pictures, to_signed_range
-from csdip_jax.data.sources import find_images
-from csdip_jax.types import InputError
+from csdip_jax.data.pixels import fit_to_shape, range_warning, shape_of_pictures, to_signed_range, values_of
+from csdip_jax.data.sources import KNOWN_SOURCES, find_images
+from csdip_jax.types import InputError, PixelRangeWarning
 
-__all__ = ["load", "load_named"]
+__all__ = ["PixelRangeWarning", "load", "load_named"]
 
 
 def load(
@@ -75,6 +77,10 @@ def load_named(
 
     Raises:
         InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
+
+    Warns:
+        PixelRangeWarning: images of one's own that use less than `pixels.WIDE` of the range of their type, as 12 bits
+            in 16 or floats in [0, 1] do; not where pixel_range is given.
     """
     shape = shape_of_pictures(image_shape)
     items = find_images(source, data_dir, shape)
@@ -82,15 +88,22 @@ def load_named(
         shape = (128, 128, 3)
     chosen = items[_selection(os.fspath(source), len(items), num_images, first)]
 
-    images = []
+    images, values = [], []
     for item in chosen:
-        signed = to_signed_range(item.read(), pixel_range, item.where)
+        pixels = item.read()
+        values.append(values_of(pixels, pixel_range, item.where))
+        signed = to_signed_range(pixels, (values[-1].black, values[-1].white))
         images.append(fit_to_shape(signed, shape, item.where))
         if images[-1].shape != images[0].shape:
             raise InputError(
                 f"images differ in shape: {chosen[0].where} is {images[0].shape}, "
                 f"{item.where} is {images[-1].shape}; pass image_shape=(h, w, c) to bring them to one"
             )
+    if pixel_range is None and os.fspath(source).partition(":")[0] not in KNOWN_SOURCES:
+        called = Path(chosen[0].where).name if len(chosen) == 1 else os.fspath(source)
+        warning = range_warning(called, values)
+        if warning is not None:
+            warnings.warn(warning, stacklevel=2)
     return [item.name for item in chosen], np.stack(images)
 
 

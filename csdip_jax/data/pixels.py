@@ -1,13 +1,73 @@
-"""From stored pixel values to float32 in [-1, 1], and to the image shape asked for."""
+"""From stored pixel values to float32 in [-1, 1] and back, and to the image shape asked for."""
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import NamedTuple
 
 import numpy as np
 from skimage.color import rgb2gray
 from skimage.transform import resize, resize_local_mean
 
-from csdip_jax.types import InputError, checked_shape
+from csdip_jax.types import InputError, PixelRangeWarning, checked_shape
+
+WIDE = 0.6
+"""Share of a range from which on it counts as used: x-rays and photographs seldom reach both of its ends."""
+
+
+class Values(NamedTuple):
+    """The stored values of an image, or of several.
+
+    Attributes:
+        low, high: the smallest and the largest.
+        black, white: those that become -1 and 1.
+    """
+
+    low: float
+    high: float
+    black: float
+    white: float
+
+    @property
+    def share(self) -> float:
+        """How much of the range from black to white lies between the smallest and the largest."""
+        return (self.high - self.low) / abs(self.white - self.black)
+
+    @property
+    def rounded(self) -> tuple[float, float]:
+        """Short numbers that hold all values and little more."""
+        step = Decimal(10) ** min(0, math.floor(math.log10(self.high - self.low)) - 3)
+        low, high = Decimal(self.low), Decimal(self.high)
+        return float(low.quantize(step, ROUND_FLOOR)) + 0.0, float(high.quantize(step, ROUND_CEILING)) + 0.0
+
+
+def range_warning(source: str, images: Sequence[Values]) -> PixelRangeWarning | None:
+    """What to say of images whose black and white were taken from the type of their pixels.
+
+    Those of one range are looked at together, since they may be dark and bright pictures of one camera.
+
+    Args:
+        source: what to call a single image, or the place of several.
+        images: the values of each.
+
+    Returns:
+        The warning, if those of a range use less than `WIDE` of it. None for images of one and the same value, which no
+        range makes better.
+    """
+    kinds, told = {}, {}
+    for image in images:
+        kinds.setdefault((image.black, image.white), []).append(image)
+    for (black, white), kind in kinds.items():
+        values = Values(min(image.low for image in kind), max(image.high for image in kind), black, white)
+        if 0 < values.share < WIDE:
+            of = f" of {len(images)}" if len(kinds) > 1 else ""
+            who = f"{source} uses" if len(images) == 1 else f"{len(kind)}{of} images of {source} use"
+            percent = f"{100 * values.share:{'.0f' if values.share >= 0.01 else '.1g'}}"
+            low, high = values.rounded
+            told[low, high] = f"{who} {percent} % of the range {black:g} to {white:g} ({low:.15g} to {high:.15g})"
+    if not told:
+        return None
+    return PixelRangeWarning(", ".join(told.values()), next(iter(told)) if len(kinds) == 1 else None)
 
 
 def shape_of_pictures(image_shape: Sequence[int] | None) -> tuple[int, int, int] | None:
@@ -23,8 +83,8 @@ def shape_of_pictures(image_shape: Sequence[int] | None) -> tuple[int, int, int]
     return shape
 
 
-def to_signed_range(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: str) -> np.ndarray:
-    """Maps stored values affinely, black to -1 and white to 1.
+def values_of(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: str) -> Values:
+    """The values of an image, and which of them are black and white.
 
     Args:
         pixels: [h, w] or [h, w, c], bool, integer or float.
@@ -33,22 +93,17 @@ def to_signed_range(pixels: np.ndarray, pixel_range: Sequence[float] | None, whe
             range (an int64 array of 0..255 would come out flat grey), so there it has to be given.
         where: what to call the image in an error.
 
-    Returns:
-        float32 [h, w, c] in [-1, 1].
-
     Raises:
         InputError: NaN or infinite pixels, values outside the range, no range, a type that is no real number.
     """
     kind, size = pixels.dtype.kind, pixels.dtype.itemsize
     if kind not in "buif":
         raise InputError(f"{where}: pixels of type {pixels.dtype} are not read; use bool, integer or float")
-    values = pixels.astype(np.float64)
-    finite = int(np.isfinite(values).sum())
-    if finite < values.size:
-        bad = values.size - finite
-        raise InputError(f"{where}: {bad} of {values.size} pixels are NaN or infinite; replace them first")
+    bad = int((~np.isfinite(pixels)).sum())
+    if bad:
+        raise InputError(f"{where}: {bad} of {pixels.size} pixels are NaN or infinite; replace them first")
 
-    low, high = values.min(), values.max()
+    low, high = float(pixels.min()), float(pixels.max())
     if pixel_range is not None:
         black, white = _checked_range(pixel_range)
     elif kind == "f":
@@ -69,9 +124,22 @@ def to_signed_range(pixels: np.ndarray, pixel_range: Sequence[float] | None, whe
             f"{where}: pixels go from {low:g} to {high:g}, {whose} ({black:g}, {white:g}); "
             "pass pixel_range=(black, white) that holds them"
         )
+    return Values(low, high, black, white)
+
+
+def to_signed_range(pixels: np.ndarray, pixel_range: tuple[float, float]) -> np.ndarray:
+    """Maps values affinely, black to -1 and white to 1: float32 [h, w, c]."""
+    black, white = pixel_range
+    values = pixels.astype(np.float64)
     if (black, white) != (-1.0, 1.0):  # floats in [-1, 1] already stay untouched, to the last bit
         values = (values - black) / (white - black) * 2.0 - 1.0
     return np.atleast_3d(values.astype(np.float32))
+
+
+def from_signed_range(image: np.ndarray, pixel_range: tuple[float, float]) -> np.ndarray:
+    """The values behind an image in [-1, 1], the inverse of `to_signed_range`: float64, as an offset may be large."""
+    black, white = pixel_range
+    return black + (white - black) * (np.asarray(image, np.float64) + 1.0) / 2.0
 
 
 def _checked_range(pixel_range: Sequence[float]) -> tuple[float, float]:

@@ -64,8 +64,8 @@ class CsDip(Method):
         exit_by: by "measurement" loss or by the "total" objective.
         restart_by: restarts compete by the measurement loss of the iterate kept ("best") or of the "last" iterate.
         restarts: random starts.
-        learning_rate, decay, momentum, epsilon: of RMSProp as PyTorch defines it (epsilon outside the square root, no
-            bias correction; optax's own defaults differ).
+        learning_rate, decay, momentum, epsilon: >= 0, of RMSProp as PyTorch defines it (epsilon outside the square
+            root, no bias correction; optax's own defaults differ).
         tv_weight: >= 0, weight of the anisotropic total variation (a sum, not a mean).
         prior: over the weights; None for no learned regularization. A stack of priors is a sweep, as of numbers.
         lr_weight: >= 0, weight of the learned regularization. The paper's 100 is for the reading `layer_means`.

@@ -48,7 +48,7 @@ class Csgm(Method):
         decoder: parameters of G, a `generators.Decoder` that makes images of this shape.
         steps: Adam steps.
         restarts: random starts z ~ N(0, I).
-        learning_rate: of Adam.
+        learning_rate: >= 0, of Adam.
         l2_weight: >= 0, weight of ||z||^2, in the units of ||y - A x||^2 with pixels in [-1, 1].
     """
 

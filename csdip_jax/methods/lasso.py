@@ -87,7 +87,7 @@ class Lasso(Method):
 
     Attributes:
         image_shape: (h, w, c).
-        solver: one of the above.
+        solver: "primal_dual", "fista" or "ista", see above.
         steps: most steps, meant never to be reached.
         alpha: > 0, weight of ||c||_1.
         tolerance: > 0, of the relative duality gap; float32 reaches 1e-4 to 1e-5, less takes measurements in float64.

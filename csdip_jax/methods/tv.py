@@ -77,7 +77,7 @@ class Tv(Method):
         mu: > 0, weight of the squared residual; the larger, the closer to A x = y.
         beta: > 0, the penalty to begin with. Multipliers of the total variation are of size 1 and pixels too, whatever
             the scale of A and y, so it needs no tuning.
-        tolerance: >= 0, see above.
+        tolerance: >= 0, of the relative residuals, see above.
         lower, upper: bounds of the pixels, infinite for none. The image returned is clipped to [-1, 1] besides.
     """
 

@@ -18,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from csdip_jax.methods.base import Method
+from csdip_jax.methods.base import Method, require_count
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_user_units, normalise
+from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError, Problem, Solution, require_key
 
 CHUNK_SECONDS = 2.0
@@ -66,7 +67,7 @@ def reconstruct(
             so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
-            device; None for no bar.
+            device (a line now and then where stderr is no terminal); None for no bar.
         checkpoint: .npz file, rewritten every two to four seconds (less often where a step takes as long); if it
             exists, the run goes on from it. Remove it when the solution is safe.
         keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
@@ -94,8 +95,8 @@ def reconstruct(
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
 
     saved = time.perf_counter()
-    with tqdm(total=job.keys.size * job.method.steps, desc=progress, disable=progress is None, unit="step") as bar:
-        bar.set_postfix(memory=as_size(job.chunk.bytes))
+    total, memory = job.keys.size * job.method.steps, {"memory": as_size(job.chunk.bytes)}
+    with progress_bar(total=total, desc=progress, disable=progress is None, unit="step", postfix=memory) as bar:
         for number, block in enumerate(job.blocks):
             if number < finished:
                 continue
@@ -153,6 +154,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         raise InputError(f"method is a {type(method).__name__}: give one of csdip_jax.methods, or a subclass of Method")
     if not isinstance(problem, Problem):
         raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+    require_count("cases_per_operator", cases_per_operator)
     method.require_data()
     problem, batched = checked_batch(problem, method, cases_per_operator)
     images = problem.measurements.shape[0]

@@ -14,13 +14,13 @@ from csdip_jax.methods import METHODS
 
 def get_config() -> config_dict.ConfigDict:
     config = config_dict.ConfigDict()
-    config.seed = 0
+    config.seed = 0  # of operators, noise and fits
 
     # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
     config.data = config_dict.placeholder(str)
     config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
     config.num_images = config_dict.placeholder(int)  # None: all
-    config.first_image = 0
+    config.first_image = 0  # index of the first one taken
 
     # Measurements: gaussian; rademacher, dct, hadamard (random too, but without a matrix); radial_fourier; or None:
     # gaussian where its matrix stays below 1 GB, else radial_fourier.
@@ -30,9 +30,9 @@ def get_config() -> config_dict.ConfigDict:
     config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)
 
-    # Method: a comma-separated list, the preset (paper or reference), and what departs from it.
+    # Method: a comma-separated list, the preset, and what departs from it.
     config.methods = "csdip"
-    config.preset = "paper"
+    config.preset = "paper"  # or reference
     config.vae = config_dict.placeholder(
         str
     )  # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist

@@ -221,8 +221,8 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
             row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
-            with np.load(fits.reconstruction(workdir.path, row["stem"])) as saved:
-                shown[label], adjoint = saved["image"], saved["adjoint"]
+            saved = fits.load(fits.reconstruction(workdir.path, row["stem"]))
+            shown[label], adjoint = saved["image"], saved["adjoint"]
             facts = (f"MSE {row['mse']:.4f}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))

@@ -8,8 +8,9 @@
     python -m experiments.reconstruct --measurements=kspace.npy --mask=mask.npy
 
 Rerun with the same settings it skips finished images and goes on with the interrupted one from its last chunk. The
-workdir gets config.json (settings, versions, device, commit), results.jsonl (a row per image and method),
-reconstructions as .npz and .png, comparison.png and loss.png.
+workdir gets config.json (settings, versions, device, commit), results.jsonl (a row per image and method), originals
+and reconstructions as .npz and .png, comparison.png and loss.png. The .npz hold pixels in [-1, 1], or in your units
+with --pixel_range, which then lies beside them.
 """
 
 from absl import flags
@@ -48,11 +49,8 @@ _MASK = flags.DEFINE_string(
 _IMAGE_SHAPE = flags.DEFINE_list(
     "image_shape", None, "h,w,c of the image behind --measurements, or to bring --images to."
 )
-_PIXEL_RANGE = flags.DEFINE_list(
-    "pixel_range",
-    None,
-    "black,white of your pixel values. Default: -1,1 for measurements and float images, the type's range for integers. "
-    "auto, with --mask: as the samples tell.",
+_PIXEL_RANGE = launcher.define_pixel_range(
+    "-1,1 for measurements and float images, the type's range for integers; auto, for measurements: as they tell"
 )
 _DC = flags.DEFINE_enum(
     "dc", "auto", ["auto", "centre", "corner"], "With --mask: where k-space has its zero frequency."
@@ -81,10 +79,9 @@ _FORCE_REAL = flags.DEFINE_bool(
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    image_shape = shape_of_pictures(_numbers(_IMAGE_SHAPE, int, 3))
-    pixel_range = "auto" if _PIXEL_RANGE.value == ["auto"] else _numbers(_PIXEL_RANGE, float, 2)
-    if pixel_range == "auto" and not _MASK.value:
-        raise InputError("--pixel_range=auto is told by samples of k-space (--mask) alone: give black,white")
+    image_shape = shape_of_pictures(launcher.numbers_of(_IMAGE_SHAPE, int, 3))
+    auto = bool(_MEASUREMENTS.value) and _PIXEL_RANGE.value == ["auto"]
+    pixel_range = "auto" if auto else launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     if _MEASUREMENTS.value:
@@ -97,17 +94,5 @@ def main() -> None:
         images.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range)
 
 
-def _numbers(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
-    if flag.value is None:
-        return None
-    try:
-        numbers = tuple(kind(value) for value in flag.value)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise InputError(f"--{flag.name}={','.join(flag.value)}: give {count} numbers, separated by commas")
-    return numbers
-
-
 if __name__ == "__main__":
-    launcher.run(main)
+    launcher.run(main, needs_arguments=True)

@@ -5,8 +5,6 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
-import numpy as np
-
 from csdip_jax.results import Workdir
 from experiments import fits, pictures, settings
 from experiments.reconstruct import table
@@ -47,10 +45,8 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            with np.load(fits.reconstruction(workdir.path, row["file"])) as arrays:
-                saved[row["label"]] = dict(arrays)
-        with np.load(fits.original(workdir.path, first["part"], first["image"])) as arrays:
-            original = arrays["image"]
+            saved[row["label"]] = fits.load(fits.reconstruction(workdir.path, row["file"]))
+        original = fits.load(fits.original(workdir.path, first["part"], first["image"]))["image"]
         comparisons.append(
             pictures.Comparison(
                 label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
@@ -60,7 +56,8 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
                 captions={row["label"]: table.caption(row) for row in rows},
             )
         )
-        curves += [(label, arrays["trace"]) for label, arrays in saved.items()]
+        where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []
+        curves += [(", ".join([label, *where]), arrays["trace"]) for label, arrays in saved.items()]
     if len(comparisons) > pictures.IMAGES_PER_PICTURE:
         print(f"note: the picture shows the first {pictures.IMAGES_PER_PICTURE} of {len(comparisons)}")
     pictures.save_comparison(workdir.path / "comparison.png", comparisons)

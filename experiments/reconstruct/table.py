@@ -1,5 +1,6 @@
 """What a run says of its rows: captions, and the table with the means."""
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -29,7 +30,30 @@ def flag(row: dict) -> str:
 
 
 def caption(row: dict) -> str:
-    return "\n".join(filter(None, [f"MSE {row['mse']:.4f}, PSNR {row['psnr']:.1f} dB", flag(row)]))
+    return "\n".join(filter(None, [f"MSE {row['mse']:.4f}, PSNR {decibels(row)}", flag(row)]))
+
+
+def decibels(row: dict) -> str:
+    """The PSNR of a row, and what range it is of where that is not 2."""
+    return f"{psnr_of(row):.1f} dB{of_range([data_range(row)])}"
+
+
+def psnr_of(row: dict) -> float:
+    """As a number: NaN where there is none, inf for equal images."""
+    if row["psnr"] is None:
+        return math.nan if row["mse"] else math.inf
+    return row["psnr"]
+
+
+def data_range(row: dict) -> float:
+    """What PSNR and SSIM of a row are relative to."""
+    return row.get("data_range", 2.0)
+
+
+def of_range(data_ranges: Collection[float]) -> str:
+    """What to add to a PSNR over these, the smallest and the largest; nothing where all are 2."""
+    ends = dict.fromkeys(f"{value:.3g}" for value in (min(data_ranges), max(data_ranges)))
+    return "" if list(ends) == ["2"] else f" of range {' to '.join(ends)}"
 
 
 def print_table(rows: Collection[dict]) -> None:
@@ -39,16 +63,19 @@ def print_table(rows: Collection[dict]) -> None:
     seed = several_seeds(rows)
     hows = [f"{row['measurement']}{_besides(row, seed)}" for row in rows]
     how_width = max(16, *map(len, hows))
+    ranged = f" {'of range':>8}" if of_range([data_range(row) for row in rows]) else ""
     header = (
-        f"{'image':{width}} {'method':{label_width}} {'measured':>{how_width}} {'m':>6} {'MSE':>9} {'PSNR':>6} "
+        f"{'image':{width}} {'method':{label_width}} {'measured':>{how_width}} {'m':>6} {'MSE':>9} {'PSNR':>6}{ranged} "
         f"{'SSIM':>6} {'steps':>6} {'seconds':>8}"
     )
     print(header + "\n" + "-" * len(header))
     for row, how in zip(rows, hows, strict=True):
         seconds = "resumed" if row["seconds"] is None else f"{row['seconds']:.1f}"
+        psnr = f"{psnr_of(row):6.2f}" + (f" {data_range(row):8.3g}" if ranged else "")
+        ssim = np.nan if row.get("ssim") is None else row["ssim"]
         line = (
             f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {how:>{how_width}} "
-            f"{row['num_measurements']:6d} {row['mse']:9.5f} {row['psnr']:6.2f} {row.get('ssim', np.nan):6.3f} "
+            f"{row['num_measurements']:6d} {row['mse']:9.5f} {psnr} {ssim:6.3f} "
             f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
         )
         print(line.rstrip())

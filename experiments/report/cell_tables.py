@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from experiments.reconstruct.table import of_range
 from experiments.report.blocks import Entry, Flag, Folded, Link, Note, Number, Table
 from experiments.report.cells import Cell, worst_and_slowest
 from experiments.report.summary import Line
@@ -27,6 +28,7 @@ def summary(lines: Sequence[Line]) -> list:
             "mean MSE": number(line.mse, ".4g"),
             "± 95 %": number(line.half_width, ".2g"),
             "median PSNR / dB": number(line.psnr, ".2f"),
+            "of range": of_range(line.data_ranges).removeprefix(" of range "),
             "median seconds": number(line.seconds, ".2f"),
             "total seconds": number(line.total_seconds, ".1f"),
             "failed": count(line.failed),
@@ -40,7 +42,7 @@ def summary(lines: Sequence[Line]) -> list:
         rows = [{name: entry for name, entry in row.items() if name != "seeds"} for row in rows]
     infinite = sum(line.infinite for line in lines)
     more = f" {infinite} cells whose MSE is no finite number are left out of the means." if infinite else ""
-    optional = ("part", "preset", "failed", "not converged", "redraws", "resumed")
+    optional = ("part", "preset", "of range", "failed", "not converged", "redraws", "resumed")
     return [_table("Summary", rows, optional), Note(HOW + more)]
 
 
@@ -58,13 +60,16 @@ def table(caption: str, cells: Sequence[Cell], runs: Sequence[Link] = ()) -> Tab
             "MSE": number(cell.mse, ".4g"),
             "seconds": _seconds(cell),
             "PSNR / dB": number(cell.psnr, ".2f"),
+            "of range": of_range({cell.data_range}).removeprefix(" of range "),
             "SSIM": number(cell.ssim, ".3f"),
             "steps": number(cell.steps, "d"),
             "redraws": count(cell.redraws),
         }
         for i, cell in enumerate(cells)
     ]
-    return _table(caption, rows, ("image", "flag", "noise variance", "seed", "MSE", "PSNR / dB", "SSIM", "redraws"))
+    return _table(
+        caption, rows, ("image", "flag", "noise variance", "seed", "MSE", "PSNR / dB", "of range", "SSIM", "redraws")
+    )
 
 
 def folded(cells: Sequence[Cell]) -> Folded:

@@ -25,6 +25,7 @@ class Cell(NamedTuple):
         steps, redraws: of the optimiser.
         flag: what is wrong, in a word.
         file: stem of its files.
+        data_range: what psnr and ssim are relative to.
     """
 
     part: str
@@ -45,6 +46,7 @@ class Cell(NamedTuple):
     redraws: int
     flag: str
     file: str
+    data_range: float = 2.0
 
 
 def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
@@ -71,7 +73,8 @@ def read(row: Mapping) -> Cell:
     part, image = row.get("part") or "", row.get("image") or ""
     count = row.get("num_measurements")
     psnr, mse = _number(row, "psnr"), _number(row, "mse")
-    if psnr is None and mse:
+    data_range = _number(row, "data_range")
+    if psnr is None and mse and data_range is None:
         psnr = 10 * math.log10(4 / mse)  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
     return Cell(
         part=str(part),
@@ -92,6 +95,7 @@ def read(row: Mapping) -> Cell:
         redraws=int(row.get("redraws") or 0),
         flag=table.flag(row),
         file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
+        data_range=2.0 if data_range is None else data_range,
     )
 
 

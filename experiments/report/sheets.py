@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import fits
+from experiments.reconstruct.table import of_range
 from experiments.report import embed
 from experiments.report.blocks import Note, Picture, Problem, Sheet, Strip, Thumb
 from experiments.report.cells import Cell
@@ -78,7 +79,7 @@ def _by_measurement(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def _detail(cell: Cell) -> str:
     facts = [] if cell.mse is None else [f"MSE {cell.mse:.3g}"]
-    facts += [] if cell.psnr is None else [f"{cell.psnr:.1f} dB"]
+    facts += [] if cell.psnr is None else [f"{cell.psnr:.1f} dB{of_range([cell.data_range])}"]
     return ", ".join(facts)
 
 

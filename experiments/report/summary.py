@@ -26,6 +26,7 @@ class Line(NamedTuple):
         redraws: sum over the cells.
         failed, unconverged, resumed, infinite: numbers of cells. The first two are in the means; `infinite`, those
             whose MSE is no number, cannot be.
+        data_ranges: what the PSNRs are relative to.
     """
 
     part: str
@@ -45,6 +46,7 @@ class Line(NamedTuple):
     unconverged: int
     resumed: int
     infinite: int
+    data_ranges: frozenset[float]
 
 
 def summarize(cells: Sequence[Cell]) -> list[Line]:
@@ -79,4 +81,5 @@ def _line(group: Sequence[Cell]) -> Line:
         len([flag for flag in flags if flag not in ("", FAILED)]),
         len(group) - len(seconds),
         len([cell for cell in group if cell.mse is not None]) - len(finite),
+        frozenset(cell.data_range for cell in group),
     )

@@ -8,7 +8,8 @@
 What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
 kill, and with more images, measurements, seeds, methods or grids to let the sweep grow: only what is missing is
 computed, but that a scene's noise variances and grid values run together, and do so again where one is new. The
-workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png.
+workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold
+pixels in [-1, 1], or in your units with --pixel_range, which then lies beside them.
 On several machines: --distributed, docs/clusters.md.
 """
 
@@ -22,6 +23,7 @@ _CONFIG = launcher.define_config("sweep")
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
+_PIXEL_RANGE = launcher.define_pixel_range()
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, how much of it --workdir has, memory and time.")
 _CURVES = flags.DEFINE_bool("curves", False, "Write the loss of each cell, step by step, as curves/<cell>.csv.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that share the sweep.")
@@ -43,10 +45,12 @@ def main() -> None:
         with config.unlocked():
             config.data, config.image_shape = "demo", config.image_shape or (64, 64, 1)
             config.num_images = 1 if config.num_images is None else config.num_images
+    pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _DRY_RUN.value:
-        dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value)
+        dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range)
     else:
-        table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, curves=_CURVES.value))
+        options = {"curves": _CURVES.value, "pixel_range": pixel_range}
+        table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,20 @@ from experiments.sweep.plan import Batch, batches, make_programs, stem
 from experiments.sweep.run import finished_rows, measure, require_same_settings
 
 
-def dry_run(config: ConfigDict, workdir: Path | str | None, data_dir: str | None) -> None:
+def dry_run(
+    config: ConfigDict,
+    workdir: Path | str | None,
+    data_dir: str | None,
+    pixel_range: tuple[float, float] | None = None,
+) -> None:
     """Prints a line per program and the sums; writes nothing.
 
     What `workdir` already has is told, and takes no time. Methods that stop early take less than it says.
     """
-    programs, cells, finished, seconds = make_programs(config, data_dir), 0, 0, 0.0
+    programs, cells, finished, seconds = make_programs(config, data_dir, None, pixel_range), 0, 0, 0.0
     rows = {}
     if workdir is not None:
-        require_same_settings(config, Path(workdir))
+        require_same_settings(config, Path(workdir), pixel_range=pixel_range)
         rows = finished_rows(Path(workdir), programs)
     every = [batches(program) for program in programs]
     missing = [

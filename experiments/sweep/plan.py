@@ -53,6 +53,7 @@ class Program(NamedTuple):
         seeds: of the scenes.
         images: name -> image [h, w, c].
         axes: fields of the configuration that list their values: those that a cell's name tells.
+        pixel_range: (black, white) in the user's units, which files are written in; None for [-1, 1].
     """
 
     part: str
@@ -62,6 +63,7 @@ class Program(NamedTuple):
     seeds: Sequence[int]
     images: Mapping[str, np.ndarray]
     axes: Collection[str]
+    pixel_range: tuple[float, float] | None = None
 
     @property
     def name(self) -> str:
@@ -152,7 +154,7 @@ def make_programs(
         config: like experiments/configs/sweep.py, or default.py, where a field of `AXES` has a single value.
         data_dir: folder of the data sets.
         files: the user's images instead of the configuration's.
-        pixel_range: (black, white) of theirs.
+        pixel_range: (black, white) of the images, those that become -1 and 1; None as `data.load_named` has it.
 
     Raises:
         InputError: images that cannot be read, settings out of range, or large images whose single fit does not fit
@@ -161,7 +163,7 @@ def make_programs(
     programs = []
     for part, settings_ in settings.parts(config).items():
         images = dict(zip(*settings.load_images(settings_, data_dir, files, pixel_range), strict=True))
-        programs += _programs_of_part(part, settings_, images, data_dir)
+        programs += _programs_of_part(part, settings_, images, data_dir, pixel_range)
     names = (stem(program, cell) for program in programs for cell in Batch(program, program.scenes).cells)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -180,7 +182,7 @@ def listed_axes(config: ConfigDict) -> tuple[str, ...]:
     return tuple(name for name in AXES if isinstance(config[name], (tuple, list)))
 
 
-def _programs_of_part(part: str, config: ConfigDict, images: dict, data_dir: str | None) -> list[Program]:
+def _programs_of_part(part: str, config: ConfigDict, images: dict, data_dir, pixel_range) -> list[Program]:
     shape = next(iter(images.values())).shape
     axes = {name: axis(config, name) for name in AXES}
     sweeps = settings.sweeps(config, shape, data_dir, config.get("grids", ()))
@@ -190,7 +192,7 @@ def _programs_of_part(part: str, config: ConfigDict, images: dict, data_dir: str
             one = {"operator": kind, "num_measurements": m, "num_lines": lines}
             noises = axes["noise_variance"]
             measurements = [settings.measurement(config, shape, **one, noise_variance=noise) for noise in noises]
-            common = (measurements, axes["seed"], images, listed_axes(config))
+            common = (measurements, axes["seed"], images, listed_axes(config), pixel_range)
             programs += [Program(part, config.preset, x, *common) for x in sweeps]
     if not programs:
         raise InputError(f"the sweep is empty: operator = {axes['operator']} needs num_measurements or num_lines")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from csdip_jax.solve.progress import progress_bar
 from experiments.sweep.plan import Batch, stem
 
 
@@ -36,7 +37,7 @@ class Progress:
         self.shares = shares(mine)
         done = sum(share.cell in rows for share in self.shares)
         form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
-        self.bar = tqdm(total=len(self.shares), initial=done, desc="all", bar_format=form)
+        self.bar = progress_bar(total=len(self.shares), initial=done, desc="all", unit="cells", bar_format=form)
         self._show_time_left(rows)
 
     def __enter__(self):

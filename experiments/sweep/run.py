@@ -32,7 +32,14 @@ ROW = frozenset(("part", "image", "image_digest", "method", "file", "seconds", "
 """What every cell's row has, to tell it from what does not belong there."""
 
 
-def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, *, curves: bool = False) -> list[dict]:
+def sweep(
+    config: ConfigDict,
+    workdir: Path | str | None,
+    data_dir: str | None,
+    *,
+    curves: bool = False,
+    pixel_range: tuple[float, float] | None = None,
+) -> list[dict]:
     """Computes the cells of a configuration that the workdir does not have yet.
 
     Args:
@@ -40,6 +47,7 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
         workdir: folder of the results, runs/<name of the settings> by default.
         data_dir: folder of the data sets.
         curves: whether to write each cell's loss as curves/<cell>.csv.
+        pixel_range: (black, white) of the images, see `make_programs`; files are then written in their units.
 
     Returns:
         The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far
@@ -48,8 +56,8 @@ def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, 
     Raises:
         InputError: settings or data that cannot be used, or another process works in the workdir.
     """
-    programs = make_programs(config, data_dir)
-    return compute(programs, open_workdir(config, workdir, "sweep"), curves=curves)
+    programs = make_programs(config, data_dir, None, pixel_range)
+    return compute(programs, open_workdir(config, workdir, "sweep", pixel_range=pixel_range), curves=curves)
 
 
 def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str, **inputs) -> Workdir:
@@ -57,9 +65,9 @@ def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str,
     return fits.open_workdir(path, default_name, config, free=free_settings(config), axes=listed_axes(config), **inputs)
 
 
-def require_same_settings(config: ConfigDict, folder: Path) -> None:
+def require_same_settings(config: ConfigDict, folder: Path, **inputs) -> None:
     """What `open_workdir` checks of a folder that may be there, which is left alone."""
-    described = fits.describe(config, axes=listed_axes(config))
+    described = fits.describe(config, axes=listed_axes(config), **inputs)
     results.require_same_settings(folder, described, free_settings(config))
 
 
@@ -103,12 +111,12 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
 
 def save_originals(folder: Path, programs: Sequence[Program]) -> None:
     """The images that are not there yet, as .npz and .png."""
-    images = {(program.part, name): image for program in programs for name, image in program.images.items()}
-    for (part, name), image in images.items():
-        path = fits.original(folder, part, name)
+    images = {(program.part, name): program for program in programs for name in program.images}
+    for (part, name), program in images.items():
+        path, image = fits.original(folder, part, name), program.images[name]
         if not is_whole(path):
             pictures.save_image(path.with_suffix(".png"), image)
-            write_arrays(path, image=image)
+            write_arrays(path, **fits.in_units(image, program.pixel_range))
 
 
 def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
@@ -202,7 +210,7 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, di
     fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
     fits.warn(fit, program.sweep.method)
     known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
-    fits.save(workdir, fit, solution.image, known)
+    fits.save(workdir, fit, **fits.in_units(solution.image, program.pixel_range), more=known)
     return name, {
         "part": program.part,
         "image": image_name,

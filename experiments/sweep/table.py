@@ -18,7 +18,9 @@ def print_table(rows: Sequence[dict]) -> None:
     print(columns, f" {'mean MSE (95 %)':20}   PSNR  seconds")
     for (part, measurement, m, noise, label), group in groups.items():
         where = f"{f'{part} {measurement}':>18} {m:6d} {noise:7g} {label:{width}} {len(group):5d}"
-        print("  ".join([where, _summary(group), *_flags(group)]))
+        of_range = table.of_range([table.data_range(row) for row in group])
+        notes = [f"PSNR{of_range}"] if of_range else []
+        print("  ".join([where, _summary(group), *notes, *_flags(group)]))
 
 
 def _summary(group: Sequence[dict]) -> str:
@@ -26,7 +28,8 @@ def _summary(group: Sequence[dict]) -> str:
     error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
     seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
-    return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"
+    psnr = np.mean([table.psnr_of(row) for row in group])
+    return f"{error:20} {psnr:6.2f} {time}"
 
 
 def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:

@@ -3,9 +3,9 @@
 import zlib
 
 import jax
-from tqdm import tqdm
 
 from csdip_jax.results import Workdir
+from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
 from experiments.theorem_check import compressed, descent, early_stopping, lemmas, spectra
 
@@ -58,7 +58,7 @@ def run(config, workdir: Workdir) -> dict[str, list[dict]]:
     cells = [cell for section in config.sections.split(",") for cell in SECTIONS[section].cells(config)]
     named = {", ".join(f"{field} {value}" for field, value in cell.items()): cell for cell in cells}
     done, rows = {row["cell"]: row for row in workdir.rows}, {}
-    with tqdm(named.items(), unit="cell") as bar:
+    with progress_bar(named.items(), unit="cell") as bar:
         for name, cell in bar:
             if name not in done:
                 bar.set_description(name)

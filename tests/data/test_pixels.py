@@ -1,10 +1,13 @@
 """csdip_jax.data.pixels: the range that pixels come to, cropping and resizing."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from csdip_jax import data
-from csdip_jax.data.pixels import center_crop
+from csdip_jax.data import PixelRangeWarning
+from csdip_jax.data.pixels import center_crop, from_signed_range, to_signed_range
 from tests.data.files import COLOUR8, FLOATS, GREY8, assert_refused, rng, scaled
 
 
@@ -95,3 +98,89 @@ def test_center_crop_follows_the_manifests():
 def test_pixels_and_shapes_that_are_refused(tmp_path, pixels, options, message):
     np.save(tmp_path / "a.npy", pixels)
     assert_refused(tmp_path / "a.npy", message, **options)
+
+
+PARTS = {
+    "12 bits in 16": (
+        np.array([[100, 1000, 500]], np.uint16),
+        "1 % of the range 0 to 65535 (100 to 1000)",
+        (100, 1000),
+    ),
+    "a dim picture": (np.array([[3, 90]], np.uint8), "34 % of the range 0 to 255 (3 to 90)", (3, 90)),
+    "CT numbers": (np.array([[-1000, 2000]], np.int16), "5 % of the range -32768 to 32767", (-1000, 2000)),
+    "signed bytes": (np.array([[0, 100]], np.int8), "39 % of the range -128 to 127", (0, 100)),
+    "floats of 0..1": (np.array([[0.0, 1.0, 0.5]]), "50 % of the range -1 to 1 (0 to 1)", (0, 1)),
+    "single floats": (np.array([[0.1, 0.3]], np.float32), "10 % of the range -1 to 1", (0.1, 0.3001)),
+    "half floats": (np.array([[-0.25, 0.5]], np.float16), "38 % of the range -1 to 1", (-0.25, 0.5)),
+    "faint floats": (np.array([[0.5, 0.5 + 3e-8]]), "2e-06 % of the range -1 to 1", None),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_part_of_the_range_is_told_with_the_range_that_uses_it_all(tmp_path, kind):
+    pixels, usage, needed = PARTS[kind]
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.warns(PixelRangeWarning) as caught:
+        data.load(tmp_path / "a.npy")
+    (warning,) = [one.message for one in caught]
+    assert str(warning).startswith("a.npy uses ") and usage in str(warning) and "\n" not in str(warning)
+    assert needed is None or warning.needed == pytest.approx(needed, rel=1e-12)
+    given = eval(str(warning).partition("pixel_range=")[2].removesuffix(" sets it"))  # what is told, as one types it
+    image = data.load(tmp_path / "a.npy", pixel_range=given)  # and is not refused
+    assert image.max() - image.min() > 1.99
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.array([[0, 255]], np.uint8),
+        np.array([[40, 220]], np.uint8),  # few photographs reach both ends
+        np.array([[False, True]]),
+        np.array([[-1.0, 1.0]]),
+        np.array([[7, 7]], np.uint8),  # no range would make it better
+        np.array([[0.0, 0.0]]),
+    ],
+)
+def test_a_range_that_is_used_is_not_mentioned(tmp_path, pixels):
+    warnings.simplefilter("error")
+    np.save(tmp_path / "a.npy", pixels)
+    data.load(tmp_path / "a.npy")
+
+
+def test_one_warning_for_all_files_of_a_source(tmp_path):
+    for name, pixels in {"a": [[100, 300]], "b": [[200, 4000]], "c": [[90, 90]]}.items():
+        np.save(tmp_path / f"{name}.npy", np.array(pixels, np.uint16))
+    with pytest.warns(PixelRangeWarning) as caught:
+        data.load(tmp_path)
+    assert len(caught) == 1 and caught[0].message.needed == (90, 4000)
+    assert str(caught[0].message).startswith(f"3 images of {tmp_path} use 6 % of the range 0 to 65535 (90 to 4000)")
+
+    np.save(tmp_path / "d.npy", np.array([[0, 255]], np.uint8))
+    with pytest.warns(PixelRangeWarning, match=r"^3 of 4 images of .* load each kind by itself") as caught:
+        data.load(tmp_path)
+    assert len(caught) == 1 and caught[0].message.needed is None
+
+    warnings.simplefilter("error")
+    data.load(tmp_path, pixel_range=(0, 65535))  # told by the user, and so meant
+    np.save(tmp_path / "d.npy", np.array([[0, 65535]], np.uint16))
+    data.load(tmp_path)  # dark and bright pictures of one kind
+
+
+@pytest.mark.parametrize("source", ["mnist", "mnist:jpeg", "xray", "xray:lr_train", "retino", "demo"])
+def test_data_sets_use_their_range(source, real_data):
+    """By name, and as a folder of anybody's."""
+    warnings.simplefilter("error")
+    data.load(source, real_data, num_images=4)
+    folder = real_data / source.replace("retino", "retina")
+    if list(folder.glob("*.png")):
+        data.load(folder, num_images=1, image_shape=(64, 64, 1))
+
+
+@pytest.mark.parametrize("pixel_range", [(100, 1000), (1000, 100), (-1, 1), (0, 1e-6), (1e6, 1e6 + 1), (-1000.5, 3000)])
+def test_back_to_stored_values(pixel_range):
+    stored = np.linspace(*pixel_range, 30).reshape(5, 6, 1)
+    image = to_signed_range(stored, pixel_range)
+    assert image.dtype == np.float32 and image[0, 0, 0] == -1 and image[-1, -1, 0] == 1
+    back = from_signed_range(image, pixel_range)
+    np.testing.assert_allclose(back, stored, rtol=0, atol=1e-7 * abs(pixel_range[1] - pixel_range[0]))
+    np.testing.assert_allclose(to_signed_range(back, pixel_range), image, rtol=0, atol=2e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import vae_weights
+from experiments import pictures, vae_weights
 from experiments.reconstruct import images
 from tests.conftest import REPOSITORY
 from tests.experiments.commands import command, image_of, refused, rows_of, run, run_process
@@ -140,6 +140,33 @@ def test_each_way_of_measuring_has_its_place_in_the_picture(scans, tmp_path):
     assert [row["file"] for row in rows] == [f"scan_0-m{m}-noise0-seed0-tv" for m in (100, 200)]
     assert images.by_scene(rows) == [[row] for row in rows]
     assert (tmp_path / "run" / "comparison.png").exists()
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 100])
+def test_each_curve_of_the_loss_picture_has_its_name_and_colour(count):
+    """As many as can be told apart; of the others it says how many there are."""
+    names = [f"tv, image {i}" for i in range(count)]
+    figure = pictures.draw_losses([(name, np.geomspace(1, 0.1, 5 + i)) for i, name in enumerate(names)])
+    (axis,) = figure.axes
+    told = [text.get_text() for text in axis.get_legend().get_texts()]
+    named = min(count, pictures.NAMED_CURVES)
+    assert told == names[:named] + ([f"and {count - named} more"] if count > named else [])
+    colours = {line.get_label(): line.get_color() for line in axis.lines}
+    assert len(axis.lines) == count and len({str(colours[name]) for name in names[:named]}) == named
+    assert [line.get_label() for line in axis.get_legend().get_lines()][:named] == names[:named]
+    pictures.plt.close(figure)
+
+
+def test_curves_are_named_by_method_and_image(scans, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "save_losses", lambda path, curves: drawn.append([name for name, _ in curves]))
+    options = [f"--images={scans}/*.png", "--config.methods=tv", "--sweep=tv.mu=16,64", f"--workdir={tmp_path / 'run'}"]
+    options += ["--config.num_measurements=50", "--config.tv.steps=2"]
+    for num_images in (1, 2):
+        assert run("reconstruct", *options, f"--config.num_images={num_images}").returncode == 0
+    alone, both = drawn
+    assert alone == ["tv mu=16", "tv mu=64"]
+    assert both == [f"{label}, scan_{i}, Gaussian, m = 50" for i in range(2) for label in alone]
 
 
 def test_own_measurements_have_no_metrics(tmp_path):
