@@ -6,7 +6,6 @@ Pillow reads all formats offered, but keeps 8 bits only of a colour picture that
 import io
 import math
 import os
-import sys
 import warnings
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")
 _FORMATS = ("PNG", "JPEG", "WEBP", "PPM", "BMP")
+_PLANES = 284  # TIFF tag
 _JPEG_QUALITY = 75  # the default of libjpeg, of Pillow and of MATLAB
 
 
@@ -54,6 +54,8 @@ def read_pixels(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error and more
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, (LookupError, TypeError, AttributeError, ArithmeticError)):  # they tell of the decoder
+            reason = "its header contradicts itself"
         raise InputError(f"{path}: not readable as an image, damaged or of another kind: {reason}") from error
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)) or 0 in pixels.shape:
         raise InputError(f"{path}: an array {pixels.shape} is no image; use [h, w], [h, w, 1] or [h, w, 3]")
@@ -91,7 +93,11 @@ def _read_image(path: Path) -> np.ndarray:
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 refuse_many(1 if image.format == "MPO" else getattr(image, "n_frames", 1), path)
-                return _pillow_pixels(image, path)
+                pixels = _pillow_pixels(image, path)
+            if image.format == "PNG":
+                with Image.open(path, formats=("PNG",)) as whole:
+                    whole.verify()  # the checksums, which decoding does not look at
+            return pixels
         except Image.DecompressionBombError:
             require_pixels(math.inf, path)
 
@@ -188,6 +194,9 @@ def _tiff_by_pillow(path: Path, dtype: np.dtype) -> np.ndarray:
     with warnings.catch_warnings(), path.open("rb") as file:
         warnings.simplefilter("ignore")
         with Image.open(file, formats=("TIFF",)) as image:
+            ((_, _, _, (mode, *_)), *_), order = image.tile, image.tag_v2.prefix
+            if image.mode in ("I", "F") and order != tiff.NATIVE and not mode.endswith("N"):
+                raise ValueError("libtiff turned the bytes to the machine's order, and Pillow turns them once more")
             if len(image.getbands()) == 1 or dtype == np.uint8:
                 pixels = _grey_or_colour(image, path)
                 return pixels if pixels.dtype == bool else pixels.astype(dtype)  # Pillow takes int8 for uint8
@@ -197,13 +206,15 @@ def _tiff_by_pillow(path: Path, dtype: np.dtype) -> np.ndarray:
 def _tiff_halves(file: io.BufferedReader) -> np.ndarray:
     """uint16 [h, w, 3 | 4] of a compressed TIFF, decoded twice as in `_png_pixels_16_bit`."""
     halves = []
-    for order in "LB" if sys.byteorder == "little" else "BL":  # libtiff gives the machine's order: high bytes first
+    for order in "LB" if tiff.NATIVE == b"II" else "BL":  # libtiff gives the machine's order: high bytes first
         file.seek(0)
         with Image.open(file, formats=("TIFF",)) as half:
-            ((codec, box, offset, (mode, *more)),) = half.tile
-            if not mode.endswith(";16N"):
-                raise ValueError(f"{mode} is not of 16 bits")
-            half.tile = [(codec, box, offset, (mode[:-1] + order, *more))]
+            (tile,) = half.tile
+            codec, box, offset, (mode, *more) = tile
+            if not mode.endswith(";16N") or half.tag_v2.get(_PLANES, 1) != 1:
+                raise ValueError(f"{mode} is not of 16 bits, or of planes that Pillow mixes up")
+            make = getattr(tile, "_make", tuple)  # older versions of Pillow have a plain tuple
+            half.tile = [make((codec, box, offset, (mode[:-1] + order, *more)))]
             half.load()
             halves.append(np.asarray(half).astype(np.uint16))
     return halves[0] * 256 + halves[1]

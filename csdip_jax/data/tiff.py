@@ -4,6 +4,8 @@ import contextlib
 import logging
 import lzma
 import os
+import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from csdip_jax.data.kinds import refuse_many, require_pixels
 from csdip_jax.types import InputError
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NATIVE = b"II" if sys.byteorder == "little" else b"MM"
 PLAIN = (PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOURS = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3, PHOTOMETRIC.SEPARATED: 4}  # else one
 _ALPHA = (1, 2)  # in the tag ExtraSamples
@@ -37,11 +40,9 @@ def opened(path: Path) -> Iterator[tifffile.TiffPage]:
     with _quiet(), tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         require_pixels(max(page.imagewidth * page.imagelength, page.tilewidth * page.tilelength), path)
-        if not page.size or page.dtype is None:
-            raise InputError(f"{path}: not readable as an image: a TIFF without pixels of a known type; save it anew")
-        # ImageJ and others keep a stack under one directory; OME counts the pictures of other files too.
-        stacked = 1 if tiff.is_ome else tiff.series[0].size // page.size
-        refuse_many(max(len(tiff.pages), stacked, page.imagedepth), path)
+        if not page.size or page.dtype is None or (page.dtype == bool and page.samplesperpixel > 1):
+            raise InputError(f"{path}: not readable as an image: a TIFF of no known kind of pixel; save it anew")
+        refuse_many(_count(tiff, page), path)
         extra = page.samplesperpixel - _COLOURS.get(page.photometric, 1)
         if extra > 1 or (extra == 1 and (*page.extrasamples, 0)[0] not in _ALPHA):
             raise InputError(
@@ -54,6 +55,24 @@ def opened(path: Path) -> Iterator[tifffile.TiffPage]:
                 f"{path}: not readable as an image: truncated, a part of its pixels is missing; get it anew"
             )
         yield page
+
+
+def _count(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """How many pictures a file holds, or says that it holds."""
+    # ImageJ and others keep a stack under one directory; OME counts the pictures of other files too.
+    stacked = 1 if tiff.is_ome else tiff.series[0].size // page.size
+    told = (tiff.imagej_metadata or {}).get("images", 1)
+    return max(len(tiff.pages), stacked, told, page.imagedepth, 1 + _goes_on(tiff, page))
+
+
+def _goes_on(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
+    """Whether a directory names a next one; in a truncated stack it is not there, and tifffile counts one picture."""
+    file, form = tiff.filehandle, tiff.tiff
+    file.seek(page.offset)
+    (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+    file.seek(tags * form.tagsize, os.SEEK_CUR)
+    (following,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
+    return following not in (0, page.offset)
 
 
 def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray | None:
