@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from csdip_jax.data.pixels import fit_to_shape, shape_of_pictures, to_signed_range
-from csdip_jax.data.sources import find_images
+from csdip_jax.data.sources import find_images, path_of
 from csdip_jax.types import InputError
 
 __all__ = ["load", "load_named"]
@@ -78,9 +78,10 @@ def load_named(
     """
     shape = shape_of_pictures(image_shape)
     items = find_images(source, data_dir, shape)
-    if os.fspath(source) == "demo" and shape is None:
+    source = path_of(source, "source")
+    if source == "demo" and shape is None:
         shape = (128, 128, 3)
-    chosen = items[_selection(os.fspath(source), len(items), num_images, first)]
+    chosen = items[_selection(source, len(items), num_images, first)]
 
     images = []
     for item in chosen:

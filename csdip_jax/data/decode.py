@@ -142,8 +142,7 @@ def _png_pixels_16_bit(image: Image.Image, path: Path) -> np.ndarray:
     for order in "BL":
         with Image.open(path, formats=("PNG",)) as half:
             half.tile = [(codec, box, offset, mode[:-1] + order) for codec, box, offset, mode in half.tile]
-            half.load()
-            halves.append(np.asarray(half).astype(np.uint16))
+            halves.append(np.asarray(ImageOps.exif_transpose(half)).astype(np.uint16))
     return halves[0] * 256 + halves[1]
 
 

@@ -48,7 +48,7 @@ _SIGNATURES = (  # offset, bytes there, (what such a file is, remedy)
 )
 
 
-def is_junk(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
     """Hidden files, which are no data: macOS' ._a.png beside a.png and .DS_Store, and what editors leave."""
     return path.name.startswith(".")
 
