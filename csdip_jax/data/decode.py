@@ -79,9 +79,10 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
         OSError: not readable.
     """
     try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OverflowError) as error:
-        if "mmap" not in str(error) and not isinstance(error, OverflowError):
+        with np.errstate(over="raise"):
+            return np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, ArithmeticError) as error:
+        if isinstance(error, ValueError) and "mmap" not in str(error):
             raise
         raise ValueError(f"its header says more numbers than its {os.path.getsize(path)} bytes hold") from error
 
@@ -123,6 +124,8 @@ def _grey_or_colour(image: Image.Image, path: Path) -> np.ndarray:
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     elif image.mode in ("CMYK", "YCbCr"):
         image = image.convert("RGB")
+    elif image.mode == "La":  # grey multiplied by its alpha, which has to be opaque anyway
+        image = image.convert("LA")
     elif "transparency" in image.info:  # a PNG may name one colour as the transparent one
         image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     if image.mode not in ("1", "L", "LA", "RGB", "RGBA", "F", "I") and not image.mode.startswith("I;16"):
