@@ -6,6 +6,7 @@ import lzma
 import os
 import struct
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NATIVE = b"II" if sys.byteorder == "little" else b"MM"
 PLAIN = (PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOURS = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3, PHOTOMETRIC.SEPARATED: 4}  # else one
+_STDERR = threading.RLock()  # two threads that exchange it at once would leave it exchanged
 _ALPHA = (1, 2)  # in the tag ExtraSamples
 _INFLATERS = {
     COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
@@ -123,10 +125,10 @@ def _require_modest(page: tifffile.TiffPage, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drops the lines of tifffile's log and those that libtiff writes to stderr by itself."""
+    """Drops the lines of tifffile's log and those that libtiff writes to stderr by itself; one thread at a time."""
     logger = logging.getLogger("tifffile")
-    level = logger.level
-    with contextlib.ExitStack() as stack:
+    with _STDERR, contextlib.ExitStack() as stack:
+        level = logger.level
         logger.setLevel(logging.CRITICAL + 1)
         stack.callback(logger.setLevel, level)
         with contextlib.suppress(OSError):  # no stderr, nothing to drop
