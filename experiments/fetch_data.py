@@ -43,7 +43,9 @@ from skimage.color import rgb2gray
 from skimage.transform import downscale_local_mean
 from tqdm import tqdm
 
+from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
+from csdip_jax.data.kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
 from csdip_jax.types import InputError
 from experiments import launcher
@@ -174,14 +176,13 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     """Rows of folder/manifest.csv, none where there is no such folder yet.
 
     Raises:
+        InputError: the manifest cannot be read.
         FetchError: the folder holds images that are not of this program, which would be mixed with its own.
     """
     path = folder / "manifest.csv"
-    rows = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    if not all(row.get("source_sha256") for row in rows) or (not rows and any(folder.glob("*.png"))):
+    rows = sources.read_manifest(path) if path.exists() else []
+    own = all(row.get(column) for row in rows for column in ("source", "sha256", "source_sha256"))
+    if not own or (not rows and any(not is_hidden(image) for image in folder.glob("*.png"))):
         raise FetchError(f"{folder} holds other images; choose another --data_dir, or move them away")
     return rows
 

@@ -138,7 +138,8 @@ def _notes_for_warnings() -> Iterator[None]:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
-        rest = flags.FLAGS(argv)
+        options = flags.FLAGS.read_flags_from_files(argv[1:], force_gnu=False)
+        rest = flags.FLAGS(argv[:1] + [_at_home(option) for option in options])
     except flags.Error as error:
         told, of_config = " ".join(str(error).split()), False
         if "Traceback" in told:  # of a configuration file; its end says what is wrong
@@ -152,6 +153,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
             f"error: unexpected argument {rest[1]!r}; options look like --name=value (quote a glob: --images='*.png')"
         )
     return rest
+
+
+def _at_home(option: str) -> str:
+    """~ at the beginning of a value becomes the home folder, which shells do for a word of its own only."""
+    name, equals, value = option.partition("=") if option.startswith("-") else ("", "", option)
+    return name + equals + os.path.expanduser(value)
 
 
 def _config_fails(told: str) -> str:

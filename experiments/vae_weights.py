@@ -30,7 +30,7 @@ def load(path: Path | str) -> tuple[dict, dict]:
         InputError: unreadable, of another kind, or with numbers that are not finite.
     """
     try:
-        content = serialization.msgpack_restore(Path(path).read_bytes())
+        content = serialization.msgpack_restore(Path(path).expanduser().read_bytes())
         params, provenance = content["vae"], json.loads(content["provenance"])
         decoder_sizes(decoder_of(params))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own

@@ -272,7 +272,18 @@ def test_an_xray_that_cannot_be_used(server, xrays, tmp_path, content, message):
     one_line(caught)
 
 
-@pytest.mark.parametrize("manifest", [None, "file,role,sha256_16\n001.png,test,00\n"])
+def test_what_macos_leaves_is_no_image_of_someone_else(xrays, tmp_path):
+    _, fetch_them = xrays
+    (tmp_path / "xray").mkdir()
+    (tmp_path / "xray" / "._001.png").write_bytes(b"\0\5\26\7")
+    fetch_them(tmp_path)
+    assert data.load("xray", tmp_path).shape == (2, 256, 256, 1)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [None, "file,role,sha256_16\n001.png,test,00\n", "file,source_sha256\n001.png,00\n"],
+)
 def test_images_of_someone_else_are_left_alone(xrays, tmp_path, manifest):
     _, fetch_them = xrays
     (tmp_path / "xray").mkdir()

@@ -7,7 +7,7 @@ All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sour
     "xray"    data_dir/xray, its images of role `test`; "xray:lr_train" those for the learned statistics.
     "retino"  data_dir/retino or data_dir/retina, its images of role `test`.
     "demo"    photographs inside the scikit-image package, CC0 or public domain: no network, no data_dir.
-    else      a folder (its own image files, sorted by name), a glob ("scans/*.png", quoted), or one file.
+    else      a folder (its own image files that are not hidden, by name), a glob ("scans/*.png", quoted), or one file.
 
 `python -m experiments.fetch_data` fills data_dir. A folder called like a source is reached as "./mnist".
 Which files are read: `csdip_jax.data.decode`. What becomes of their pixels: `csdip_jax.data.pixels`.
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from csdip_jax.data.pixels import fit_to_shape, range_warning, shape_of_pictures, to_signed_range, values_of
-from csdip_jax.data.sources import KNOWN_SOURCES, find_images
+from csdip_jax.data.sources import KNOWN_SOURCES, find_images, path_of
 from csdip_jax.types import InputError, PixelRangeWarning
 
 __all__ = ["PixelRangeWarning", "load", "load_named"]
@@ -84,9 +84,10 @@ def load_named(
     """
     shape = shape_of_pictures(image_shape)
     items = find_images(source, data_dir, shape)
-    if os.fspath(source) == "demo" and shape is None:
+    source = path_of(source, "source")
+    if source == "demo" and shape is None:
         shape = (128, 128, 3)
-    chosen = items[_selection(os.fspath(source), len(items), num_images, first)]
+    chosen = items[_selection(source, len(items), num_images, first)]
 
     images, values = [], []
     for item in chosen:

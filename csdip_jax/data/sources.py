@@ -15,6 +15,7 @@ import numpy as np
 import skimage.data
 
 from csdip_jax.data.decode import IMAGE_SUFFIXES, jpeg_pixels, read_pixels
+from csdip_jax.data.kinds import first_bytes, foreign_kind, is_hidden
 from csdip_jax.types import InputError
 
 KNOWN_SOURCES = ("mnist", "xray", "retino", "demo")
@@ -24,6 +25,7 @@ _MNIST_FILES = {
     "train": "train-images-idx3-ubyte",
     "jpeg": "t10k-images-idx3-ubyte",
 }
+_MOST_BYTES = 2**28  # of digits, five times what MNIST has
 # By channels. Only what scikit-image documents as CC0 or in the public domain, and holds in its wheel.
 _DEMO = {3: ("retina", "astronaut", "chelsea", "coffee"), 1: ("camera", "cell", "brick", "grass")}
 
@@ -52,7 +54,7 @@ def find_images(
     Raises:
         InputError: unknown source or role, missing or empty folder, a glob without image, a damaged MNIST.
     """
-    text = os.fspath(source)
+    text = path_of(source, "source")
     name, _, role = text.partition(":")
     if text == "demo":
         channels = 3 if image_shape is None else image_shape[2]
@@ -64,7 +66,24 @@ def find_images(
     return _file_items(_find_files(text))
 
 
+def path_of(value: str | os.PathLike, name: str) -> str:
+    """A path as text; InputError for what is none, such as an array or a list."""
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise InputError(f"{name} is a {type(value).__name__}: give the path of a file or folder") from None
+
+
 def _find_files(text: str) -> list[Path]:
+    try:
+        return _found_files(text)
+    except OSError as error:  # a folder that may not be read, a name that is too long
+        raise InputError(
+            f"source {text!r} cannot be read ({error.strerror}); give another file, folder or glob"
+        ) from error
+
+
+def _found_files(text: str) -> list[Path]:
     path = Path(text).expanduser()
     if path.is_dir():
         found = list(path.iterdir())
@@ -79,6 +98,9 @@ def _find_files(text: str) -> list[Path]:
         )
     images = _image_files(found)
     if not images:
+        for file in sorted(file for file in found if file.is_file() and not is_hidden(file)):
+            if kind := foreign_kind(first_bytes(file)):
+                raise InputError(f"{file}: not readable as an image: {kind}")
         raise InputError(
             f"source {text!r}: none of the {len(found)} files there is an image; "
             f"give a folder or a glob with {' '.join(IMAGE_SUFFIXES)}"
@@ -87,7 +109,8 @@ def _find_files(text: str) -> list[Path]:
 
 
 def _image_files(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    wanted = (path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path))
+    return sorted(path for path in wanted if path.is_file())
 
 
 def _file_items(files: list[Path]) -> list[Item]:
@@ -110,8 +133,9 @@ def _first_match(name: str, data_dir: str | os.PathLike | None, patterns: list[s
     command = f"python -m experiments.fetch_data --dataset={name} --data_dir="
     if data_dir is None:
         raise InputError(f"source {name!r} needs a data_dir: run `{command}data`, then pass --data_dir=data")
+    folder = Path(path_of(data_dir, "data_dir")).expanduser()
     for pattern in patterns:
-        for path in sorted(Path(data_dir).expanduser().glob(pattern)):
+        for path in sorted(path for path in folder.glob(pattern) if not is_hidden(path)):
             return path
     raise InputError(
         f"source {name!r}: data_dir {os.fspath(data_dir)!r} has no {' or '.join(patterns)}; "
@@ -129,10 +153,7 @@ def _data_set_items(name: str, data_dir: str | os.PathLike | None, role: str) ->
             lack = "no manifest.csv to say which images are of" if files else "no image, none of"
             raise InputError(f"{folder} has {lack} role {role!r}; run experiments.fetch_data")
         return _file_items(files)
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not all(row.get("file") for row in rows):
-        raise InputError(f"{manifest}: a row names no file; it needs a column `file`")
+    rows = read_manifest(manifest)
     files = [folder / row["file"] for row in rows if (row.get("role") or "test") == role]
     if not files:
         roles = sorted({row.get("role") or "test" for row in rows})
@@ -141,6 +162,23 @@ def _data_set_items(name: str, data_dir: str | os.PathLike | None, role: str) ->
         if not file.exists():
             raise InputError(f"{manifest} names {file.name}, which is missing; run experiments.fetch_data")
     return _file_items(files)
+
+
+def read_manifest(path: Path) -> list[dict[str, str]]:
+    """The rows of a manifest.csv, by their column; each names a `file`.
+
+    Raises:
+        InputError: not a CSV file in UTF-8, or a row without a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins a CSV file in UTF-8 with a mark
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not readable ({reason}); save it as CSV in UTF-8, separated by commas") from error
+    if not all(row.get("file") for row in rows):
+        raise InputError(f"{path}: a row names no file; it needs a column `file`, separated by commas")
+    return rows
 
 
 def _mnist_items(data_dir: str | os.PathLike | None, part: str) -> list[Item]:
@@ -166,11 +204,13 @@ def read_idx_images(path: Path) -> np.ndarray:
     """
     again = "run `python -m experiments.fetch_data --dataset=mnist` again"
     try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+        packed = first_bytes(path).startswith(b"\x1f\x8b")
+        with (gzip.open if packed else open)(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not readable ({' '.join(str(error).split())}); {again}") from error
+    if len(content) > _MOST_BYTES:
+        raise InputError(f"{path}: holds more than {_MOST_BYTES} bytes, no digits of MNIST; {again}")
     if content[:4] != b"\0\0\x08\x03":
         magic = content[:4].hex()
         raise InputError(f"{path}: no IDX file of images, starts with 0x{magic} not 0x00000803; {again}")

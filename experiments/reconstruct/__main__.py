@@ -31,7 +31,7 @@ _SWEEP = flags.DEFINE_multi_string(
     "of one method are combined.",
 )
 _IMAGES = flags.DEFINE_string(
-    "images", None, "Your own images: a file, a folder or a quoted glob of PNG, JPEG, TIFF, PPM or .npy files."
+    "images", None, "Your own images: a file, a folder or a quoted glob of PNG, JPEG, TIFF, WebP, PPM or .npy files."
 )
 _MEASUREMENTS = flags.DEFINE_string(
     "measurements",

@@ -1,6 +1,8 @@
 """csdip_jax.data.decode: each format and kind of pixel, and what is no single opaque image."""
 
 import functools
+import gzip
+import io
 import os
 import struct
 import zlib
@@ -11,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from csdip_jax import data
+from csdip_jax.data.decode import read_pixels
 from csdip_jax.types import InputError
 from tests.data.files import COLOUR8, COLOUR16, FLOATS, GREY8, GREY16, assert_refused, rng, scaled
 
@@ -20,7 +23,7 @@ FLOAT_COLOUR = rng.uniform(-1, 1, (6, 5, 3)).astype(np.float32)
 PAGES = np.zeros((3, 6, 5), np.uint8)
 
 
-def png_16_bit(path, pixels):
+def png_16_bit(path, pixels, exif=None):
     """Pillow writes no 16-bit colour PNG, so the chunks are put together here."""
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -34,7 +37,8 @@ def png_16_bit(path, pixels):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    turned = [] if exif is None else [(b"eXIf", exif.removeprefix(b"Exif\0\0"))]
+    chunks = [(b"IHDR", header), *turned, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
 
 
@@ -85,6 +89,8 @@ def palette(path, pixels):
         ("a.png", palette, GREY8, scaled(PALETTE[GREY8 % 4], 0, 255)),
         ("a.jpg", pillow(quality=95), np.full((6, 5), 100, np.uint8), scaled(np.full((6, 5), 100), 0, 255)),
         ("a.bmp", pillow(), COLOUR8, scaled(COLOUR8, 0, 255)),
+        ("a.webp", pillow(lossless=True), COLOUR8, scaled(COLOUR8, 0, 255)),
+        ("a.WebP", pillow(lossless=True), with_alpha(COLOUR8, 255), scaled(COLOUR8, 0, 255)),
         ("a.pgm", pillow(), GREY8, scaled(GREY8, 0, 255)),
         ("a.ppm", pillow(), COLOUR8, scaled(COLOUR8, 0, 255)),
         ("a.pgm", pnm_of(65535), GREY16, scaled(GREY16, 0, 65535)),
@@ -134,6 +140,137 @@ def test_exif_turns_a_picture(tmp_path):
     Image.fromarray(GREY8).save(tmp_path / "a.png", exif=exif)
     expected = scaled(np.rot90(GREY8, -1), 0, 255)
     np.testing.assert_allclose(data.load(tmp_path / "a.png")[0], expected, rtol=0, atol=1e-6)
+    Image.fromarray(COLOUR8).save(tmp_path / "a.webp", exif=exif, lossless=True)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.webp"), np.rot90(COLOUR8, -1))
+    png_16_bit(tmp_path / "a.png", COLOUR16, exif=exif.tobytes())
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png"), np.rot90(COLOUR16, -1))
+
+
+def npy_header(shape):
+    """That of a .npy file of float64, without numbers."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def png_header(height, width):
+    file = io.BytesIO()
+    Image.fromarray(GREY8).save(file, "png")
+    header = b"IHDR" + struct.pack(">II", width, height) + file.getvalue()[24:29]
+    return file.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + file.getvalue()[33:]
+
+
+def sparse_file(path, content, size):
+    path.write_bytes(content)
+    os.truncate(path, size)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (png_header(100_000, 100_000), "at most 178956970: cut or shrink"),
+        (b"P5\n100000 100000\n255\n", "at most 178956970: cut or shrink"),
+        (b"P6\n100000 100000\n65535\n", "at most 178956970: cut or shrink"),
+        (npy_header((10**12,)), "more numbers than its 128 bytes hold"),
+        (npy_header((10**6, 10**6)), "more numbers than its 128 bytes hold"),
+        (npy_header((10**10, 10**10)), "more numbers than its 128 bytes hold"),
+    ],
+)
+def test_headers_of_too_many_pixels_are_refused_before_memory_is_taken(tmp_path, content, message):
+    (tmp_path / "a.png").write_bytes(content)
+    assert_refused(tmp_path / "a.png", message)
+
+
+def test_an_array_of_too_many_pixels_is_refused_before_memory_is_taken(tmp_path):
+    sparse_file(tmp_path / "a.npy", npy_header((2**17, 2**17)), 128 + 8 * 2**34)
+    assert_refused(tmp_path / "a.npy", "has 17179869184 pixels; at most 178956970: cut or shrink")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".npy", ".dcm"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes(128) + b"DICM" + bytes(200), "a DICOM file; .*pydicom"),
+        (b"II*\0" + bytes(124) + b"DICM" + bytes(200), "a DICOM file; .*pydicom"),  # which may be a TIFF in front
+        (b"\x08\0\x05\0CS" + bytes(200), "a DICOM file; .*pydicom"),
+        (bytes(344) + b"n+1\0" + bytes(200), "a NIfTI volume; .*nibabel"),
+        (gzip.compress(bytes(344) + b"n+1\0" + bytes(10_000)), "a NIfTI volume; .*nibabel"),
+        (gzip.compress(bytes(10_000)), "a gzip archive; unpack it"),
+        (b"\x1f\x8b" + bytes(50), "a gzip archive; unpack it"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(500), "an HDF5 file; .*h5py"),
+        (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", "a MATLAB 7.3 file; .*-v7"),
+        (b"MATLAB 5.0 MAT-file".ljust(512), "a MATLAB file; .*imwrite"),
+        (b"PK\3\4" + bytes(500), "a zip archive, as .npz is; .*as .npy"),
+        (b"GIF89a" + bytes(500), "a GIF; save it as PNG"),
+        (b"\0\0\0\x18ftypheic" + bytes(500), "a HEIC"),
+        (b"\0\5\x16\7" + bytes(500), "what macOS notes about a file"),
+    ],
+)
+def test_files_of_other_kinds_are_named_with_the_remedy(tmp_path, content, message, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    assert_refused(path, f"a{suffix}: not readable as an image: {message}")
+
+
+def test_an_animation_is_several_pictures(tmp_path):
+    frames = [Image.fromarray(COLOUR8), Image.fromarray(255 - COLOUR8)]
+    for suffix in ("png", "webp", "tif"):
+        frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+        assert_refused(tmp_path / f"a.{suffix}", "holds 2 pictures")
+
+
+def test_what_is_no_regular_file_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png" / "c").mkdir(parents=True)
+    assert_refused(tmp_path / "a.png", "a folder, pipe or device, not a file")
+    with pytest.raises(InputError, match="a folder, pipe or device, not a file"):
+        read_pixels(tmp_path / "b.png")
+
+
+LARGER = np.dstack([np.add.outer(np.arange(40) * 3, np.arange(50)) % 251] * 3).astype(np.uint8)
+FORMATS = {
+    "png": pillow(format="png"),
+    "deep png": lambda path, pixels: png_16_bit(path, pixels.astype(np.uint16) * 257),
+    "grey png": lambda path, pixels: Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(path, "png"),
+    "jpeg": pillow(format="jpeg"),
+    "webp": pillow(format="webp"),
+    "lossless webp": pillow(format="webp", lossless=True),
+    "bmp": pillow(format="bmp"),
+    "ppm": pillow(format="ppm"),
+    "deep ppm": pnm_of(1023),
+    "npy": lambda path, pixels: path.write_bytes(npy_header((40, 50)) + pixels[..., 0].astype(float).tobytes()),
+    "tiff": tiff(photometric="rgb"),
+    "deflated tiff": tiff(photometric="rgb", compression="zlib"),
+    "deep tiff": lambda path, pixels: tiff(photometric="rgb", compression="zlib")(path, pixels.astype(np.uint16)),
+    "float tiff": lambda path, pixels: tiff(photometric="rgb", tile=(16, 16))(path, pixels / 255),
+    "lzw tiff": pillow(format="tiff", compression="tiff_lzw"),
+    "jpeg tiff": pillow(format="tiff", compression="jpeg"),
+    "fax tiff": lambda path, pixels: Image.fromarray(pixels[..., 0] > 99).save(path, "tiff", compression="group4"),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_damage_is_one_line_and_never_another_error(tmp_path, capfd, form):
+    """Truncated, it is never a picture but the whole one; a bit may change a pixel where there is no checksum."""
+    path, damage = tmp_path / "a", np.random.default_rng(1)
+    FORMATS[form](path, LARGER)
+    content, whole = path.read_bytes(), read_pixels(path)
+    for kept in damage.integers(0, len(content), 20):
+        path.write_bytes(content[:kept])
+        try:
+            np.testing.assert_array_equal(read_pixels(path), whole)
+        except InputError as error:
+            assert "\n" not in str(error)
+    for place in [*damage.integers(0, min(len(content), 300), 25), *damage.integers(0, len(content), 25)]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << damage.integers(8)
+        path.write_bytes(changed)
+        try:
+            pixels = read_pixels(path)
+            assert "png" not in form or np.array_equal(pixels, whole)
+        except InputError as error:
+            assert "\n" not in str(error)
+    assert capfd.readouterr() == ("", "")
 
 
 def transparent_colour(path):

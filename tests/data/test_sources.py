@@ -9,7 +9,9 @@ import skimage.data
 from PIL import Image
 
 from csdip_jax import data
+from csdip_jax.data import sources
 from csdip_jax.types import InputError
+from experiments import fetch_data
 from tests.data.files import COLOUR8, GREY8, assert_refused, write_all
 
 
@@ -55,6 +57,51 @@ def test_names_that_collide_all_the_same_are_refused(tmp_path):
     write_all(tmp_path, dict.fromkeys(["p/x.png", "q/x.png", "p__x.png.png"], GREY8))
     with pytest.raises(InputError, match="'p__x.png'; rename"):
         data.load(tmp_path / "**" / "*.png")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("._a.png", b"\0\5\26\7" * 20),
+        (".DS_Store", b"\0\0\0\1Bud1"),
+        (".a.png", b""),
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0"),
+        ("desktop.ini", b"[.ShellClassInfo]"),
+        ("a.png~", b""),
+        ("a.png.part", b""),
+    ],
+)
+def test_files_that_systems_leave_do_not_matter(tmp_path, file, content):
+    """In a folder, a glob, or the folder of a data set, of which there may be one with nothing else."""
+    write_all(tmp_path / "xray", {"a.png": GREY8})
+    write_all(tmp_path / "retina", {"a.png": COLOUR8})
+    (tmp_path / "retino").mkdir()
+    for folder in ("xray", "retina", "retino"):
+        if folder != "retino" or file.startswith("."):
+            (tmp_path / folder / file).write_bytes(content)
+    for source in (tmp_path / "xray", tmp_path / "xray" / "*", tmp_path / "xray" / "**", "xray", "retino"):
+        assert data.load_named(source, tmp_path)[0] == ["a"]
+
+
+def test_a_folder_of_files_of_another_kind_says_which(tmp_path):
+    (tmp_path / "readme").write_text("scans")
+    (tmp_path / "z.dcm").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    for source in (tmp_path, tmp_path / "*.dcm"):
+        assert_refused(source, "z.dcm: not readable as an image: a DICOM file; save its pixels")
+
+
+@pytest.mark.parametrize("source", [["a.png"], GREY8, 5, None, ("a.png", "b.png")], ids=repr)
+def test_what_is_no_path_is_refused(source):
+    assert_refused(source, f"source is a {type(source).__name__}: give the path of a file or folder")
+    if source is not None:
+        with pytest.raises(InputError, match=f"data_dir is a {type(source).__name__}: give the path"):
+            data.load("xray", source)
+
+
+def test_a_path_may_be_bytes_and_too_long(tmp_path):
+    np.save(tmp_path / "a.npy", GREY8)
+    assert data.load_named(bytes(tmp_path / "a.npy"))[0] == ["a"]
+    assert_refused(tmp_path / ("a" * 5000), "cannot be read .*give another")
 
 
 def test_images_of_different_shape(tmp_path):
@@ -157,6 +204,14 @@ def test_damaged_mnist(tmp_path, content, message):
     assert "experiments.fetch_data" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_digits_that_unpack_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_MOST_BYTES", 10_000)
+    for pack in (bytes, gzip.compress):
+        (tmp_path / "t10k-images-idx3-ubyte").write_bytes(pack(idx((1, 28, 28)) + bytes(10_000)))
+        with pytest.raises(InputError, match="holds more than 10000 bytes, no digits of MNIST"):
+            data.load("mnist", tmp_path)
+
+
 def test_manifest_gives_order_and_roles(tmp_path):
     write_all(tmp_path / "xray", {f"{n}.png": np.full((2, 2), i, np.uint8) for i, n in enumerate("abcd")})
     manifest = tmp_path / "xray" / "manifest.csv"
@@ -170,6 +225,34 @@ def test_manifest_gives_order_and_roles(tmp_path):
 
     manifest.write_text("file,source\nb.png,somewhere\n")
     assert data.load_named("xray", tmp_path)[0] == ["b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_manifest_may_begin_with_the_mark_of_utf_8(tmp_path, encoding):
+    write_all(tmp_path / "xray", {"é.png": GREY8, "b.png": GREY8})
+    (tmp_path / "xray" / "manifest.csv").write_text("file,role\né.png,test\n", encoding=encoding)
+    assert data.load_named("xray", tmp_path)[0] == ["é"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "save it as CSV in UTF-8"),
+        ("file,role\né.png,test\n".encode("latin-1"), "save it as CSV in UTF-8"),
+        ("file,role\na.png,test\n".encode("utf-16"), "save it as CSV in UTF-8"),
+        (b"file,role\n" + b"a" * 200_000 + b",test\n", "field larger than field limit"),
+        (b"file;role\na.png;test\n", "needs a column `file`, separated by commas"),
+        (b"name,role,source_sha256\na.png,test,00\n", "needs a column `file`"),
+        (b"file,role\n,test\n", "needs a column `file`"),
+    ],
+)
+def test_a_manifest_that_is_none_is_one_line_for_who_reads_and_who_fetches(tmp_path, content, message):
+    write_all(tmp_path / "xray", {"a.png": GREY8})
+    (tmp_path / "xray" / "manifest.csv").write_bytes(content)
+    for call in (lambda: data.load("xray", tmp_path), lambda: fetch_data.fetch(["xray"], tmp_path)):
+        with pytest.raises(InputError, match=f"manifest.csv: .*{message}") as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folder", ["retino", "retina"])

@@ -1,11 +1,14 @@
 """What every experiment's start promises."""
 
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from experiments.launcher import INTERRUPTED
+from tests.conftest import REPOSITORY
 from tests.experiments import commands
 
 LOSES_A_SIGNAL = """
@@ -54,3 +57,32 @@ def test_a_configuration_that_fails_is_one_line(tmp_path, program, told):
     path = tmp_path / "bad.py"
     path.write_text(program)
     assert told in commands.refused(commands.run("sweep", f"--config={path}"))
+
+
+FLAGS = """
+from absl import flags
+from experiments import launcher
+
+config = launcher.define_config("default")
+paths = [flags.DEFINE_string(name, None, "A path.") for name in ("measurements", "matrix", "workdir", "images")]
+launcher.run(lambda: print([path.value for path in paths], launcher.config_of(config).vae))
+"""
+
+
+def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path):
+    """Shells expand it in words of its own only, not behind --name=."""
+    shutil.copy(REPOSITORY / "experiments" / "configs" / "default.py", tmp_path / "mine.py")
+    (tmp_path / "more").write_text("--images=~/*.png\n")
+    given = [
+        "--config=~/mine.py",
+        "--measurements=~/f.npz:key",
+        "--matrix",
+        "~/A.npy",
+        "--workdir=a~/w",
+        "--flagfile=~/more",
+    ]
+    program = [sys.executable, "-c", FLAGS, *given, "--config.vae=~/v.msgpack"]
+    environment = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(program, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
+    expected = [f"{tmp_path}/f.npz:key", f"{tmp_path}/A.npy", "a~/w", f"{tmp_path}/*.png"]
+    assert done.stdout.strip() == f"{expected} {tmp_path}/v.msgpack", done.stderr
