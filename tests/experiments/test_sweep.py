@@ -15,9 +15,11 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.solve import fits, memory
+from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
@@ -306,6 +308,20 @@ def test_a_dry_run_knows_what_is_done(undisturbed, capsys):
     assert "24 cells of 1 programs, 16 of them done, at most" in capsys.readouterr().out
     dry_run.dry_run(config(methods="tv"), undisturbed[0], None)
     assert "16 cells of 1 programs, 16 of them done, at most 00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("blocks", "step_seconds"), [(1, 0.5), (3, 2.0)])
+def test_a_dry_run_adds_up_what_its_trials_took(blocks, step_seconds, undisturbed, capsys, monkeypatch):
+    """A program: batches still to be done x blocks x steps; all: the sum, and each program's compiling once."""
+    monkeypatch.setattr(dry_run, "trial", lambda *_, **__: Trial(5 * 10**6, 40.0, step_seconds, blocks))
+    shown = {}
+    for images, folder in ((2, None), (4, undisturbed[0])):  # the second finds half of its cells done
+        dry_run.dry_run(config(num_images=images), folder, None)
+        *_, csdip, tv, total = capsys.readouterr().out.splitlines()
+        shown[images] = [re.sub(".*at most |.* s +| on this.*", "", line) for line in (csdip, tv, total)]
+    seconds = [4 * blocks * step_seconds * steps for steps in (40, 20)]  # 2 images with 2 seeds, one at a time on a CPU
+    expected = [tqdm.format_interval(value) for value in (*seconds, sum(seconds) + 80)]
+    assert shown == {2: expected, 4: expected}
 
 
 CHILD = """
