@@ -156,7 +156,11 @@ def test_the_files_are_what_pytorch_computes(golden, monkeypatch):
     monkeypatch.syspath_prepend(GOLDEN)
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         script = importlib.import_module("make_torch_golden")
-    for stem, make in (("layers", script.make_layers), ("networks", script.make_networks), ("rmsprop", script.make_rmsprop)):
+    for stem, make in (
+        ("layers", script.make_layers),
+        ("networks", script.make_networks),
+        ("rmsprop", script.make_rmsprop),
+    ):
         found = make()
         assert found.keys() == golden[stem].keys()
         for name, array in found.items():
