@@ -156,12 +156,8 @@ def test_the_files_are_what_pytorch_computes(golden, monkeypatch):
     monkeypatch.syspath_prepend(GOLDEN)
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         script = importlib.import_module("make_torch_golden")
-    for stem, make in (
-        ("layers", script.make_layers),
-        ("networks", script.make_networks),
-        ("rmsprop", script.make_rmsprop),
-    ):
-        found = make()
+    for stem in ("layers", "networks", "rmsprop"):
+        found = getattr(script, f"make_{stem}")()
         assert found.keys() == golden[stem].keys()
         for name, array in found.items():
             assert_relative(array, golden[stem][name], 1e-5 if array.dtype == np.float32 else 1e-9)
