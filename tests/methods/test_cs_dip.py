@@ -234,6 +234,22 @@ def test_a_collapse_of_colour_channels_to_different_constants():
     assert method.failed(p, state._replace(best_image=constant.at[:8].set(-1.0).at[..., 2].set(1.0)))
 
 
+@pytest.mark.parametrize("residual", [0.05, 0.3])
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_a_flat_image_is_a_collapse_beyond_the_residual_that_is_set(kind, residual):
+    """Relative to the energy of y, of complex numbers too; looked at after a tenth of the steps and at the end."""
+    method = CsDip((8, 8, 1), steps=30, collapse_residual=residual)
+    y = jax.random.normal(jax.random.key(0), (64,), {"real": jnp.float32, "complex": jnp.complex64}[kind])
+    p = cs.Problem(cs.operators.Identity((8, 8, 1)), y)
+    state = method.start(jnp.zeros(4), {})
+    energy = float(np.sum(np.abs(y) ** 2))
+    for step in range(1, 31):
+        for share in (0.9, 1.1):
+            loss = jnp.float32(share * residual * energy)
+            failed = method.failed(p, state._replace(step=jnp.array(step), loss=loss))
+            assert failed == (step in (3, 30) and share > 1)
+
+
 def test_a_diverging_fit_is_reported_and_its_image_is_finite():
     method = dataclasses.replace(CsDip(SHAPE), learning_rate=1e38, steps=30)
     solution = cs.reconstruct(method, problem(), jax.random.key(0), max_redraws=2)
