@@ -64,3 +64,11 @@ def test_total_variation_couples_the_channels():
     np.testing.assert_allclose(found, np.repeat(expected, 3, axis=-1), atol=1e-4)
     np.testing.assert_array_equal(denoisers.tv(image, 0.2), denoisers.tv_prox(image, denoisers.TV_WEIGHT * 0.2))
     assert denoisers.TV_WEIGHT == 0.85  # measured, see there
+
+
+@pytest.mark.parametrize("colours", [(0.3, 0.3, 0.3), (0.3, 0.5, -0.2)])
+def test_bm3d_leaves_a_colour_without_contrast_alone(colours):
+    """The wheel divides by its range."""
+    pytest.importorskip("bm3d", reason="needs the extra bm3d")
+    flat = jnp.broadcast_to(jnp.array(colours), (16, 16, 3))
+    np.testing.assert_allclose(denoisers.bm3d(flat, 0.1), flat, atol=1e-6)
