@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -100,6 +101,44 @@ def test_a_cell_is_what_reconstruct_gives(undisturbed):
         with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
             np.testing.assert_allclose(saved["image"], solution.image, atol=2e-4)
         assert row["mse"] == pytest.approx(float(cs.metrics.mse(solution.image, images[names.index("cell")])), rel=1e-2)
+
+
+@pytest.mark.parametrize("preset", ["paper", "reference"])
+@pytest.mark.parametrize("seeds", [(0,), (3, 1)])
+@pytest.mark.parametrize("kind", ["gaussian", "radial_fourier"])
+def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
+    """However many scenes and noise variances are beside it; those that may share an operator do."""
+    axes = {"operator": (kind,), "num_measurements": (40,), "num_lines": (3,), "seed": seeds}
+    (program,) = plan.make_programs(config(**axes, preset=preset, methods="tv"), None)
+    assert program.shares_operator == (kind == "radial_fourier" or (preset == "reference" and len(seeds) == 1))
+    batch = plan.Batch(program, program.scenes)
+    measured = run.measure(batch)
+    assert measured.problem.operator.batch_size == (None if program.shares_operator else len(batch.scenes))
+    assert batch.method.mu.tolist() == [64, 256] * (len(batch.cells) // 2)
+    for i, ((image, seed), measurement, setting) in enumerate(batch.cells):
+        keys, found = settings.keys(seed), measured.problem_of(i)
+        expected = measurement.problem(keys, image, program.images[image])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
+        assert measured.keys[i] == keys.fit and measured.image_ids[i] == settings.image_id(image)
+        assert program.sweep.values(setting)["mu"] == batch.method.mu[i]
+
+
+@pytest.mark.parametrize(
+    ("limit", "preset", "expected"),
+    [
+        (40 * 256 * 4 * 2 * 10, "paper", 10),  # a dense matrix of each scene, in half of the memory
+        (40 * 256 * 4 * 2 * 10 - 1, "paper", 9),
+        (10**12, "paper", 64),
+        (1, "paper", 2),
+        (40 * 256 * 4, "reference", 64),  # one for all, whatever its size
+    ],
+)
+def test_an_accelerator_gets_as_many_scenes_as_half_its_memory_holds(limit, preset, expected, monkeypatch):
+    """At most 32 and at least one on each of two."""
+    device = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": limit, "bytes_in_use": limit})
+    (program,) = plan.make_programs(config(methods="tv", num_measurements=(40,), seed=(0,), preset=preset), None)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device, device])
+    assert plan.scenes_at_once(program) == expected
 
 
 def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
