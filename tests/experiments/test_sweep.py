@@ -71,6 +71,14 @@ def test_every_cell_has_its_row(undisturbed):
     assert len(rows) == len(expected) == len(content(folder))
     assert {tuple(row[name] for name in names) for row in rows} == expected
     assert all(row["ok"] and row["seconds"] > 0 for row in rows)
+    # In the order of the plan, whatever the order in which they were written.
+    batches = [batch for program in plan.make_programs(config(), None) for batch in plan.batches(program)]
+    cells = [(batch.program, cell) for batch in batches for cell in batch.cells]
+    assert [row["file"] for row in rows] == [plan.stem(*cell) for cell in cells]
+    for row, (program, ((image, seed), measurement, setting)) in zip(rows, cells, strict=True):
+        told = (row["image"], row["seed"], row["noise_variance"], row["count"], row["label"])
+        labels = program.sweep.labels
+        assert told == (image, seed, measurement.noise_variance, measurement.count, labels[setting])
 
 
 def test_one_compile_for_each_distinct_shape(undisturbed, tmp_path):
@@ -240,6 +248,19 @@ def test_a_checkpoint_of_another_cut_is_left_alone_until_its_cells_are_done(tmp_
     monkeypatch.undo()
     assert stale.name != batch.checkpoint
     assert len(run.sweep(small, tmp_path, None)) == 2 and not stale.exists()
+
+
+def test_no_two_batches_share_a_checkpoint(monkeypatch):
+    """Nor does one that is cut otherwise: by its noise variances, settings, scenes, or number of devices."""
+    names = set()
+    changes = [{}, {"noise_variance": (0.0,)}, {"grids": ("tv.mu=64",)}, {"num_measurements": (80,)}, {"seed": (2, 3)}]
+    for change in changes:
+        (program,) = plan.make_programs(config(**{"methods": "tv"} | change), None)
+        batches = plan.batches(program)
+        names |= {batch.checkpoint for batch in batches} | {plan.Batch(program, program.scenes[:2]).checkpoint}
+    monkeypatch.setattr(jax, "local_device_count", lambda: 3)
+    names |= {batch.checkpoint for batch in batches}
+    assert len(names) == 5 * 5 + 4 and all(name.endswith(".npz") for name in names)
 
 
 def test_time_left_is_that_of_the_same_program_or_method():
