@@ -2,14 +2,18 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN = .venv/bin
+LOWEST = .venv-lowest
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-lowest lint bench clean
 
 demo: .venv/base.stamp  ## reconstruct two photographs, with a picture at the end
 	$(BIN)/python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo
 
 test: lint  ## ruff, then the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-lowest: $(LOWEST)/dev.stamp  ## the whole suite on the lowest versions that setup.cfg allows, by Python 3.11
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -28,9 +32,14 @@ bench: .venv/bench.stamp  ## speed beside PyTorch and scikit-learn, memory
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+$(LOWEST)/dev.stamp: requirements-lowest.txt setup.cfg pyproject.toml
+	python3.11 -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-lowest.txt -e '.[dev]'
+	@touch $@
+
 .venv/bench.stamp: .venv/base.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-clean:  ## remove the environment, not the runs
-	rm -rf .venv
+clean:  ## remove the environments, not the runs
+	rm -rf .venv $(LOWEST)

@@ -264,12 +264,14 @@ def test_memory(tiny):
     assert "after import" in report.table("memory", results)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch: pip install -e '.[bench]'")
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch, of the extra dev")
 @pytest.mark.parametrize("section", ["step", "fit"])
 def test_both_sides_compute_the_same(section, tiny, monkeypatch):
+    """By one PyTorch in this process; how its idle threads wait is a matter of the processes."""
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         from experiments.benchmark.torch_side import TorchSide
-    monkeypatch.setattr(processes, "torch_worker", lambda policy: contextlib.nullcontext(Here(TorchSide())))
+    workers = {policy: Here(TorchSide("cpu")) for policy in processes.WAIT_POLICIES}
+    monkeypatch.setattr(processes, "torch_workers", lambda: contextlib.nullcontext(workers))
     results = sections.SECTIONS[section](TINY, [tiny])
     labels = [tiny] if section == "step" else [f"tiny, m = 10, {dtype}" for dtype in TARGETS]
     assert list(results) == labels

@@ -1,6 +1,8 @@
 """Against plain PyTorch: layers, whole networks, RMSProp, whole fits (arrays of tests/golden)."""
 
 import dataclasses
+import importlib
+import warnings
 from pathlib import Path
 
 import jax
@@ -146,3 +148,16 @@ def test_whole_fit_in_float64(name, setting, golden, x64):
     np.testing.assert_allclose(state.best_loss, kept, rtol=1e-6)
     last = reference["measurement_loss"][-1]
     np.testing.assert_allclose(method.score(state), last if setting == "reference" else kept, rtol=1e-6)
+
+
+def test_the_files_are_what_pytorch_computes(golden, monkeypatch):
+    """Here and now; the whole fits, which rounding moves, are left to the script's --check."""
+    pytest.importorskip("torch", reason="needs PyTorch, of the extra dev")
+    monkeypatch.syspath_prepend(GOLDEN)
+    with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
+        script = importlib.import_module("make_torch_golden")
+    for stem in ("layers", "networks", "rmsprop"):
+        found = getattr(script, f"make_{stem}")()
+        assert found.keys() == golden[stem].keys()
+        for name, array in found.items():
+            assert_relative(array, golden[stem][name], 1e-5 if array.dtype == np.float32 else 1e-9)

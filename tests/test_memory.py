@@ -10,7 +10,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.methods import CsDip, Tv
 from csdip_jax.solve import driver, memory
-from csdip_jax.solve.fits import Case, fit_keys
+from csdip_jax.solve.fits import Case, advance, fit_keys, start
 from csdip_jax.solve.inputs import checked_batch
 
 SHAPE = (8, 8, 1)
@@ -81,6 +81,32 @@ def test_what_fits_take(monkeypatch):
     assert one.fixed == three.fixed == six.fixed == problem().operator.matrix.nbytes
     fits = [chunk.bytes - chunk.fixed for chunk in (one, three, six)]
     assert fits[0] > 0 and fits[2] == pytest.approx(2 * fits[1], rel=0.2)
+
+
+def bytes_of(tree):
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(("method", "images", "largest"), [(METHOD, 3, "redrawing"), (SIX, 1, "running")])
+def test_bytes_are_those_of_the_arrays_and_of_the_programs(method, images, largest):
+    """What is there at once: operators, y and fits beside a step's temporaries, or the fits before and after a redraw.
+
+    By the arrays themselves, and by what the compiler says of each program when it is asked anew.
+    """
+    given = problem() if images == 1 else jax.tree.map(lambda x: jnp.stack([x] * images), problem())
+    job = driver.prepare(method, given, KEY, fits_at_once=6)
+    (block,) = job.blocks
+    arguments = job.arguments(block)
+    fits = driver.begin(*arguments, None, block)
+    starting = start.lower(*arguments, layout=block.layout).compile().memory_analysis()
+    running = advance.lower(*arguments[:2], fits, 1, 0, layout=block.layout).compile().memory_analysis()
+    operators, measured = map(bytes_of, job.cases.problem)
+    needed = {
+        "redrawing": operators + 2 * bytes_of(fits) + starting.temp_size_in_bytes,
+        "running": operators + measured + bytes_of(fits) + running.temp_size_in_bytes,
+    }
+    assert max(needed, key=needed.get) == largest
+    assert job.chunk.bytes == pytest.approx(needed[largest], rel=0.02)
 
 
 def test_a_default_that_does_not_fit_is_cut_smaller(monkeypatch):

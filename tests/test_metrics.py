@@ -24,6 +24,25 @@ def test_equal_scikit_image(shape):
     np.testing.assert_allclose(jax.jit(cs.metrics.ssim)(a, b), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("window", [3, 7, 11])
+@pytest.mark.parametrize("data_range", [1.0, 2.0, 255.0])
+def test_range_and_window_are_those_that_are_given(data_range, window):
+    """Beside scikit-image, on images whose contrast is near the constants of SSIM."""
+    a, b = (0.02 * data_range * image for image in pair((13, 20, 2)))
+    expected = skimage_metrics.structural_similarity(
+        a.astype(float), b.astype(float), channel_axis=-1, data_range=data_range, win_size=window
+    )
+    np.testing.assert_allclose(cs.metrics.ssim(a, b, data_range, window), expected, atol=1e-5)
+    expected = skimage_metrics.peak_signal_noise_ratio(a, b, data_range=data_range)
+    np.testing.assert_allclose(cs.metrics.psnr(a, b, data_range), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 1), (4, 6), (1, 4, 6), (24,), (), (4, 6, 2)])
+def test_images_of_another_shape_are_not_compared(shape):
+    with pytest.raises(cs.InputError, match=r"shapes \(4, 6, 1\) and .* cannot be compared"):
+        cs.metrics.mse(np.zeros((4, 6, 1)), np.zeros(shape))
+
+
 def test_equal_images():
     a, _ = pair((16, 16, 1))
     assert cs.metrics.mse(a, a) == 0 and np.isinf(cs.metrics.psnr(a, a))

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.fft
+import scipy.linalg
 
 import csdip_jax as cs
 from csdip_jax import operators
@@ -267,6 +269,99 @@ def test_fourier_of_all_frequencies_is_numpys_fft():
     np.testing.assert_allclose(
         corner.forward(x).reshape(2, 12, 10), np.fft.ifftshift(expected, axes=(0, 1)).transpose(2, 0, 1), atol=1e-5
     )
+
+
+GRIDS = [(7, 7, 1), (8, 8, 2), (6, 9, 1), (9, 6, 3), (5, 1, 1)]
+"""Square and not, odd and even sides: what is flipped, rolled or transposed on one of them shows on another."""
+
+
+def random_mask(shape, seed=0):
+    """Half of the entries, no symmetry."""
+    mask = np.random.default_rng(seed).random(shape) < 0.5
+    mask.flat[-1] = not mask.flat[0]
+    return mask
+
+
+def random_image(shape):
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, float])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("shape", GRIDS)
+def test_inpainting_is_numpys_own_indexing(shape, per_channel, dtype):
+    """The adjoint too: the measured pixels at their places, zeros elsewhere."""
+    mask = random_mask(shape if per_channel else shape[:2])
+    operator, x = operators.inpainting(mask.astype(dtype), shape), random_image(shape)
+    y = operator.forward(x)
+    np.testing.assert_array_equal(y, x[mask].reshape(-1))
+    expected = np.zeros(shape, np.float32)
+    expected[mask] = x[mask]
+    np.testing.assert_array_equal(operator.adjoint(y), expected)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("shape", GRIDS)
+def test_cartesian_samples_are_numpys_own_indexing(shape, centred):
+    """Channel by channel, row-major; the adjoint is the real part of the zero-filled image."""
+    mask, x = random_mask(shape[:2]), random_image(shape)
+    operator = operators.cartesian_fourier(mask, shape, centred=centred)
+    spectrum = np.fft.fft2(x, axes=(0, 1), norm="ortho")
+    grid = np.fft.fftshift(spectrum, axes=(0, 1)) if centred else spectrum
+    y = operator.forward(x)
+    np.testing.assert_allclose(y, grid[mask].T.reshape(-1), atol=1e-5)
+    selected = np.fft.ifftshift(mask) if centred else mask
+    expected = np.fft.ifft2(spectrum * selected[..., None], axes=(0, 1), norm="ortho").real
+    np.testing.assert_allclose(operator.adjoint(y), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", GRIDS[:4])
+def test_radial_samples_are_those_of_their_mask(shape):
+    """DC, then sqrt(2) times the mask's, in the order of the grid whose DC is in the corner."""
+    x, mask = random_image(shape), np.fft.ifftshift(radial_mask(3, shape[:2]))
+    spectrum = np.fft.fft2(x, axes=(0, 1), norm="ortho")
+    expected = np.concatenate([spectrum[:1, 0], np.sqrt(2) * spectrum[mask]]).T.reshape(-1)
+    np.testing.assert_allclose(operators.radial_fourier(3, shape).forward(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(9, 9), (8, 8), (7, 12), (12, 7)])
+def test_the_first_radial_line_is_flat_and_the_middle_one_steep(size):
+    """As far as each frequency has its mirror image on the grid."""
+    h, w = size
+    flat, steep = np.zeros(size, bool), np.zeros(size, bool)
+    flat[h // 2, w // 2 - (w - 1) // 2 : w // 2] = True
+    steep[h // 2 - (h - 1) // 2 : h // 2, w // 2] = True
+    np.testing.assert_array_equal(radial_mask(1, size), flat)
+    np.testing.assert_array_equal(radial_mask(2, size), flat | steep)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_dense_is_numpys_own_product(dtype):
+    """On a matrix without symmetry; the adjoint conjugates, and takes the real part."""
+    matrix = np.random.default_rng(2).standard_normal((17, 2, 42)).astype(np.float32)
+    matrix = (matrix[:, 0] + 1j * matrix[:, 1]).astype(dtype) if dtype == np.complex64 else matrix[:, 0]
+    operator, x = operators.Dense(jnp.asarray(matrix), (7, 3, 2)), random_image((7, 3, 2))
+    y = matrix @ x.reshape(-1)
+    np.testing.assert_allclose(operator.forward(x), y, rtol=1e-4, atol=1e-5)
+    expected = (matrix.conj().T @ y).real.reshape(7, 3, 2)
+    np.testing.assert_allclose(operator.adjoint(y), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dct", "hadamard"])
+def test_randomised_transforms_are_their_definition(name):
+    """scale S T D x, T by scipy's own matrices, distinct coefficients, signs that are not all alike."""
+    shape, m, scale = (6, 4, 2), 20, 1.5
+    make = {"dct": operators.subsampled_dct, "hadamard": operators.subsampled_hadamard}[name]
+    operator, x = make(key(3), m, shape, scale), random_image(shape)
+    signed = x * np.asarray(operator.signs, np.float32).reshape(shape)
+    if name == "dct":
+        coefficients = scipy.fft.dctn(signed, norm="ortho").reshape(-1)
+    else:  # of 48 = 3 * 16 entries
+        odd = scipy.fft.dct(np.eye(3), axis=0, norm="ortho")
+        coefficients = np.kron(odd, scipy.linalg.hadamard(16) / 4) @ signed.reshape(-1)
+    indices = np.asarray(operator.indices)
+    np.testing.assert_allclose(operator.forward(x), scale * coefficients[indices], atol=1e-5)
+    assert len(set(indices)) == m and set(np.asarray(operator.signs)) == {-1, 1}
 
 
 def test_zero_filled_radial_image_keeps_the_measured_frequencies():

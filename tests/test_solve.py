@@ -1,6 +1,7 @@
 """What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
 
 import dataclasses
+import inspect
 import io
 import itertools
 import sys
@@ -14,7 +15,7 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax import winograd
 from csdip_jax.methods import CsDip, DampTv
-from csdip_jax.solve import blocks, checkpoint, driver, progress
+from csdip_jax.solve import blocks, checkpoint, driver, fits, progress, trial
 from csdip_jax.solve.fits import Outcome, advance
 
 SHAPE = (8, 8, 1)
@@ -177,8 +178,8 @@ def test_a_key_without_a_type_is_refused():
 @pytest.mark.parametrize("at_once", [1, 2, 5, 6, 12, 100])
 def test_blocks_cover_every_fit_and_are_of_one_size(operators, each, restarts, at_once, devices):
     cut = blocks.cut_into_blocks(operators, each, restarts, at_once, devices)
-    fits = {(int(i), int(r)) for block in cut for row, rs in zip(*block[1:3], strict=True) for i in [row] for r in rs}
-    assert fits == {(i, r) for i in range(operators * each) for r in range(restarts)}
+    found = {(int(i), int(r)) for block in cut for row, rs in zip(*block[1:3], strict=True) for i in [row] for r in rs}
+    assert found == {(i, r) for i in range(operators * each) for r in range(restarts)}
     assert len({tuple(map(np.shape, block)) for block in cut}) == 1
     for block in cut:
         assert block.columns.size <= at_once * block.devices and block.devices <= devices
@@ -191,6 +192,24 @@ def outcomes(scores, ok):
     scores, ok = np.array(scores, float), np.array(ok)
     filler = np.arange(scores.size).reshape(scores.shape)
     return Outcome(filler, filler, filler, np.ones_like(filler), ok, ok, filler, scores, None)
+
+
+def test_every_field_is_of_the_restart_that_is_chosen():
+    """The best of those that are ok, or of all where none is; `ok` and `converged` are two things."""
+    rng, shape = np.random.default_rng(0), (100, 3)
+    image, loss, steps, redraws, trace, weights = (rng.permutation(300).reshape(shape) for _ in range(6))
+    score = rng.choice([1.0, 2.0, 3.0, np.nan, np.inf], shape)
+    ok, converged = rng.random((2, *shape)) < 0.5
+    solution = driver.choose_restarts(
+        Outcome(image, loss, steps, redraws, ok, converged, trace, score, {"kernel": weights})
+    )
+    for i, chosen in enumerate(solution.restart):
+        allowed = [r for r in range(3) if ok[i, r]] or range(3)
+        assert chosen == min(allowed, key=lambda r: score[i, r] if np.isfinite(score[i, r]) else np.inf)  # noqa: B023
+        expected = (image, loss, steps, ok, converged, trace, weights)
+        found = (*solution[:3], solution.ok, solution.converged, solution.trace, solution.params["kernel"])
+        assert [x[i] for x in found] == [x[i, chosen] for x in expected]
+        assert solution.redraws[i] == redraws[i].sum()
 
 
 @pytest.mark.parametrize(
@@ -292,3 +311,96 @@ def test_a_checkpoint_is_known_again_by_another_process():
         return lambda image, sigma: image
 
     assert fingerprint(make) == fingerprint(make) != fingerprint(make_another)
+
+
+OTHERWISE = {
+    "key": lambda arguments: arguments | {"key": jax.random.key(1)},
+    "image_ids": lambda arguments: arguments | {"image_ids": [1, 0]},
+    "fits_at_once": lambda arguments: arguments | {"fits_at_once": 1},
+    "max_redraws": lambda arguments: arguments | {"max_redraws": 4},
+    "keep_params": lambda arguments: arguments | {"keep_params": True},
+}
+"""Options of `reconstruct` that change what a checkpoint holds or how the run goes on."""
+FREE = {"progress", "checkpoint", "cases_per_operator"}
+"""The others: one changes nothing, one is the file, and one says how y lies, which fits y alone."""
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run's arguments, and its checkpoint."""
+    path = tmp_path_factory.mktemp("begun") / "checkpoint.npz"
+    operator, y = problem()
+    method = dataclasses.replace(cs.methods.Tv(SHAPE), steps=2, tolerance=0.0)
+    arguments = {"method": method, "problem": cs.Problem(operator, jnp.stack([y, -y])), "key": KEY}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "CHUNK_SECONDS", 0.0)
+        cs.reconstruct(**arguments, image_ids=[0, 1], fits_at_once=2, checkpoint=path)
+    return arguments | {"image_ids": [0, 1], "fits_at_once": 2}, path
+
+
+def test_every_option_is_looked_at():
+    parameters = inspect.signature(cs.reconstruct).parameters
+    assert set(parameters) == {"method", "problem"} | set(OTHERWISE) | FREE
+
+
+@pytest.mark.parametrize("option", OTHERWISE)
+def test_a_checkpoint_made_with_another_option_is_refused(option, begun):
+    arguments, path = begun
+    with pytest.raises(cs.InputError, match="belongs to another run"):
+        cs.reconstruct(**OTHERWISE[option](arguments), checkpoint=path)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(cs.methods.Tv)][1:])
+def test_a_checkpoint_made_with_another_setting_is_refused(field, begun):
+    arguments, path = begun
+    value = getattr(arguments["method"], field)
+    other = not value if isinstance(value, bool) else value + 1 if np.isfinite(value) else 1.0
+    with pytest.raises(cs.InputError, match="belongs to another run"):
+        cs.reconstruct(
+            **arguments | {"method": dataclasses.replace(arguments["method"], **{field: other})}, checkpoint=path
+        )
+
+
+@pytest.mark.parametrize("part", ["operator", "measurements"])
+def test_a_checkpoint_of_another_problem_is_refused(part, begun):
+    """Though a single number differs."""
+    arguments, path = begun
+    leaf = getattr(arguments["problem"], part)
+    other = jax.tree.map(lambda x: x.at[1, 3].add(1e-3), leaf)
+    with pytest.raises(cs.InputError, match="belongs to another run"):
+        cs.reconstruct(**arguments | {"problem": arguments["problem"]._replace(**{part: other})}, checkpoint=path)
+
+
+def test_the_same_run_goes_on_whatever_is_shown(begun, capsys):
+    arguments, path = begun
+    resumed = cs.reconstruct(**arguments, checkpoint=path, progress="bar")
+    jax.tree.map(np.testing.assert_array_equal, resumed, cs.reconstruct(**arguments))
+
+
+class Clock:
+    """Of a machine on which a step takes so many seconds, turn by turn, and nothing else any time."""
+
+    def __init__(self, seconds_of_a_step):
+        self.now, self.seconds = 0.0, iter(seconds_of_a_step)
+
+    def perf_counter(self):
+        return self.now
+
+    def advance(self, *arguments, **options):
+        length = arguments[3]
+        self.now += length * next(self.seconds)
+        return fits.advance(*arguments, **options)
+
+
+@pytest.mark.parametrize("turn", [1, 3])
+def test_a_trial_tells_the_seconds_of_one_step(turn, monkeypatch):
+    """By the fastest turn after the first, which warms up."""
+    clock = Clock([0.01, 5.0, 2.0, 3.0, 4.0, 1.0])
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "advance", clock.advance)
+    monkeypatch.setattr(trial, "TURN", turn)
+    monkeypatch.setattr(trial, "LEAST_SECONDS", 14.0 * turn)
+    method = dataclasses.replace(cs.methods.Tv(SHAPE), steps=100, tolerance=0.0, mu=jnp.arange(1.0, 6.0))
+    found = trial.trial(method, problem(), KEY, fits_at_once=2)
+    assert found.step_seconds == pytest.approx(2.0) and found.blocks == 3
+    assert found.bytes == driver.prepare(method, problem(), KEY, fits_at_once=2).chunk.bytes

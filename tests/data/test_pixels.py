@@ -33,6 +33,15 @@ def test_pixel_range(tmp_path, pixels, pixel_range, expected):
     np.testing.assert_allclose(images.ravel(), expected, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.uint64, ">i4", "<u8"])
+def test_wider_integers_need_a_range(tmp_path, dtype):
+    """Over the whole range of their type an image of 0..255 would be flat grey."""
+    np.save(tmp_path / "a.npy", np.array([[0, 127, 255]], dtype))
+    assert_refused(tmp_path / "a.npy", r"pixels \(0 to 255.*pixel_range=")
+    images = data.load(tmp_path / "a.npy", pixel_range=(0, 255))
+    np.testing.assert_allclose(images.ravel(), [-1, 2 * 127 / 255 - 1, 1], rtol=0, atol=1e-7)
+
+
 def test_same_shape_leaves_pixels_alone(tmp_path):
     np.save(tmp_path / "a.npy", FLOATS)
     np.testing.assert_array_equal(data.load(tmp_path / "a.npy", image_shape=(6, 5, 1))[0, ..., 0], FLOATS)
@@ -45,6 +54,7 @@ def test_same_shape_leaves_pixels_alone(tmp_path):
         ((12, 8), (4, 4, 1), (slice(2, 10), slice(None)), 2),
         ((9, 20), (3, 6, 1), (slice(None), slice(1, 19)), 3),
         ((7, 4), (2, 2, 1), (slice(1, 5), slice(None)), 2),  # of an odd rest the end loses one more
+        ((4, 7), (2, 2, 1), (slice(None), slice(1, 5)), 2),
     ],
 )
 def test_whole_factors_are_central_block_means(tmp_path, stored, shape, crop, factor):
@@ -54,6 +64,21 @@ def test_whole_factors_are_central_block_means(tmp_path, stored, shape, crop, fa
     blocks = cut.reshape(cut.shape[0] // factor, factor, cut.shape[1] // factor, factor)
     image = data.load(tmp_path / "a.npy", image_shape=shape)[0, ..., 0]
     np.testing.assert_allclose(image, blocks.mean((1, 3)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stored", "shape"), [((10, 3), (11, 3)), ((3, 10), (3, 11)), ((6, 5), (12, 10)), ((4, 4), (9, 9))]
+)
+def test_up_is_bilinear(tmp_path, stored, shape):
+    """Between the centres of the pixels, also where one side alone grows."""
+    pixels = rng.uniform(-1, 1, stored).astype(np.float32)
+    np.save(tmp_path / "a.npy", pixels)
+    places = [(np.arange(new) + 0.5) * old / new - 0.5 for old, new in zip(stored, shape, strict=True)]
+    expected = np.stack([np.interp(places[0], np.arange(stored[0]), column) for column in pixels.T], axis=1)
+    expected = np.stack([np.interp(places[1], np.arange(stored[1]), row) for row in expected])
+    inside = np.ix_(*((at >= 0) & (at <= old - 1) for at, old in zip(places, stored, strict=True)))
+    image = data.load(tmp_path / "a.npy", image_shape=(*shape, 1))[0, ..., 0]
+    np.testing.assert_allclose(image[inside], expected[inside], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(5, 5, 3), (7, 3, 3), (31, 30, 3), (40, 10, 3)])

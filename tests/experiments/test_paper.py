@@ -72,6 +72,19 @@ def test_an_interval_by_hand_and_by_scipy():
     np.testing.assert_allclose([3.0 - found.half_width, 3.0 + found.half_width], [low, high])
 
 
+@pytest.mark.parametrize("images", [1, 2, 3, 5])
+def test_seeds_of_an_image_count_as_one(images):
+    """In whatever order, and however many each image has; those of a single image are all there is to count."""
+    rng = np.random.default_rng(images)
+    names = [f"image {i}" for i in range(images) for _ in range(2 + i)]
+    values = rng.normal(np.repeat(np.arange(images), [2 + i for i in range(images)]))
+    order = rng.permutation(len(names))
+    found = estimates.over_images([names[i] for i in order], values[order])
+    means = [values[[name == f"image {i}" for name in names]].mean() for i in range(images)]
+    expected = estimates.estimate(values if images == 1 else means)
+    assert found == pytest.approx(expected) and found.count == (2 if images == 1 else images)
+
+
 def test_one_image_has_no_interval():
     found = estimates.estimate([0.5])
     assert found.mean == 0.5 and found.count == 1

@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import csdip_jax as cs
@@ -78,6 +79,74 @@ def test_a_matrix_may_be_stored_narrowly():
     image = cs.data.load("demo", image_shape=shape, num_images=1)[0]
     ys = [measured.operator(key, 1, shape).forward(image) for measured in (wide, narrow)]
     assert 0 < jnp.linalg.norm(ys[0] - ys[1]) < 0.02 * jnp.linalg.norm(ys[0])
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value"),
+    [("csdip", "tv_weight", 0.0), ("csdip", "warm_start", False), ("damp_tv", "probe", 0.0), ("tv", "isotropic", True)],
+)
+def test_a_departure_may_be_nothing_at_all(method, field, value):
+    """Zero and False are values; only None leaves the preset's."""
+    changed = config()
+    changed[method][field] = value
+    assert getattr(settings.make_method(method, changed, (28, 28, 1)), field) == value
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("kind", settings.OPERATORS)
+def test_a_problem_is_what_its_keys_and_its_name_make_of_it(kind, reference):
+    """The operator of the image (of no image in the reference code), and noise of another key, the image's as well."""
+    shape, name, keys = (9, 8, 1), "some image", settings.keys(5)
+    image = jnp.linspace(-1, 1, 72).reshape(shape)
+    found = settings.Measurement(kind, 5, 2.0, reference).problem(keys, name, image)
+    id_ = settings.image_id(name)
+    key, scale = jax.random.fold_in(keys.operator, 0 if reference else id_), math.sqrt(72 / 5)
+    expected = {
+        "gaussian": lambda: cs.operators.gaussian(key, 5, shape),
+        "rademacher": lambda: cs.operators.rademacher(key, 5, shape),
+        "dct": lambda: cs.operators.subsampled_dct(key, 5, shape, scale),
+        "hadamard": lambda: cs.operators.subsampled_hadamard(key, 5, shape, scale),
+        "radial_fourier": lambda: cs.operators.radial_fourier(5, shape),
+    }[kind]()
+    clean = expected.forward(image)
+    noise = jax.random.normal(jax.random.fold_in(keys.noise, id_), clean.shape, clean.dtype)
+    deviation = 2.0 / clean.size if reference else math.sqrt(2.0 / clean.size)
+    assert jax.tree.structure(found.operator) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, found.operator, expected)
+    np.testing.assert_allclose(found.measurements, clean + deviation * noise, rtol=1e-5, atol=1e-6)
+
+
+def test_the_keys_of_a_run_are_three_and_its_seed_s():
+    drawn = {tuple(jax.random.key_data(key).tolist()) for seed in (0, 1) for key in settings.keys(seed)}
+    assert len(drawn) == 6
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes", "kind", "count"),
+    [
+        ((64, 40, 1), {}, "gaussian", 256),
+        ((3, 2, 1), {}, "gaussian", 1),
+        ((228, 227, 1), {}, "gaussian", 5175),  # the last below 2^30 bytes
+        ((228, 228, 1), {}, "radial_fourier", 23),
+        ((600, 400, 3), {}, "radial_fourier", 60),
+        ((228, 228, 1), {"num_measurements": 100}, "gaussian", 100),
+        ((64, 40, 1), {"operator": "radial_fourier"}, "radial_fourier", 6),
+        ((3, 2, 1), {"operator": "radial_fourier"}, "radial_fourier", 1),
+        ((64, 40, 1), {"operator": "hadamard", "num_lines": 9}, "hadamard", 256),
+    ],
+)
+def test_what_is_measured_by_default(shape, changes, kind, count):
+    """A tenth of the pixels, or lines for a tenth of the longer side where their matrix would be too large."""
+    found = settings.measurement(config(**changes), shape)
+    assert (found.kind, found.count) == (kind, count)
+
+
+def test_values_of_a_sweep_that_are_close_are_told_apart():
+    (sweep,) = settings.sweeps(config(), (28, 28, 1), None, ["csdip.tv_weight=0.012345,0.012346,0.5"])
+    assert sweep.labels == [f"csdip tv_weight={value}" for value in ("0.012345", "0.012346", "0.5")]
+    assert [sweep.values(i)["tv_weight"] for i in range(3)] == sweep.method.tv_weight.tolist()
+    with pytest.raises(cs.InputError, match="with different numbers"):
+        settings.sweeps(config(), (28, 28, 1), None, ["csdip.tv_weight=1,2,2,3"])
 
 
 def test_image_ids_are_stable():

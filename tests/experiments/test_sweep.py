@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.solve import fits, memory
+from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
@@ -68,6 +71,14 @@ def test_every_cell_has_its_row(undisturbed):
     assert len(rows) == len(expected) == len(content(folder))
     assert {tuple(row[name] for name in names) for row in rows} == expected
     assert all(row["ok"] and row["seconds"] > 0 for row in rows)
+    # In the order of the plan, whatever the order in which they were written.
+    batches = [batch for program in plan.make_programs(config(), None) for batch in plan.batches(program)]
+    cells = [(batch.program, cell) for batch in batches for cell in batch.cells]
+    assert [row["file"] for row in rows] == [plan.stem(*cell) for cell in cells]
+    for row, (program, ((image, seed), measurement, setting)) in zip(rows, cells, strict=True):
+        told = (row["image"], row["seed"], row["noise_variance"], row["count"], row["label"])
+        labels = program.sweep.labels
+        assert told == (image, seed, measurement.noise_variance, measurement.count, labels[setting])
 
 
 def test_one_compile_for_each_distinct_shape(undisturbed, tmp_path):
@@ -98,6 +109,44 @@ def test_a_cell_is_what_reconstruct_gives(undisturbed):
         with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
             np.testing.assert_allclose(saved["image"], solution.image, atol=2e-4)
         assert row["mse"] == pytest.approx(float(cs.metrics.mse(solution.image, images[names.index("cell")])), rel=1e-2)
+
+
+@pytest.mark.parametrize("preset", ["paper", "reference"])
+@pytest.mark.parametrize("seeds", [(0,), (3, 1)])
+@pytest.mark.parametrize("kind", ["gaussian", "radial_fourier"])
+def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
+    """However many scenes and noise variances are beside it; those that may share an operator do."""
+    axes = {"operator": (kind,), "num_measurements": (40,), "num_lines": (3,), "seed": seeds}
+    (program,) = plan.make_programs(config(**axes, preset=preset, methods="tv"), None)
+    assert program.shares_operator == (kind == "radial_fourier" or (preset == "reference" and len(seeds) == 1))
+    batch = plan.Batch(program, program.scenes)
+    measured = run.measure(batch)
+    assert measured.problem.operator.batch_size == (None if program.shares_operator else len(batch.scenes))
+    assert batch.method.mu.tolist() == [64, 256] * (len(batch.cells) // 2)
+    for i, ((image, seed), measurement, setting) in enumerate(batch.cells):
+        keys, found = settings.keys(seed), measured.problem_of(i)
+        expected = measurement.problem(keys, image, program.images[image])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
+        assert measured.keys[i] == keys.fit and measured.image_ids[i] == settings.image_id(image)
+        assert program.sweep.values(setting)["mu"] == batch.method.mu[i]
+
+
+@pytest.mark.parametrize(
+    ("limit", "preset", "expected"),
+    [
+        (40 * 256 * 4 * 2 * 10, "paper", 10),  # a dense matrix of each scene, in half of the memory
+        (40 * 256 * 4 * 2 * 10 - 1, "paper", 9),
+        (10**12, "paper", 64),
+        (1, "paper", 2),
+        (40 * 256 * 4, "reference", 64),  # one for all, whatever its size
+    ],
+)
+def test_an_accelerator_gets_as_many_scenes_as_half_its_memory_holds(limit, preset, expected, monkeypatch):
+    """At most 32 and at least one on each of two."""
+    device = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": limit, "bytes_in_use": limit})
+    (program,) = plan.make_programs(config(methods="tv", num_measurements=(40,), seed=(0,), preset=preset), None)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device, device])
+    assert plan.scenes_at_once(program) == expected
 
 
 def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
@@ -199,6 +248,19 @@ def test_a_checkpoint_of_another_cut_is_left_alone_until_its_cells_are_done(tmp_
     monkeypatch.undo()
     assert stale.name != batch.checkpoint
     assert len(run.sweep(small, tmp_path, None)) == 2 and not stale.exists()
+
+
+def test_no_two_batches_share_a_checkpoint(monkeypatch):
+    """Nor does one that is cut otherwise: by its noise variances, settings, scenes, or number of devices."""
+    names = set()
+    changes = [{}, {"noise_variance": (0.0,)}, {"grids": ("tv.mu=64",)}, {"num_measurements": (80,)}, {"seed": (2, 3)}]
+    for change in changes:
+        (program,) = plan.make_programs(config(**{"methods": "tv"} | change), None)
+        batches = plan.batches(program)
+        names |= {batch.checkpoint for batch in batches} | {plan.Batch(program, program.scenes[:2]).checkpoint}
+    monkeypatch.setattr(jax, "local_device_count", lambda: 3)
+    names |= {batch.checkpoint for batch in batches}
+    assert len(names) == 5 * 5 + 4 and all(name.endswith(".npz") for name in names)
 
 
 def test_time_left_is_that_of_the_same_program_or_method():
@@ -306,6 +368,20 @@ def test_a_dry_run_knows_what_is_done(undisturbed, capsys):
     assert "24 cells of 1 programs, 16 of them done, at most" in capsys.readouterr().out
     dry_run.dry_run(config(methods="tv"), undisturbed[0], None)
     assert "16 cells of 1 programs, 16 of them done, at most 00:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("blocks", "step_seconds"), [(1, 0.5), (3, 2.0)])
+def test_a_dry_run_adds_up_what_its_trials_took(blocks, step_seconds, undisturbed, capsys, monkeypatch):
+    """A program: batches still to be done x blocks x steps; all: the sum, and each program's compiling once."""
+    monkeypatch.setattr(dry_run, "trial", lambda *_, **__: Trial(5 * 10**6, 40.0, step_seconds, blocks))
+    shown = {}
+    for images, folder in ((2, None), (4, undisturbed[0])):  # the second finds half of its cells done
+        dry_run.dry_run(config(num_images=images), folder, None)
+        *_, csdip, tv, total = capsys.readouterr().out.splitlines()
+        shown[images] = [re.sub(".*at most |.* s +| on this.*", "", line) for line in (csdip, tv, total)]
+    seconds = [4 * blocks * step_seconds * steps for steps in (40, 20)]  # 2 images with 2 seeds, one at a time on a CPU
+    expected = [tqdm.format_interval(value) for value in (*seconds, sum(seconds) + 80)]
+    assert shown == {2: expected, 4: expected}
 
 
 CHILD = """

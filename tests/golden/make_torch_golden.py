@@ -3,7 +3,7 @@
     python tests/golden/make_torch_golden.py           # writes the .npz files beside this script
     python tests/golden/make_torch_golden.py --check   # writes nothing: how far the results move, see below
 
-Needs the `bench` extra (torch, CPU is enough) and a minute or two. The committed files were made with
+Needs the `dev` extra (torch, CPU is enough) and a minute or two. The committed files were made with
 Python 3.11.7, PyTorch 2.13.0+cpu and numpy 2.4.6, on one thread, in float64 unless a key says float32.
 Inputs are not stored: `inputs.py` draws them. `README.md` lists the keys.
 

@@ -1,6 +1,7 @@
 """What every method of METHODS promises, through `reconstruct`."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.methods import METHODS
+from csdip_jax.methods import METHODS, Method
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve import driver, fits
 from tests.methods.decoders import random_decoder
@@ -171,6 +172,40 @@ def kill_after_every_second_save(monkeypatch):
 
     monkeypatch.setattr(checkpoints, "save", save_and_die)
     return taken
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+def test_a_loss_that_is_not_finite_is_a_failure_from_the_first_step_on(loss):
+    method, state = Method(), SimpleNamespace(loss=jnp.float32(loss), step=jnp.array(0))
+    assert not method.failed(None, state)
+    for step in (1, 2, 10):
+        assert method.failed(None, SimpleNamespace(loss=state.loss, step=jnp.array(step)))
+        assert not method.failed(None, SimpleNamespace(loss=jnp.float32(1.0), step=jnp.array(step)))
+
+
+@pytest.mark.parametrize("kind", ["csdip", "csgm", "tv", "lasso_dct"])
+def test_what_is_said_to_be_minimised_is_what_is_minimised(kind):
+    """The objective of the method's docstring, written out, at the iterate that the step tells of."""
+    method, p, tv = make(kind), problem(), cs.priors.total_variation
+    state, step = jax.jit(method.init)(p, jax.random.key(0)), jax.jit(method.step)
+    for _ in range(3):
+        before = state
+        state, info = step(p, before)
+    if kind == "csdip":
+        image = method.image(state)
+        expected = info.measurement_loss + method.tv_weight * tv(image)
+    elif kind == "csgm":
+        image = method.image(state)
+        expected = info.measurement_loss + method.l2_weight * jnp.sum(before.latent**2)
+    elif kind == "tv":  # at the over-relaxed iterate, 1.7 of the new image and -0.7 of the last copy
+        image = 1.7 * state.image - 0.7 * before.split.data
+        expected = tv(image) + method.mu / 2 * info.measurement_loss
+    else:
+        image = method.synthesis(state.iterate.coefficients)
+        expected = info.measurement_loss / 2 / p.measurements.size
+        expected += method.alpha * jnp.abs(state.iterate.coefficients).sum()
+    np.testing.assert_allclose(info.objective, expected, rtol=1e-4)
+    np.testing.assert_allclose(info.measurement_loss, cs.operators.measurement_loss(*p, image), rtol=1e-3)
 
 
 def test_checkpoint_of_another_run_is_refused(name, tmp_path, monkeypatch):

@@ -103,6 +103,40 @@ def test_the_best_of_the_window_is_kept(exit_by, expected):
     assert method.done(state) and not method.failed(p, state)
 
 
+class Scripted(CsDip):
+    """Iterate k has the losses that are given for it, and an image of ks."""
+
+    def objective(self, problem, latent, params):
+        k = latent.astype(int)
+        losses, totals = problem
+        return totals[k], (losses[k], jnp.full(self.image_shape, latent))
+
+
+@pytest.mark.parametrize("exit_by", ["measurement", "total"])
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 6, 9])
+def test_the_first_of_the_best_of_exactly_the_window_is_kept(window, exit_by):
+    """Wherever among 6 iterates the best lies, ties and losses that are not finite included."""
+    steps, rng = 6, np.random.default_rng(window)
+    losses, totals = rng.permuted(np.tile(np.arange(1.0, 1 + steps), (2, 40, 1)), axis=-1)
+    losses[20:30], totals[20:30] = np.ceil(losses[20:30] / 2), np.ceil(totals[20:30] / 2)  # ties
+    losses[30:][losses[30:] < 3], totals[30:][totals[30:] < 3] = np.nan, np.inf
+    method = Scripted((8, 8, 1), steps=steps, exit_window=window, exit_by=exit_by)
+
+    def run(losses, totals):
+        state = method.start(jnp.zeros(()), jnp.zeros(()))
+        for k in range(steps):
+            state, _ = method.step((losses, totals), state._replace(latent=jnp.float32(k)))
+        return method.image(state)[0, 0, 0], state.best_loss
+
+    kept, best_loss = jax.jit(jax.vmap(run))(losses, totals)
+    for i, scores in enumerate(losses if exit_by == "measurement" else totals):
+        finite = [k for k in range(steps) if np.isfinite(scores[k])]
+        in_window = [k for k in finite if k >= steps - window]
+        expected = min(in_window, key=lambda k: scores[k]) if in_window else finite[-1]  # noqa: B023
+        assert kept[i] == expected
+        np.testing.assert_array_equal(best_loss[i], losses[i, expected])
+
+
 # --- collapse and divergence
 
 
@@ -140,6 +174,7 @@ def test_a_collapsed_fit_is_drawn_anew_and_a_healthy_one_is_untouched(flat_at_a_
     for i, collapsed in enumerate(flat_at_a_tenth):
         if collapsed:
             assert not without.ok[i] and without.redraws[i] == 0 and without.steps[i] == method.steps
+            assert not without.converged[i]  # though it took all its steps
             assert np.std(without.image[i]) < 0.02
             assert solution.redraws[i] >= 1 and solution.ok[i]
             assert solution.measurement_loss[i] < without.measurement_loss[i]
@@ -190,8 +225,29 @@ def test_a_collapse_of_colour_channels_to_different_constants():
     assert method.failed(p, state)
     assert not method.failed(p, state._replace(step=jnp.array(2)))
     assert not method.failed(p, state._replace(best_image=constant.at[:8].set(0.0)))
+    # One channel that says something, whichever it is, is no collapse: the others may truly be flat.
+    for channel in range(3):
+        assert not method.failed(p, state._replace(best_image=constant.at[:8, :, channel].set(0.0)))
+        assert not method.failed(p, state._replace(best_image=constant.at[:8, :, channel].add(0.05)))
+    assert method.failed(p, state._replace(best_image=constant.at[:8].add(0.01)))
     # Black and white alone, the residual still high: tanh is saturated everywhere, so nothing moves any more.
     assert method.failed(p, state._replace(best_image=constant.at[:8].set(-1.0).at[..., 2].set(1.0)))
+
+
+@pytest.mark.parametrize("residual", [0.05, 0.3])
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_a_flat_image_is_a_collapse_beyond_the_residual_that_is_set(kind, residual):
+    """Relative to the energy of y, of complex numbers too; looked at after a tenth of the steps and at the end."""
+    method = CsDip((8, 8, 1), steps=30, collapse_residual=residual)
+    y = jax.random.normal(jax.random.key(0), (64,), {"real": jnp.float32, "complex": jnp.complex64}[kind])
+    p = cs.Problem(cs.operators.Identity((8, 8, 1)), y)
+    state = method.start(jnp.zeros(4), {})
+    energy = float(np.sum(np.abs(y) ** 2))
+    for step in range(1, 31):
+        for share in (0.9, 1.1):
+            loss = jnp.float32(share * residual * energy)
+            failed = method.failed(p, state._replace(step=jnp.array(step), loss=loss))
+            assert failed == (step in (3, 30) and share > 1)
 
 
 def test_a_diverging_fit_is_reported_and_its_image_is_finite():

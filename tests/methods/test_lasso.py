@@ -80,6 +80,24 @@ def minimizer(method, problem):
     return state.iterate.coefficients
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [
+        cs.operators.gaussian(KEY, 400, SHAPE),
+        cs.operators.gaussian(KEY, 100, SHAPE),
+        cs.operators.Dense(jnp.diag(jnp.linspace(0.2, 3.0, 784)), SHAPE),
+        cs.operators.Dense(jnp.diag(jnp.ones(784).at[300].set(1.2)), SHAPE),
+        cs.operators.radial_fourier(3, SHAPE),
+    ],
+)
+def test_the_norm_is_never_below_the_operator_s(operator):
+    """Step sizes rest on that; nor is it far above, whatever the spectrum and the image that Lanczos starts from."""
+    y = jnp.ones(operator.measurements_like.shape, operator.measurements_like.dtype)
+    state = jax.jit(jax.vmap(LassoDct(SHAPE).init, (None, 0)))(cs.Problem(operator, y), jax.random.split(KEY, 20))
+    true = np.linalg.norm(operator.matrix, 2) if hasattr(operator, "matrix") else 1.0
+    assert (state.norm >= 1.05 * 0.97 * true).all() and (state.norm <= 1.0501 * true).all()
+
+
 @pytest.mark.parametrize("solver", ["fista", "ista"])
 def test_every_solver_finds_the_same_minimum(solver):
     operator = cs.operators.gaussian(KEY, 200, SHAPE)

@@ -58,6 +58,11 @@ def test_what_counts_as_a_layer():
     assert chosen == tuple(name for name in everything if not name.endswith("scale"))
     shapes = jax.eval_shape(lambda: draw_params(KEY, dcgan_layers(XRAY), 128))
     assert len(priors.tensor_names(shapes)) == 19
+    # A kind is the whole last part of a name.
+    for part in ("layer_0", "params", "ker", "e", "params/layer_0/kernel"):
+        assert priors.tensor_names(params, (part,)) == ()
+        with pytest.raises(cs.InputError, match="the kinds of these parameters are kernel, scale, shift"):
+            priors.fit(weights(networks=2), kinds=("kernel", part))
 
 
 @pytest.mark.parametrize("kinds", [None, ("kernel", "scale", "shift")])
