@@ -9,7 +9,7 @@ import numpy as np
 import scipy.io
 
 from csdip_jax import operators
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax.types import Array, InputError, Problem, as_floating
 
 
 class OwnProblem(NamedTuple):
@@ -89,10 +89,11 @@ def with_matrix(
         raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
     _require_finite(measurements, "measurements")
     _require_finite(matrix, "matrix")
-    operator = operators.Dense(_single(matrix), image_shape)
+    in_stored = np.asarray if matrix_dtype == "float64" else _single
+    operator = operators.Dense(in_stored(matrix), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
-    return _shifted(operator, _single(measurements), pixel_range, ())
+    return _shifted(operator, in_stored(measurements), pixel_range, ())
 
 
 def with_mask(
@@ -168,8 +169,9 @@ def _shifted(operator, measurements, pixel_range, notes) -> OwnProblem:
     if low == high:
         raise InputError(f"--pixel_range={low},{high}: black and white must differ")
     middle, half = (low + high) / 2, (high - low) / 2
-    offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.float32))
-    return OwnProblem(Problem(operator, (jnp.asarray(measurements) - offset) / half), pixel_range, notes)
+    measurements = as_floating(measurements, "measurements")
+    offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.finfo(measurements.dtype).dtype))
+    return OwnProblem(Problem(operator, (measurements - offset) / half), pixel_range, notes)
 
 
 def _single(array: np.ndarray) -> np.ndarray:
