@@ -1,26 +1,61 @@
-"""How close two images are. Images are [h, w, c] in [-1, 1], so the data range is 2 (stated where it counts)."""
+"""How close two images are. Images are [h, w, c] in [-1, 1], so the data range is 2 (stated where it counts).
+
+Any type of numbers is taken, grey images without c as well. A batch is refused: `jax.vmap(metrics.psnr)(a, b)` gives a
+number per image, where all pixels together would give another one than their mean.
+"""
+
+import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.types import Array, InputError
+from csdip_jax.switches import without_switches
+from csdip_jax.types import Array, InputError, as_floating
 
 SSIM_WINDOW = 7
 
 
-def mse(a: Array, b: Array) -> Array:
-    """Mean squared error per pixel and channel in [-1, 1] units, the paper's ||x - x*||^2 / n."""
-    a, b = jnp.asarray(a), jnp.asarray(b)
+def _pair(a: Any, b: Any) -> tuple[Array, Array]:
+    """Both as [h, w, c], floating point."""
+    a, b = (as_floating(image, "image", real=True) for image in (a, b))
     if a.shape != b.shape:
         raise InputError(f"images of shapes {a.shape} and {b.shape} cannot be compared: they must be equal")
+    if a.ndim not in (2, 3):
+        raise InputError(f"images of shape {a.shape}: give [h, w, c], of a batch one at a time, or by jax.vmap")
+    return jnp.atleast_3d(a), jnp.atleast_3d(b)
+
+
+def _checked_range(data_range: Any) -> Any:
+    if not isinstance(data_range, jax.core.Tracer):
+        try:
+            fine = 0 < float(data_range) < math.inf
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            raise InputError(f"data_range = {data_range!r}: it must be a number above 0, 255 for pixels of 0 to 255")
+        return float(data_range)
+    return data_range
+
+
+@without_switches
+def mse(a: Array, b: Array) -> Array:
+    """Mean squared error per pixel and channel in [-1, 1] units, the paper's ||x - x*||^2 / n.
+
+    Raises:
+        InputError: shapes that differ, a batch, or no real numbers; `psnr` and `ssim` likewise.
+    """
+    a, b = _pair(a, b)
     return jnp.mean(jnp.square(a - b))
 
 
+@without_switches
 def psnr(a: Array, b: Array, data_range: float = 2.0) -> Array:
     """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / MSE); inf for equal images."""
-    return 10.0 * jnp.log10(data_range**2 / mse(a, b))
+    return 10.0 * jnp.log10(_checked_range(data_range) ** 2 / mse(a, b))
 
 
+@without_switches
 def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW) -> Array:
     """Mean structural similarity, uniform window, averaged over channels.
 
@@ -35,7 +70,7 @@ def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW)
     References:
         Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 13(4), 2004.
     """
-    a, b = jnp.asarray(a), jnp.asarray(b)
+    (a, b), data_range = _pair(a, b), _checked_range(data_range)
     if min(a.shape[:2]) < window:
         raise InputError(f"images of shape {a.shape} are smaller than the SSIM window, {window} x {window}")
 

@@ -11,8 +11,30 @@ Array = jax.Array
 
 
 def pytree_dataclass(cls):
-    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
+
+    What JAX rebuilds is not checked again: its fields may be anything there, a placeholder or a derivative.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    of_kind = {False: [], True: []}
+    for field in dataclasses.fields(cls):
+        of_kind[bool(field.metadata.get("static"))].append(field.name)
+    data, static = of_kind.values()
+
+    def flatten_with_keys(instance):
+        named = tuple((jax.tree_util.GetAttrKey(name), getattr(instance, name)) for name in data)
+        return named, tuple(getattr(instance, name) for name in static)
+
+    def flatten(instance):
+        return tuple(getattr(instance, name) for name in data), tuple(getattr(instance, name) for name in static)
+
+    def unflatten(meta, leaves):
+        instance = object.__new__(cls)
+        instance.__dict__.update(zip([*data, *static], [*leaves, *meta], strict=True))
+        return instance
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
 
 
 def static_field(default: Any = dataclasses.MISSING) -> Any:
@@ -66,6 +88,81 @@ def checked_shape(image_shape: Any) -> tuple[int, int, int]:
         given = image_shape if isinstance(image_shape, (tuple, list, int, str)) else f"a {type(image_shape).__name__}"
         raise InputError(f"image_shape = {given}: give (h, w, c), whole numbers above 0, c = 1 for grey")
     return tuple(map(int, sides))
+
+
+def as_floating(values: Any, name: str, real: bool = False) -> Array:
+    """Whatever holds numbers as a JAX array of floating point; what is one already, or is traced as one, as it is.
+
+    Whole numbers and bool become the widest float that JAX makes as it is set (float64 with x64, else float32), narrow
+    floats float32, wider ones what JAX makes of float64; complex likewise. NumPy converts, so that nothing wraps round.
+
+    Args:
+        values: numbers, nested lists of them, an array of any library, dense or sparse.
+        name: of `values`, for the message.
+        real: whether complex numbers are refused.
+
+    Raises:
+        InputError: not numbers, rows of unequal lengths, masked entries, or beyond the range of the float.
+    """
+    wide = jax.dtypes.canonicalize_dtype(np.float64)
+    given = values if isinstance(values, jax.Array) else _dense(values, name)
+    dtype = given.dtype
+    if not (jnp.issubdtype(dtype, np.number) or dtype.kind == "b"):
+        raise _not_numbers(values, name)
+    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
+    if real and is_complex:
+        raise InputError(f"{name} {_be(name)} {dtype}, but pixels are real: give magnitudes, or two channels")
+    narrow = jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize <= (8 if is_complex else 4)
+    target = jnp.result_type(np.float32 if narrow else wide, np.complex64 if is_complex else np.float32)
+    if dtype == target and isinstance(given, jax.Array):
+        return given
+    if isinstance(given, jax.core.Tracer) or (isinstance(given, jax.Array) and dtype.itemsize <= target.itemsize):
+        return given.astype(target)
+    given = np.asarray(given)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = given.astype(target, order="C", copy=False)
+    _require_in_range(given, cast, name)
+    return jnp.asarray(cast)
+
+
+def _dense(values: Any, name: str) -> Array | np.ndarray:
+    """As an array, of whatever dtype."""
+    parts = values if isinstance(values, (list, tuple)) else [values]
+    masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
+    if masked:
+        raise InputError(f"{name}: {masked} entries are masked: fill them, or leave them and their rows of A out")
+    try:
+        for method in ("toarray", "todense"):  # the sparse ones of SciPy, of JAX and of others
+            if callable(getattr(values, method, None)):
+                values = getattr(values, method)()
+                break
+        return values if isinstance(values, jax.Array) else np.asarray(values)
+    except Exception as error:  # whatever NumPy, or the array's own library, says
+        raise _not_numbers(values, name, error) from error
+
+
+def _not_numbers(values: Any, name: str, error: Exception | None = None) -> InputError:
+    of = f" and dtype {values.dtype}" if hasattr(values, "dtype") else ""
+    why = f" ({' '.join(str(error).split())})" if error else ""
+    return InputError(f"{name} {_be(name)} of type {type(values).__name__}{of}: give an array of numbers{why}")
+
+
+def _be(name: str) -> str:
+    return "are" if name.endswith("s") else "is"
+
+
+def _require_in_range(given: np.ndarray, cast: np.ndarray, name: str) -> None:
+    """Raises InputError where rounding to a narrower float made entries infinite, or all of them zero."""
+    if given.dtype.itemsize <= cast.dtype.itemsize or not jnp.issubdtype(given.dtype, jnp.inexact):
+        return
+    beyond = int((np.isfinite(given) & ~np.isfinite(cast)).sum())
+    if beyond or (given.any() and np.abs(cast).max() < np.finfo(cast.dtype).tiny):
+        what = f"{beyond} of {given.size} entries are above" if beyond else f"all {given.size} entries are below"
+        largest = np.max(np.abs(given), where=np.isfinite(given), initial=0)
+        raise InputError(
+            f"{name}: {what} the range of {cast.dtype}, the largest is {largest:.3g}: choose another unit, or set "
+            "JAX_ENABLE_X64=1"
+        )
 
 
 class Problem(NamedTuple):

@@ -18,7 +18,7 @@ from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
 from csdip_jax.data.kinds import first_bytes, foreign_kind
 from csdip_jax.solve import memory
-from csdip_jax.types import Array, InputError, Problem, checked_shape
+from csdip_jax.types import Array, InputError, Problem, as_floating, checked_shape
 from experiments import kspace_conventions as conventions
 
 
@@ -203,10 +203,12 @@ def with_matrix(
     notes = ()
     if order is None and _by_columns(matrix) and sum(side > 1 for side in image_shape) > 1:
         notes = ("pixels taken row by row, of a matrix stored column by column as in MATLAB; --order=F changes it",)
-    operator = operators.Dense(_single(_row_major(matrix, image_shape) if order == "F" else matrix), image_shape)
+    matrix = _row_major(matrix, image_shape) if order == "F" else matrix
+    in_stored = np.asarray if matrix_dtype == "float64" else _single
+    operator = operators.Dense(in_stored(matrix), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
-    return _shifted(operator, _single(measurements), pixel_range or conventions.DEFAULT_RANGE, notes)
+    return _shifted(operator, in_stored(measurements), pixel_range or conventions.DEFAULT_RANGE, notes)
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
@@ -349,8 +351,9 @@ def _shifted(operator, measurements, pixel_range, notes) -> OwnProblem:
     """The problem of the image u in [-1, 1] behind x = middle + half u: A u = (y - A middle) / half."""
     low, high = conventions.checked_range(pixel_range)
     middle, half = (low + high) / 2, (high - low) / 2
-    offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.float32))
-    return OwnProblem(Problem(operator, (jnp.asarray(measurements) - offset) / half), pixel_range, notes)
+    measurements = as_floating(measurements, "measurements")
+    offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.finfo(measurements.dtype).dtype))
+    return OwnProblem(Problem(operator, (measurements - offset) / half), pixel_range, notes)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

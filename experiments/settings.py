@@ -283,7 +283,7 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
         operators.radial_mask(count, image_shape[:2])
     else:
         count = m
-        operators.require_compressed(m, image_shape)
+        operators.require_num_measurements(m, image_shape, distinct=kind in ("dct", "hadamard"))
     operators.require_dtype(config.matrix_dtype)
     if config.matrix_dtype != "float32" and kind != "gaussian":
         raise InputError(

@@ -117,7 +117,7 @@ def test_images_that_share_a_matrix_are_counted_over_all_axes(outer, inner, inne
 
 @pytest.mark.parametrize("stored", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_narrow_images_keep_their_dtype_and_do_not_overflow(stored, dtype, read_once):
+def test_narrow_images_do_not_overflow(stored, dtype, read_once):
     """As two products have them, but added up in float32."""
     operator = operators.Dense(jnp.full((9, 4096), 0.1), (64, 64, 1))
     operator = operator if stored == "float32" else operator.astype(stored)

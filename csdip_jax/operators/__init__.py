@@ -9,7 +9,7 @@ the plain callable itself.
 """
 
 from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
-from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_compressed, require_dtype
+from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_dtype, require_num_measurements
 from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
 from csdip_jax.operators.normalised import Normalised, NormalisedFunction
@@ -43,8 +43,8 @@ __all__ = [
     "rademacher",
     "radial_fourier",
     "radial_mask",
-    "require_compressed",
     "require_dtype",
+    "require_num_measurements",
     "squared_norm",
     "subsampled_dct",
     "subsampled_hadamard",

@@ -1,17 +1,50 @@
 """What every operator is, and what is done with any of them: measuring, and the loss of an image."""
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 
-from csdip_jax.types import Array
+from csdip_jax.types import Array, InputError, as_floating
 
 PROBES = 16
 
 Shape = tuple[int, int, int]
+
+TAKEN = {
+    "forward": ("image",),
+    "adjoint": ("measurements",),
+    "residual_and_adjoint": ("measurements", "image"),
+    "normal": ("image",),
+    "regularized_solve": ("image",),
+}
+"""What the methods of an operator take, in this order: whatever holds numbers (`as_floating`)."""
+
+
+def _of_numbers(method: Callable, names: tuple[str, ...]) -> Callable:
+    """The method, of images and measurements in whatever holds numbers."""
+
+    def array(operator, name, values):
+        if name not in names:
+            return values
+        values = as_floating(values, name, real=name == "image")
+        if name == "image" and values.shape != operator.image_shape:
+            raise InputError(
+                f"image of shape {values.shape}, but the operator's images are {operator.image_shape}; of a batch take "
+                f"one at a time, or jax.vmap"
+            )
+        return values
+
+    @wraps(method)
+    def taking(self, *values, **named):
+        values = [array(self, *pair) for pair in zip(names, values, strict=False)] + list(values[len(names) :])
+        return method(self, *values, **{name: array(self, name, value) for name, value in named.items()})
+
+    return taking
 
 
 class Operator:
@@ -21,8 +54,14 @@ class Operator:
     unbatched_ndim: ClassVar[dict[str, int]] = {}
     """Data field -> its number of axes in a single operator; one more means a batch of operators."""
 
+    def __init_subclass__(cls, **options):
+        # Here, so that no operator, a user's neither, has to see to it.
+        super().__init_subclass__(**options)
+        for name in TAKEN.keys() & vars(cls).keys():
+            setattr(cls, name, _of_numbers(vars(cls)[name], TAKEN[name]))
+
     def forward(self, image: Array) -> Array:
-        """Measurements [m] (real or complex) of `image` [h, w, c]."""
+        """Measurements [m] (real or complex) of `image` [h, w, c]; any type of numbers is taken."""
         raise NotImplementedError
 
     @property
@@ -53,9 +92,16 @@ class LinearOperator(Operator):
 
     def adjoint(self, measurements: Array) -> Array:
         """A^H y, a real image [h, w, c], by transposing `forward` (so the two cannot disagree)."""
-        measurements = jnp.asarray(measurements)
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.finfo(measurements.dtype).dtype)
-        (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj())
+        like = jax.eval_shape(self.forward, image)
+        if measurements.shape != like.shape or (jnp.iscomplexobj(measurements) and not jnp.iscomplexobj(like)):
+            raise InputError(
+                f"measurements {measurements.dtype} of shape {measurements.shape}, but the operator's are {like.dtype} "
+                f"of shape {like.shape}"
+            )
+        image = image.update(dtype=jnp.finfo(jnp.result_type(measurements, like)).dtype)
+        like = jax.eval_shape(self.forward, image)
+        (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj().astype(like.dtype))
         return transposed
 
     def frobenius_norm(self, without: Array | None = None) -> Array:

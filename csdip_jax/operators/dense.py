@@ -13,21 +13,25 @@ import numpy as np
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.rows import RowOperator, product
-from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, require_key, static_field
 
 
-def require_compressed(num_measurements: int, image_shape: Shape) -> None:
-    """Raises InputError unless m is a whole number and 1 <= m <= n = h w c."""
+def require_num_measurements(num_measurements: int, image_shape: Shape, distinct: bool = False) -> None:
+    """Raises InputError unless m is a whole number of at least 1, and at most n = h w c for m distinct of n things."""
     pixels = math.prod(checked_shape(image_shape))
-    if not isinstance(num_measurements, (int, np.integer)) or not 1 <= num_measurements <= pixels:
+    most = pixels if distinct else math.inf
+    if not isinstance(num_measurements, (int, np.integer)) or not 1 <= num_measurements <= most:
         raise InputError(
-            f"num_measurements m = {num_measurements} of n = {pixels} pixels: compressed sensing needs a whole number "
-            "1 <= m <= n"
+            f"num_measurements m = {num_measurements} of n = {pixels} pixels: it must be a whole number, "
+            + ("1 <= m <= n: there are no more coefficients" if distinct else "at least 1")
         )
 
 
 DTYPES = ("float32", "float64", "float16", "int8")
 """What a matrix may be stored in; products with the last two are those of float32 all the same."""
+
+STORED = (jnp.bfloat16, jnp.float16, jnp.int8)
+"""What stays as it is in a matrix, the last two where a `row_scale` says that they are meant so."""
 
 CACHED_BYTES = 2**25
 """Two products find a matrix up to this size in the caches of a CPU."""
@@ -38,13 +42,14 @@ class Dense(RowOperator):
     """A given matrix, y = A x.
 
     Attributes:
-        matrix: A, [m, n] with m <= n, real or complex; column j multiplies pixel j of `image.reshape(-1)`. float16,
-            bfloat16 and int8 are widened block by block in each product: half or a quarter of the memory to read.
+        matrix: A, [m, n], real or complex, of any type of numbers; column j multiplies pixel j of `image.reshape(-1)`.
+            bfloat16, and float16 and int8 beside a `row_scale`, are stored as they are and widened block by block in
+            each product: half or a quarter of the memory to read.
         image_shape: (h, w, c) with h w c = n.
-        row_scale: [m], row i of A is row_scale[i] matrix[i]; None for 1, int8 needs it. `astype` makes both.
+        row_scale: [m], row i of A is row_scale[i] matrix[i]; None for 1. `astype` makes both.
 
     Raises:
-        InputError: shapes do not fit, or there are more measurements than pixels.
+        InputError: shapes do not fit, or the matrix holds no numbers.
     """
 
     matrix: Array
@@ -54,23 +59,21 @@ class Dense(RowOperator):
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
-        if getattr(self.matrix, "dtype", jax.dtypes.float0) == jax.dtypes.float0:
-            return  # a placeholder of a pytree transformation, or the derivative of whole numbers
+        is_stored = getattr(self.matrix, "dtype", None) in (STORED if self.row_scale is not None else STORED[:1])
+        object.__setattr__(
+            self, "matrix", jnp.asarray(self.matrix) if is_stored else as_floating(self.matrix, "matrix")
+        )
+        if self.row_scale is not None:
+            object.__setattr__(self, "row_scale", as_floating(self.row_scale, "row_scale", real=True))
         shape, pixels = self.matrix.shape, math.prod(self.image_shape)
         if len(shape) not in (2, 3) or shape[-1] != pixels:
             raise InputError(
                 f"matrix of shape {shape} does not fit images of shape {self.image_shape}: "
                 f"it needs [m, n] with n = {pixels} columns"
             )
-        require_compressed(shape[-2], self.image_shape)
-        scaled = self.row_scale is not None
-        if scaled and self.row_scale.shape != shape[:-1]:
+        require_num_measurements(shape[-2], self.image_shape)
+        if self.row_scale is not None and self.row_scale.shape != shape[:-1]:
             raise InputError(f"row_scale of shape {self.row_scale.shape} does not fit {shape[-2]} rows")
-        dtype = self.matrix.dtype
-        if not jnp.issubdtype(dtype, jnp.inexact) and not (scaled and dtype == jnp.int8):
-            raise InputError(
-                f"matrix has dtype {dtype}: it needs real or complex floating point, or int8 with a row_scale"
-            )
 
     def astype(self, dtype: str) -> "Dense":
         """The same operator up to rounding, its matrix stored as one of DTYPES.
@@ -131,13 +134,13 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str =
 
     Args:
         key: random key.
-        num_measurements: m, 1 <= m <= n = h w c.
+        num_measurements: m >= 1; more than the n = h w c pixels are allowed.
         image_shape: (h, w, c).
         dtype: one of DTYPES, see `Dense.astype`; the same key draws the same matrix up to its rounding, but for
             float64, which draws another one.
     """
     require_key(key)
-    require_compressed(num_measurements, image_shape)
+    require_num_measurements(num_measurements, image_shape)
     require_dtype(dtype)
     matrix, row_scale = _normal_matrix(key, num_measurements, math.prod(image_shape), dtype)
     return Dense(matrix, tuple(image_shape), row_scale)

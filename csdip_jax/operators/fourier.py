@@ -119,7 +119,7 @@ def cartesian_fourier(mask: np.ndarray, image_shape: Shape, centred: bool = True
         centred: DC of the mask at [h // 2, w // 2] (as scanners and fftshift put it) or at [0, 0].
 
     Raises:
-        InputError: wrong shape, or nothing selected.
+        InputError: wrong shape, not numbers, NaN, or nothing selected.
     """
     image_shape = checked_shape(image_shape)
     flat = selected_entries(mask, image_shape[:2], "k-space")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 
+from csdip_jax.operators import own
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
 
@@ -29,8 +30,11 @@ class Linear(LinearOperator):
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
-        if callable(self.fn):
-            object.__setattr__(self, "fn", _as_partial(self.fn))
+        if not callable(self.fn):
+            raise InputError(
+                f"operator of a {type(self.fn).__name__}: give a function, image [h, w, c] -> measurements"
+            )
+        object.__setattr__(self, "fn", _as_partial(self.fn))
 
     def forward(self, image: Array) -> Array:
         return self.fn(image)
@@ -57,15 +61,26 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
     """`operator` itself, or a plain callable wrapped as `Nonlinear`.
 
     Raises:
-        InputError: neither an operator nor callable, or made for images of another shape.
+        InputError: neither an operator nor callable, made for images of another shape, or a user's own that JAX cannot
+            trace or that does not give one array of floats.
     """
     if not isinstance(operator, Operator):
         if not callable(operator):
             raise InputError(f"operator is a {type(operator).__name__}: give a csdip_jax operator or a function")
         operator = Nonlinear(operator, image_shape)
-    if operator.image_shape != tuple(image_shape):
+    made_for = getattr(operator, "image_shape", None)
+    if made_for != tuple(image_shape):
         raise InputError(
-            f"the operator measures images of shape {operator.image_shape}, not {tuple(image_shape)}: the method's "
+            f"the operator measures images of shape {made_for}, not {tuple(image_shape)}: the method's "
             "image_shape, or the one image that is measured, has to agree"
         )
+    if not is_own(operator):
+        return operator
+    operator = own.on_device(operator)
+    own.require_traceable(operator)
     return operator
+
+
+def is_own(operator: Operator) -> bool:
+    """Whether a user wrote its `forward`, as a function or as a class."""
+    return isinstance(operator, (Linear, Nonlinear)) or not type(operator).__module__.startswith("csdip_jax.")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -62,17 +62,26 @@ def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
         image_shape: (h, w, c).
 
     Raises:
-        InputError: wrong shape, or nothing selected.
+        InputError: wrong shape, not numbers, NaN, or nothing selected.
     """
-    mask, image_shape = np.asarray(mask), checked_shape(image_shape)
+    mask, image_shape = checked_mask(mask), checked_shape(image_shape)
     if mask.shape == image_shape[:2]:
         mask = np.broadcast_to(mask[..., None], image_shape)
     return Inpainting(jnp.asarray(selected_entries(mask, image_shape, "the image"), jnp.int32), image_shape)
 
 
+def checked_mask(mask: np.ndarray) -> np.ndarray:
+    """As numbers; InputError for anything else, NaN included: it is neither zero nor not."""
+    mask = np.asarray(as_floating(mask, "mask"))
+    bad = int((~np.isfinite(mask)).sum())
+    if bad:
+        raise InputError(f"mask: {bad} of {mask.size} entries are NaN or infinite: give 0 or 1")
+    return mask
+
+
 def selected_entries(mask: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """Flat, row-major indices of the non-zero entries; InputError for a wrong shape or none."""
-    mask = np.asarray(mask)
+    """Flat, row-major indices of the non-zero entries; InputError for a wrong shape, NaN, or none."""
+    mask = checked_mask(mask)
     if mask.shape != tuple(shape):
         raise InputError(f"mask of shape {mask.shape} does not fit {where} of shape {tuple(shape)}")
     flat = np.flatnonzero(mask)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.operators.base import Shape
-from csdip_jax.operators.dense import require_compressed
+from csdip_jax.operators.dense import require_num_measurements
 from csdip_jax.operators.rows import RowOperator
 from csdip_jax.types import Array, pytree_dataclass, require_key, static_field
 
@@ -33,7 +33,7 @@ class Rademacher(RowOperator):
     unbatched_ndim = {"key": 1}
 
     def __post_init__(self):
-        require_compressed(self.num_measurements, self.image_shape)
+        require_num_measurements(self.num_measurements, self.image_shape)
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
         pixels = math.prod(self.image_shape)
@@ -53,7 +53,7 @@ def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademac
 
     Args:
         key: random key.
-        num_measurements: m, 1 <= m <= n = h w c.
+        num_measurements: m >= 1; more than the n = h w c pixels are allowed.
         image_shape: (h, w, c).
     """
     require_key(key)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.operators.dense import require_compressed
+from csdip_jax.operators.dense import require_num_measurements
 from csdip_jax.transforms import ORTHONORMAL
 from csdip_jax.types import Array, InputError, pytree_dataclass, require_key, static_field
 
@@ -85,7 +85,7 @@ def subsampled_hadamard(
 
 def _subsampled(transform, key, num_measurements, image_shape, scale):
     require_key(key)
-    require_compressed(num_measurements, image_shape)
+    require_num_measurements(num_measurements, image_shape, distinct=True)
     pixels = math.prod(image_shape)
     key_signs, key_indices = jax.random.split(key)
     signs = jax.random.rademacher(key_signs, (pixels,), jnp.int8)

@@ -22,16 +22,18 @@ from csdip_jax.methods.base import Method, require_count
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.inputs import checked_batch, checked_cases, num_cases, split_swept
+from csdip_jax.solve.inputs import checked_batch, checked_cases, checked_ids, num_cases, split_swept
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_user_units, normalise
 from csdip_jax.solve.progress import progress_bar
+from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, Problem, Solution, require_key
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
 
 
+@without_switches
 def reconstruct(
     method: Method,
     problem: Problem,
@@ -59,7 +61,7 @@ def reconstruct(
             each image has an operator of its own.
         key: random key, `jax.random.key(...)`, or one per image of a batch. Restart r of image i draws from
             fold_in(fold_in(key, i), r), so an image's answer does not depend on what else is in the batch.
-        image_ids: one stable integer per image, by default 0, 1, ... (0 for a single problem).
+        image_ids: one stable integer per image, 0 to 2^32 - 1; by default 0, 1, ... (0 for a single problem).
         cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
         fits_at_once: fits advanced together on a device by one vectorized program; by default as many as its memory
             allows, but on a CPU at most those of one image (all restarts, the whole sweep), and for a method that fills
@@ -158,7 +160,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
     method.require_data()
     problem, batched = checked_batch(problem, method, cases_per_operator)
     images = problem.measurements.shape[0]
-    ids = list(range(images)) if image_ids is None else list(image_ids)
+    ids = list(range(images)) if image_ids is None else checked_ids(image_ids)
     if len(ids) != images:
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
     if key.shape not in ((), (images,)):

@@ -1,15 +1,20 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, as_operator
+from csdip_jax.operators.functions import is_own
+from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem
+from csdip_jax.types import InputError, Problem, as_floating
 
 
 def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1) -> tuple[Problem, bool]:
@@ -20,17 +25,18 @@ def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1)
             f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(operator).__name__}: "
             "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
         )
+    if is_own(operator):
+        require_sound(operator)
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
-    try:
-        measurements = jnp.asarray(problem.measurements)
-    except (TypeError, ValueError, OverflowError) as error:  # what JAX raises for what holds no numbers
-        given = type(problem.measurements).__name__
-        raise InputError(f"measurements are of type {given}: give an array of numbers, [m]") from error
+    measurements = as_floating(problem.measurements, "measurements")
     expected = operator.measurements_like
-    if not jnp.issubdtype(measurements.dtype, jnp.inexact):
-        measurements = measurements.astype(jnp.float32)
     if jnp.iscomplexobj(measurements) != jnp.issubdtype(expected.dtype, jnp.complexfloating):
-        raise InputError(f"measurements are {measurements.dtype}, but the operator's are {expected.dtype}")
+        remedy = "give real ones, or make" if jnp.iscomplexobj(measurements) else "give complex ones, or make"
+        raise InputError(
+            f"measurements are {measurements.dtype}, but the operator's are {expected.dtype}: {remedy} the operator so"
+        )
+    measurements = measurements.astype(jnp.result_type(measurements, expected))
+    operator = jax.tree.map(partial(_widened, as_wide_as=measurements), operator)
     batched = measurements.ndim == len(expected.shape) + 1
     if measurements.shape[batched:] != expected.shape:
         raise InputError(
@@ -47,6 +53,22 @@ def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1)
     for leaf in jax.tree.leaves(operator):
         _require_finite(leaf, "operator")
     return Problem(operator, measurements if batched else measurements[None]), batched
+
+
+def _widened(leaf: jax.Array, as_wide_as: jax.Array) -> jax.Array:
+    """In double precision where the measurements are and the leaf is in single; narrow storage stays."""
+    if leaf.dtype not in (jnp.float32, jnp.complex64):
+        return leaf
+    return leaf.astype(jnp.result_type(leaf, jnp.finfo(as_wide_as.dtype).dtype))
+
+
+def checked_ids(image_ids: Sequence[int]) -> list[int]:
+    """As whole numbers; raises InputError unless each is one of 0 to 2^32 - 1, as `jax.random.fold_in` takes them."""
+    ids = np.atleast_1d(np.asarray(image_ids, object)).ravel().tolist()
+    for value in ids:
+        if not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+            raise InputError(f"image_ids: {value!r} is none: give whole numbers from 0 to 2^32 - 1")
+    return list(map(int, ids))
 
 
 def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Any]]:

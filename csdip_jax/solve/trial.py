@@ -8,6 +8,7 @@ import numpy as np
 
 from csdip_jax.solve.driver import begin, prepare
 from csdip_jax.solve.fits import advance
+from csdip_jax.switches import without_switches
 
 TURN = 2  # steps that are timed together; one turn more warms up
 LEAST_TURNS, LEAST_SECONDS = 2, 0.5
@@ -27,6 +28,7 @@ class Trial(NamedTuple):
     blocks: int
 
 
+@without_switches
 def trial(method, problem, key, **options) -> Trial:
     """Takes a few steps of what `reconstruct` would do; options: image_ids, cases_per_operator, fits_at_once."""
     job = prepare(method, problem, key, **options)
