@@ -82,8 +82,8 @@ def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray | None:
     _require_modest(page, path)
     try:
         stored = page.asarray()
-    except (ValueError, NotImplementedError) as error:
-        if "imagecodecs" in str(error):
+    except (ValueError, NotImplementedError, ImportError) as error:
+        if "imagecodecs" in str(error) or isinstance(error, ImportError):
             return None
         raise
     if stored.ndim == 3 and page.planarconfig == PLANARCONFIG.SEPARATE:

@@ -115,6 +115,19 @@ def test_every_layout_is_right_or_told(tmp_path, layout, byteorder, compression)
         assert was_read or compression == "lzw"
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma", "zstd"])
+def test_what_pillow_compresses_is_right_whoever_unpacks_it(tmp_path, compression, dtype):
+    for orientation in (1, 6):
+        pixels, exif = pixels_of(dtype, "minisblack"), Image.Exif()
+        exif[274] = orientation
+        try:
+            Image.fromarray(pixels).save(tmp_path / "a.tif", compression=compression, exif=exif)
+        except (OSError, KeyError):
+            pytest.skip(f"this build of Pillow does not write {compression}")
+        np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif"), meant(pixels, "minisblack", orientation))
+
+
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_white_that_is_zero_has_no_meaning_for_signed_pixels(tmp_path, dtype):
     write(tmp_path / "a.tif", pixels_of(dtype, "miniswhite"), "miniswhite")
