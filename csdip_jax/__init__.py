@@ -6,7 +6,7 @@ solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_s
 """
 
 from csdip_jax import data, generators, methods, metrics, operators, priors, results, theory
-from csdip_jax.solve import reconstruct
+from csdip_jax.solve import estimate_pixel_range, reconstruct
 from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ReconstructionWarning",
     "Solution",
     "data",
+    "estimate_pixel_range",
     "generators",
     "methods",
     "metrics",

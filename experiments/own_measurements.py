@@ -13,32 +13,27 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from csdip_jax import operators
+from csdip_jax import estimate_pixel_range, operators
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
 from csdip_jax.data.kinds import first_bytes, foreign_kind
 from csdip_jax.solve import memory
-from csdip_jax.types import Array, InputError, Problem, as_floating, checked_shape
+from csdip_jax.types import InputError, Problem, as_floating, checked_shape
 from experiments import kspace_conventions as conventions
 
 
 class OwnProblem(NamedTuple):
-    """A problem whose image lies in [-1, 1], and the way back to the user's pixel values.
+    """A problem in the user's units, as `csdip_jax.reconstruct` takes it.
 
     Attributes:
-        problem: the operator, and measurements shifted and scaled as if of an image in [-1, 1].
-        pixel_range: (black, white), the user's values of -1 and 1.
+        problem: operator and measurements.
+        pixel_range: (black, white) of its image.
         notes: what was assumed about the files, for the user to check.
     """
 
     problem: Problem
     pixel_range: tuple[float, float]
     notes: tuple[str, ...]
-
-    def to_user(self, image: Array) -> np.ndarray:
-        """[-1, 1] -> the user's pixel values."""
-        low, high = self.pixel_range
-        return np.asarray(low + (high - low) * (np.asarray(image) + 1) / 2, np.float32)
 
 
 def read_array(path: str | os.PathLike) -> np.ndarray:
@@ -174,7 +169,7 @@ def with_matrix(
     measurements: np.ndarray,
     matrix: np.ndarray,
     image_shape: tuple | None,
-    pixel_range: tuple[float, float] | None,
+    pixel_range: tuple[float, float] | str | None,
     matrix_dtype: str = "float32",
     order: str | None = None,
 ) -> OwnProblem:
@@ -184,7 +179,7 @@ def with_matrix(
         measurements: y, [m] (or [m, 1], [1, m]).
         matrix: A, [m, n]; its columns count the pixels of (h, w, c) in `order`.
         image_shape: (h, w, c) with h w c = n.
-        pixel_range: (black, white) of the image x that was measured; None: -1 and 1.
+        pixel_range: (black, white) of the image x that was measured; "auto": as estimated; None: -1 and 1.
         matrix_dtype: what A is stored in, one of `operators.DTYPES`; the rounding of A is then an error of the model.
         order: of the pixels, "C" (row-major, numpy's) or "F" (column by column, MATLAB's). None: C, with a note where
             the matrix is stored column by column.
@@ -208,7 +203,15 @@ def with_matrix(
     operator = operators.Dense(in_stored(matrix), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
-    return _shifted(operator, in_stored(measurements), pixel_range or conventions.DEFAULT_RANGE, notes)
+    problem = Problem(operator, as_floating(in_stored(measurements), "measurements"))
+    if pixel_range == "auto":
+        pixel_range = estimate_pixel_range(problem)
+        told = "{:.3g} to {:.3g}".format(*pixel_range)
+        notes = (*notes, f"pixel range {told} estimated from the measurements; --pixel_range sets it")
+    elif pixel_range is None:
+        pixel_range = conventions.DEFAULT_RANGE
+        notes = (*notes, "pixel range -1 to 1 taken; --pixel_range sets it")
+    return OwnProblem(problem, conventions.checked_range(pixel_range), notes)
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
@@ -279,9 +282,7 @@ def with_mask(
     )
     grid, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
-    low, high = pixel_range
-    grid[0, 0] -= chosen[0, 0] * math.sqrt(chosen.size) * (low + high) / 2
-    samples = _single((grid[chosen] / ((high - low) / 2)).T.reshape(-1))
+    samples = _single(grid[chosen].T.reshape(-1))
     problem = Problem(operators.cartesian_fourier(chosen, shape, centred=False), jnp.asarray(samples))
     return OwnProblem(problem, pixel_range, (*notes, *phase_notes, *scale_notes, *origin_notes))
 
@@ -345,15 +346,6 @@ def _on_grid(measurements, chosen, shape, order) -> tuple[np.ndarray, bool]:
 def _by_columns(array: np.ndarray) -> bool:
     """Stored column by column, as MATLAB does: a hint at how its user counts."""
     return array.flags.f_contiguous and not array.flags.c_contiguous
-
-
-def _shifted(operator, measurements, pixel_range, notes) -> OwnProblem:
-    """The problem of the image u in [-1, 1] behind x = middle + half u: A u = (y - A middle) / half."""
-    low, high = conventions.checked_range(pixel_range)
-    middle, half = (low + high) / 2, (high - low) / 2
-    measurements = as_floating(measurements, "measurements")
-    offset = operator.forward(jnp.full(operator.image_shape, middle, jnp.finfo(measurements.dtype).dtype))
-    return OwnProblem(Problem(operator, (measurements - offset) / half), pixel_range, notes)
 
 
 def _single(array: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from csdip_jax.operators import (
     measurement_loss,
     squared_norm,
 )
-from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
+from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, as_floating
 
 GAIN_TOLERANCE = 0.03
 """A gain that differs from 1 by less, and by what the draw of a Gaussian A makes of it, is 1."""
@@ -102,6 +102,23 @@ def normalise(problem: Problem, pixel_range: tuple[float, float] | str | None = 
     if auto:
         raise InputError("pixel_range = 'auto' is for linear operators: give (black, white)")
     return _function(problem, middle, half)
+
+
+def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
+    """A range (black, white) that holds the pixels, as the measurements of one image tell: a guess, to be looked at.
+
+    Their means are those of the flat image that explains y best, their spread follows from what it leaves; the range is
+    three of these on both sides. `reconstruct` takes it for pixel_range="auto".
+
+    Args:
+        problem: one problem, of a linear operator.
+
+    Raises:
+        InputError: the operator is not linear, or measures nothing.
+    """
+    measurements = as_floating(problem.measurements, "measurements")
+    _, units = normalise(Problem(problem.operator, measurements[None]), "auto")
+    return units.middle - units.half, units.middle + units.half
 
 
 def _middle_and_half(pixel_range) -> tuple[float, float]:

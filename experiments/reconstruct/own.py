@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
+from csdip_jax.data.pixels import to_signed_range
 from csdip_jax.results import content_digest, write_array
 from csdip_jax.types import InputError
 from experiments import fits, own_measurements, pictures, settings
@@ -54,13 +56,14 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
-        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0):
+        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, pixel_range=own.pixel_range):
             if fit.label in done:
                 continue
-            image = own.to_user(fit.solution.image)
-            fits.save(workdir, fit, image, {})
+            image = fit.solution.image
+            signed = fit.solution._replace(image=to_signed_range(image, own.pixel_range))
+            fits.save(workdir, fit._replace(solution=signed), image, {}, np.array(own.pixel_range))
             write_array(workdir.path / f"{fit.stem}.npy", image)
-            pictures.save_image(workdir.path / f"{fit.stem}.png", fit.solution.image)
+            pictures.save_image(workdir.path / f"{fit.stem}.png", signed.image)
             pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace)])
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
