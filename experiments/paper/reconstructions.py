@@ -50,7 +50,8 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
     return figure
 
 
-HEADER = ("image", "method", "preset", "count", "num_measurements", "mse", "psnr", "ssim", "seconds", "ok", "converged")
+HEADER = ("image", "method", "preset", "count", "num_measurements", "mse", "psnr", "ssim", "data_range")
+HEADER += ("seconds", "ok", "converged")
 
 
 def as_csv(rows: Sequence[Mapping]) -> str:
