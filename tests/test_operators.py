@@ -114,7 +114,7 @@ def test_narrow_storage(dtype, entry):
     largest = jnp.abs(wide.matrix).max(1, keepdims=True)
     widened = drawn.matrix.astype(jnp.float32) * drawn.row_scale[:, None]
     bound = entry * (jnp.abs(wide.matrix) + 1e-3 * largest if dtype == "float16" else largest)
-    assert (jnp.abs(widened - wide.matrix) <= 1.01 * bound).all()
+    assert (jnp.abs(widened - wide.matrix) <= 1.001 * bound).all()
     np.testing.assert_allclose(drawn.frobenius_norm(), wide.frobenius_norm(), rtol=1e-3)
     np.testing.assert_allclose(wide.frobenius_norm(), jnp.linalg.norm(wide.matrix), rtol=1e-5)
 
@@ -148,6 +148,8 @@ def repeated_fourier():
 
 SOLVED = LINEAR | {
     "repeated_fourier": repeated_fourier,
+    "scaled_dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE, 1.7),
+    "scaled_hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE, 0.6),
     "repeated_inpainting": lambda: operators.Inpainting(jnp.array([3, 8, 8, 239, 3, 3]), SHAPE),
 }
 
@@ -171,7 +173,7 @@ def test_regularized_solve_stops_at_its_tolerance():
     operator, right, shift = LINEAR["gaussian"](), image(), 0.05
     found = operator.regularized_solve(right, shift, tolerance=0.1)
     residual = operator.adjoint(operator.forward(found)) + shift * found - right
-    assert 1e-4 < jnp.linalg.norm(residual) / jnp.linalg.norm(right) <= 0.1
+    assert 0.02 < jnp.linalg.norm(residual) / jnp.linalg.norm(right) <= 0.1
 
 
 @pytest.mark.parametrize("name", ORTHONORMAL_ROWS)

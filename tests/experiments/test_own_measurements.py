@@ -106,6 +106,16 @@ def test_files(tmp_path):
         np.testing.assert_array_equal(own.read_array(str(tmp_path / name)), MATRIX)
 
 
+@pytest.mark.parametrize("file", ["b.npz", "c.mat"])
+@pytest.mark.parametrize("name", ["A", "y", "third"])
+def test_the_array_that_is_named_is_read(file, name, tmp_path):
+    """Wherever it stands among the others."""
+    arrays = {"A": MATRIX, "y": IMAGE, "third": MASK.astype(float)}
+    np.savez(tmp_path / "b.npz", **arrays)
+    scipy.io.savemat(tmp_path / "c.mat", arrays)
+    np.testing.assert_array_equal(own.read_array(f"{tmp_path / file}:{name}"), arrays[name])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
