@@ -12,8 +12,9 @@ from pathlib import Path
 import jax
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
+from tqdm import tqdm
 
-from csdip_jax.types import InputError, PixelRangeWarning
+from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 from experiments import config_help
 
 HELP = ("h", "?", "help", "helpshort", "helpfull")
@@ -115,13 +116,18 @@ def _print_help(short: bool) -> None:
 
 @contextlib.contextmanager
 def _notes_for_warnings() -> Iterator[None]:
-    """A PixelRangeWarning becomes a line that names this command's option, once."""
+    """A PixelRangeWarning becomes a line that names this command's option, a ReconstructionWarning a note; once."""
     told = set()
 
     def show(message, category, *where, **more):
-        if not issubclass(category, PixelRangeWarning):
+        if not issubclass(category, (PixelRangeWarning, ReconstructionWarning)):
             shown(message, category, *where, **more)
-        elif str(message) not in told:
+        elif str(message) in told:
+            return
+        elif issubclass(category, ReconstructionWarning):
+            told.add(str(message))
+            tqdm.write(f"note: {message}")
+        else:
             told.add(str(message))
             remedy = "run each kind by itself, with its --pixel_range"
             if "pixel_range" not in flags.FLAGS:
@@ -132,6 +138,7 @@ def _notes_for_warnings() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", PixelRangeWarning)
+        warnings.simplefilter("always", ReconstructionWarning)
         shown, warnings.showwarning = warnings.showwarning, show
         yield
 
