@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, as_floating
@@ -28,11 +29,8 @@ def _pair(a: Any, b: Any) -> tuple[Array, Array]:
 
 def _checked_range(data_range: Any) -> Any:
     if not isinstance(data_range, jax.core.Tracer):
-        try:
-            fine = 0 < float(data_range) < math.inf
-        except (TypeError, ValueError):
-            fine = False
-        if not fine:
+        is_number = np.ndim(data_range) == 0 and np.asarray(data_range).dtype.kind in "iuf"
+        if not (is_number and 0 < float(data_range) < math.inf):
             raise InputError(f"data_range = {data_range!r}: it must be a number above 0, 255 for pixels of 0 to 255")
         return float(data_range)
     return data_range

@@ -107,7 +107,8 @@ def as_floating(values: Any, name: str, real: bool = False) -> Array:
     wide = jax.dtypes.canonicalize_dtype(np.float64)
     given = values if isinstance(values, jax.Array) else _dense(values, name)
     dtype = given.dtype
-    if not (jnp.issubdtype(dtype, np.number) or dtype.kind == "b"):
+    is_number = jnp.issubdtype(dtype, np.number) and not jnp.issubdtype(dtype, np.timedelta64)
+    if not (is_number or jnp.issubdtype(dtype, np.bool_)):
         raise _not_numbers(values, name)
     is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
     if real and is_complex:

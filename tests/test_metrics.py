@@ -52,3 +52,39 @@ def test_equal_images():
 def test_an_image_smaller_than_the_window():
     with pytest.raises(cs.InputError, match=r"\(6, 20, 1\) are smaller than the SSIM window"):
         cs.metrics.ssim(np.zeros((6, 20, 1)), np.zeros((6, 20, 1)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int64", ">u2", "float16", "float64"])
+def test_images_of_any_type_are_converted_before_they_are_subtracted(dtype):
+    top = 255 if dtype in ("uint8", "float16") else 32767
+    a, b = np.random.default_rng(0).integers(0, top, (2, 28, 28, 1)).astype(dtype)
+    wide = a.astype(float), b.astype(float)
+    np.testing.assert_allclose(cs.metrics.mse(a, b), skimage_metrics.mean_squared_error(*wide), rtol=1e-5)
+    expected = skimage_metrics.peak_signal_noise_ratio(*wide, data_range=top)
+    np.testing.assert_allclose(cs.metrics.psnr(a, b, top), expected, rtol=1e-5)
+    expected = skimage_metrics.structural_similarity(*wide, data_range=top, channel_axis=-1)
+    np.testing.assert_allclose(cs.metrics.ssim(a, b, top), expected, atol=1e-4)
+    np.testing.assert_allclose(cs.metrics.ssim(a[..., 0], b[..., 0].tolist(), top), expected, atol=1e-4)
+
+
+METRICS = {"mse": cs.metrics.mse, "psnr": cs.metrics.psnr, "ssim": cs.metrics.ssim}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_batch_is_refused_and_vmapped(name):
+    a, b = np.zeros((2, 28, 28, 1)), np.array([0.002, 0.2]).reshape(2, 1, 1, 1) + np.zeros((2, 28, 28, 1))
+    with pytest.raises(cs.InputError, match=r"shape \(2, 28, 28, 1\): give \[h, w, c\], .* jax.vmap"):
+        METRICS[name](a, b)
+    each = jax.vmap(METRICS[name])(a, b)
+    np.testing.assert_allclose(each, [METRICS[name](*pair) for pair in zip(a, b, strict=True)], rtol=1e-5)
+    with pytest.raises(cs.InputError, match="cannot be compared"):
+        METRICS[name](a[0], np.zeros((28, 28, 3)))
+    with pytest.raises(cs.InputError, match="image is complex128"):
+        METRICS[name](a[0] + 1j, b[0])
+
+
+@pytest.mark.parametrize("data_range", [0, -1.0, np.nan, np.inf, "255", None, [1, 2]])
+@pytest.mark.parametrize("name", ["psnr", "ssim"])
+def test_a_data_range_that_is_none(name, data_range):
+    with pytest.raises(cs.InputError, match="data_range = .*: it must be a number above 0"):
+        METRICS[name](np.zeros((8, 8, 1)), np.zeros((8, 8, 1)), data_range)

@@ -12,6 +12,7 @@ import scipy.linalg
 import csdip_jax as cs
 from csdip_jax import operators
 from csdip_jax.operators import radial_mask
+from tests.test_types import FORMS, SPARSE, ZEROS_AND_ONES
 
 SHAPE = (12, 10, 2)
 
@@ -144,6 +145,82 @@ def repeated_fourier():
     """On this grid of 12 x 10: 0, 5, 60, 65 are their own mirror images, 117 and 13 each other's; some come twice."""
     indices = jnp.array([0, 5, 7, 7, 13, 60, 65, 23, 117, 117])
     return operators.Fourier(indices, jnp.linspace(0.5, 2.0, indices.size), SHAPE)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_images_of_any_type(name):
+    """A phantom of whole numbers, in every type: what the same in float32 gives."""
+    operator, x = EVERY[name](), np.indices(SHAPE).sum(0) % 2
+    expected = operator.forward(x.astype(np.float32))
+    for form in ("bool", "uint8", "int64", ">i4", "float16", ">f8", "longdouble", "list", "strided", "jax int32"):
+        given = FORMS[form](x)
+        np.testing.assert_array_equal(operator.forward(given), expected, err_msg=form)
+        np.testing.assert_array_equal(operators.measure(key(), operator, given), expected, err_msg=form)
+        if name in LINEAR:
+            y = np.ones(expected.shape, int)
+            back, normal = operator.adjoint(np.float32(y)), operator.normal(x.astype(np.float32))
+            np.testing.assert_array_equal(operator.adjoint(FORMS[form](y)), back, err_msg=form)
+            np.testing.assert_array_equal(operator.normal(given), normal, err_msg=form)
+            np.testing.assert_array_equal(operator.residual_and_adjoint(FORMS[form](y), given)[0], 1 - expected)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_images_and_measurements_that_do_not_fit(name):
+    operator = LINEAR[name]()
+    for call in (operator.forward, operator.normal):
+        with pytest.raises(cs.InputError, match=r"image of shape \(10, 12, 2\), but the operator's images are"):
+            call(np.ones((10, 12, 2)))
+        with pytest.raises(cs.InputError, match="image is complex64, but pixels are real"):
+            call(np.ones(SHAPE, np.complex64))
+    with pytest.raises(cs.InputError, match=r"measurements float32 of shape \(3,\), but the operator's are"):
+        operator.adjoint(np.ones(3))
+    if operator.measurements_like.dtype == np.float32:
+        with pytest.raises(cs.InputError, match="measurements complex64"):
+            operator.adjoint(np.ones(operator.measurements_like.shape, complex))
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adjoint_in_either_precision(name, dtype, x64):
+    """<A x, y> = <x, A^H y> also where image and measurements are of another precision than the operator."""
+    operator, x = LINEAR[name](), np.asarray(image(), dtype)
+    y = np.random.default_rng(0).standard_normal(operator.measurements_like.shape).astype(dtype)
+    np.testing.assert_allclose(vdot(operator.forward(x), y), vdot(x, operator.adjoint(y)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS | SPARSE)
+def test_masks_of_any_type(form):
+    mask = ZEROS_AND_ONES != 0
+    for make in (operators.inpainting, operators.cartesian_fourier):
+        found = make((FORMS | SPARSE)[form](ZEROS_AND_ONES), (6, 8, 1))
+        np.testing.assert_array_equal(found.indices, make(mask, (6, 8, 1)).indices)
+
+
+@pytest.mark.parametrize("make", [operators.inpainting, operators.cartesian_fourier])
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.full((6, 8), np.nan), "mask: 48 of 48 entries are NaN"),
+        (np.full((6, 8), np.inf), "mask: 48 of 48 entries are NaN or infinite"),
+        (np.full((6, 8), "1"), "mask is of type ndarray and dtype <U1"),
+        (np.ma.masked_array(np.ones((6, 8)), ZEROS_AND_ONES), "mask: .* entries are masked"),
+        (None, "mask is of type NoneType"),
+    ],
+)
+def test_masks_that_are_none(make, mask, message):
+    with pytest.raises(cs.InputError, match=message):
+        make(mask, (6, 8, 1))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int64", "float16", ">f8", "longdouble"])
+def test_a_plain_matrix_is_stored_in_float32(dtype):
+    matrix = ZEROS_AND_ONES.astype(dtype)
+    operator = operators.Dense(matrix, (4, 2, 1))
+    assert operator.matrix.dtype == jnp.float32 and operator.row_scale is None
+    np.testing.assert_array_equal(operator.matrix, ZEROS_AND_ONES)
+    scaled = operators.Dense(ZEROS_AND_ONES.astype(np.int8), (4, 2, 1), [2] * 6)
+    assert scaled.matrix.dtype == jnp.int8
+    np.testing.assert_array_equal(scaled.forward(np.ones((4, 2, 1))), 2 * ZEROS_AND_ONES.sum(1))
 
 
 SOLVED = LINEAR | {
@@ -414,6 +491,7 @@ def test_measure_takes_a_plain_callable_and_no_noise_is_exact():
         (lambda: operators.cartesian_fourier(np.ones((8, 8)), (8, 8)), r"image_shape = \(8, 8\): give"),
         (lambda: operators.inpainting(np.ones((8, 8)), (8, 8)), r"image_shape = \(8, 8\): give"),
         (lambda: operators.Identity((8, -8, 1)), r"image_shape = \(8, -8, 1\): give"),
+        (lambda: operators.Linear(3, (8, 8, 1)), "fn is a int: give a function"),
         (lambda: operators.Linear(lambda x: x, (8.0, 8, 1)), r"image_shape = \(8.0, 8, 1\): give"),
         (lambda: operators.Dense(jnp.ones((2, 4)), 4), "image_shape = 4: give"),
         (lambda: cs.methods.CsDip.preset("paper", (28, 28)), r"image_shape = \(28, 28\): give"),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 
+from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, as_floating
 
 PROBES = 16
@@ -34,11 +35,12 @@ def _of_numbers(method: Callable, names: tuple[str, ...]) -> Callable:
         values = as_floating(values, name, real=name == "image")
         if name == "image" and values.shape != operator.image_shape:
             raise InputError(
-                f"image of shape {values.shape}, but the operator's images are {operator.image_shape}; of a batch take "
-                f"one at a time, or jax.vmap"
+                f"image of shape {values.shape}, but the operator's images are {operator.image_shape}: of a batch give "
+                "one at a time, or use jax.vmap"
             )
         return values
 
+    @without_switches
     @wraps(method)
     def taking(self, *values, **named):
         values = [array(self, *pair) for pair in zip(names, values, strict=False)] + list(values[len(names) :])

@@ -31,9 +31,7 @@ class Linear(LinearOperator):
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         if not callable(self.fn):
-            raise InputError(
-                f"operator of a {type(self.fn).__name__}: give a function, image [h, w, c] -> measurements"
-            )
+            raise InputError(f"fn is a {type(self.fn).__name__}: give a function, image [h, w, c] -> measurements")
         object.__setattr__(self, "fn", _as_partial(self.fn))
 
     def forward(self, image: Array) -> Array:
