@@ -33,12 +33,6 @@ MOST_MAPPINGS = 30_000
 """Of the 65,530 pieces of memory that Linux lets a process map: each program takes dozens, and XLA crashes beyond."""
 
 
-def pytest_configure(config):
-    """Notes on test images, which are of few values, are no errors; named here, for it imports JAX."""
-    for name in ("PixelRangeWarning", "ReconstructionWarning"):
-        config.addinivalue_line("filterwarnings", f"ignore::csdip_jax.types.{name}")
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _programs_are_forgotten():
     yield

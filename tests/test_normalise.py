@@ -93,6 +93,12 @@ def test_pixels_of_another_unit_are_refused_with_what_they_are(factor):
     assert low < factor * 0.6 and factor * 1.5 < high < factor * 4
 
 
+def test_a_contrast_beyond_the_range_is_noted():
+    with pytest.warns(cs.ReconstructionWarning, match="pixels of about -.* not of -1 to 1: give pixel_range"):
+        solution = solve(make("tv"), patterns(), 300 * (disc() - disc().mean()))
+    assert not solution.converged and solution.unexplained > 0.5
+
+
 @pytest.mark.parametrize("low, high", [(0, 255), (-3e-6, 4e-6), (-5, -4)])
 def test_an_estimated_range_gives_the_image(low, high):
     image = low + (high - low) * (disc() + 1) / 2

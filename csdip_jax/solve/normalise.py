@@ -235,8 +235,8 @@ def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
 
 
 def _require_range(operator, means, errors, spreads, losses, given) -> None:
-    """Raises InputError where no image of pixels in [-1, 1] makes such measurements, or where they are of far smaller
-    ones; warns where the pixels use hardly any of the range.
+    """Raises InputError where the mean pixel lies outside of the range, or where pixels are of a far smaller unit; warns
+    where their contrast is larger than the range, or hardly uses it (which noise, or an unusual A, may feign).
 
     Args:
         operator: A, normalised.
@@ -245,30 +245,29 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
         losses: ||y - A x||^2 of the flat images with these means, [b].
         given: middle and half of the range, to tell it by.
     """
-    sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
-    small = (sizes > 0) & (sizes < SMALLEST_PIXEL)
-    large = (abs(means) > 1 + FAR_OUT + 4 * errors).any(-1)
-    contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
-    for i in np.flatnonzero(~large & (contrasts > 1)):
-        large[i] = contrasts[i] > _norm(_operator_of(operator, i, len(means)))
     middle, half = given
     black, white = middle - half, middle + half
-    if (small | large).any():
-        levels, reach = means[small | large], 2 * spreads[small | large, None]
-        low, high = middle + half * (levels - reach).min(), middle + half * (levels + reach).max()
-        raise InputError(
-            f"the measurements are of pixels of about {min(low, high):.3g} to {max(low, high):.3g}, not of "
-            f"{black:g} to {white:g}: give pixel_range=black,white, the lowest and highest pixel value there may be"
+    sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
+    other_unit = ((sizes > 0) & (sizes < SMALLEST_PIXEL)) | (abs(means) > 1 + FAR_OUT + 4 * errors).any(-1)
+    contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
+    large = np.array([c > 1 and c > _norm(_operator_of(operator, i, len(means))) for i, c in enumerate(contrasts)])
+    if (other_unit | large).any():
+        levels, reach = means[other_unit | large], 2 * spreads[other_unit | large, None]
+        low, high = sorted((middle + half * (levels - reach).min(), middle + half * (levels + reach).max()))
+        told = (
+            f"the measurements are of pixels of about {low:.3g} to {high:.3g}, not of {black:g} to {white:g}: "
+            "give pixel_range=black,white, the lowest and highest pixel value there may be"
         )
+        if other_unit.any():
+            raise InputError(told)
+        warnings.warn(told, ReconstructionWarning, stacklevel=5)
     dim = (spreads < SMALL_PIXEL) & (sizes > 0)
     if dim.any():
-        share = spreads[dim].max()
-        warnings.warn(
-            f"the pixels seem to use about {200 * share:.1g} % of the range {black:g} to {white:g}: a narrower "
-            "pixel_range gives a better image",
-            ReconstructionWarning,
-            stacklevel=2,
+        told = (
+            f"the pixels seem to use about {200 * spreads[dim].max():.1g} % of the range {black:g} to {white:g}: a "
+            "narrower pixel_range gives a better image"
         )
+        warnings.warn(told, ReconstructionWarning, stacklevel=5)
 
 
 def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Units]:
