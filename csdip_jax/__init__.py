@@ -8,6 +8,7 @@ solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_s
 from csdip_jax import data, generators, methods, metrics, operators, priors, results, theory
 from csdip_jax.solve import estimate_pixel_range, reconstruct
 from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
+from csdip_jax.verdict import verdict
 
 __all__ = [
     "EndsOfRangeWarning",
@@ -25,4 +26,5 @@ __all__ = [
     "reconstruct",
     "results",
     "theory",
+    "verdict",
 ]

