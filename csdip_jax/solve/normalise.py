@@ -260,14 +260,14 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
         )
         if other_unit.any():
             raise InputError(told)
-        warnings.warn(told, ReconstructionWarning, stacklevel=5)
+        warnings.warn(told, ReconstructionWarning, stacklevel=7)
     dim = (spreads < SMALL_PIXEL) & (sizes > 0)
     if dim.any():
         told = (
             f"the pixels seem to use about {200 * spreads[dim].max():.1g} % of the range {black:g} to {white:g}: a "
             "narrower pixel_range gives a better image"
         )
-        warnings.warn(told, ReconstructionWarning, stacklevel=5)
+        warnings.warn(told, ReconstructionWarning, stacklevel=7)
 
 
 def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Units]:
@@ -281,7 +281,7 @@ def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Un
             "the measurements are the same for an image and its negative, and the image may come back as that: "
             "give a pixel_range of one sign, (0, 1) for example",
             ReconstructionWarning,
-            stacklevel=2,
+            stacklevel=6,
         )
     n = math.prod(function.image_shape)
     if abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (PROBES * flat.shape[-1])):
@@ -365,7 +365,7 @@ def _note_ends(images: np.ndarray) -> None:
         either, white = share_at_ends(image)
         if either > OF_A_CHANNEL or white > OF_WHITE:
             which = f"image {i}: " if len(images) > 1 else ""
-            warnings.warn(which + ends_note(either), EndsOfRangeWarning, stacklevel=4)
+            warnings.warn(which + ends_note(either), EndsOfRangeWarning, stacklevel=5)
 
 
 def ends_note(share: float) -> str:
