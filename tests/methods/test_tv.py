@@ -38,7 +38,7 @@ def noisy_squares(operator):
 
 def optimum(method, problem):
     """The least objective, by an interior point method on a problem written with numpy."""
-    cvxpy = pytest.importorskip("cvxpy")
+    cvxpy = pytest.importorskip("cvxpy", reason="needs cvxpy, of the extra dev")
     h, w, c = method.image_shape
     n = h * w * c
     basis = np.eye(n, dtype=np.float32).reshape(n, h, w, c)
