@@ -164,6 +164,9 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "originals" / "camera.npz").unlink()
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
     assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
+    # What its batch had besides is left alone.
+    again = [row["file"] for row in cs.results.read_all_rows(tmp_path)]
+    assert len(again) == 5 and again.count("camera-m40-noise0-seed0-tv-mu=64") == 2
 
 
 @pytest.mark.parametrize("line", ['{"part": "", "mse": 1}', "[1]", "3"])
