@@ -293,6 +293,7 @@ def test_time_left_is_that_of_the_same_program_or_method():
     rows = {every[0].cell: {"seconds": 10.0}, every[2].cell: {"seconds": 1.0}, every[4].cell: {"seconds": 30.0}}
     # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
     assert progress.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+    assert progress.seconds_left(every, rows | {every[5].cell: {"seconds": 30.0}}) == pytest.approx(10 + 1 + 2)
     assert progress.seconds_left(every[:2], {every[0].cell: {"seconds": None}}) is None
 
 
