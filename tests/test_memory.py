@@ -50,6 +50,29 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     assert 1 < count < 25 * 10**6 / weights
 
 
+@pytest.mark.parametrize("own_operators", [False, True])
+@pytest.mark.parametrize(("images", "devices"), [(100, 1), (100, 4), (3, 2)])
+def test_a_fit_on_an_accelerator_takes_its_share_of_its_operator(images, devices, own_operators, monkeypatch):
+    """By hand: 0.8 of what is free, for fits that grow by 5 kB; an operator of 5120 bytes serves 2 x 3 of them."""
+    method, one = dataclasses.replace(METHOD, restarts=2), problem()
+    cases = images * 3
+    operator = jax.tree.map(lambda x: jnp.stack([x] * images), one.operator) if own_operators else one.operator
+    given = Case(cs.Problem(operator, jnp.stack([one.measurements] * cases)), {})
+    keys = fit_keys(KEY, jnp.arange(cases), jnp.arange(2))
+    monkeypatch.setattr(memory, "compiled_chunk", lambda *_: memory.Chunk(fixed=1000, bytes=6000, compile_seconds=0))
+    monkeypatch.setattr(memory, "_accelerator_bytes", lambda *_: 10**6)
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    fitting = 800_000 // (5000 + (5120 // 6 if own_operators else 0))
+    assert memory.default_fits_at_once(method, given, keys, 3) == min(fitting, -(-cases * 2 // devices))
+
+
+@pytest.mark.parametrize("devices", [1, 3, 8])
+def test_the_devices_of_a_cpu_share_its_memory(devices, on_cpu, monkeypatch):
+    monkeypatch.setattr(memory, "host_bytes", lambda: 10**9)
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    assert memory.usable_bytes() == 8 * 10**8 // devices
+
+
 @pytest.mark.parametrize(("restarts", "at_once"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (8, 4)])
 def test_on_a_cpu_fits_that_fill_the_cache_share_a_large_matrix(restarts, at_once, on_cpu, monkeypatch):
     """As many together as come out even, so that none is computed twice."""

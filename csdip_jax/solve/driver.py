@@ -170,6 +170,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))
+        key = jnp.repeat(key, len(ids), axis=0) if key.ndim else key
         cases_per_operator = len(ids)
     cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))

@@ -75,6 +75,9 @@ def test_every_cell_has_its_row(undisturbed):
     batches = [batch for program in plan.make_programs(config(), None) for batch in plan.batches(program)]
     cells = [(batch.program, cell) for batch in batches for cell in batch.cells]
     assert [row["file"] for row in rows] == [plan.stem(*cell) for cell in cells]
+    first = {batch.program.name: batch for batch in reversed(batches)}
+    compiled = {plan.stem(batch.program, cell) for batch in first.values() for cell in batch.cells}
+    assert {row["file"] for row in rows if row["compiled"]} == compiled
     for row, (program, ((image, seed), measurement, setting)) in zip(rows, cells, strict=True):
         told = (row["image"], row["seed"], row["noise_variance"], row["count"], row["label"])
         labels = program.sweep.labels
@@ -164,6 +167,25 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "originals" / "camera.npz").unlink()
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
     assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
+    # What its batch had besides is left alone.
+    again = [row["file"] for row in cs.results.read_all_rows(tmp_path)]
+    assert len(again) == 5 and again.count("camera-m40-noise0-seed0-tv-mu=64") == 2
+
+
+def test_rows_of_other_images_or_of_another_training_are_refused(undisturbed, monkeypatch):
+    """A single pixel is enough; images that this run has not do not matter."""
+    folder, rows, _ = undisturbed
+    programs = plan.make_programs(config(), None)
+    assert len(run.finished_rows(folder, programs)) == len(rows)
+    changed = programs[1].images["cell"].copy()
+    changed[3, 4] += 1e-6
+    other = programs[1]._replace(images={"cell": changed})
+    with pytest.raises(InputError, match="image cell has changed since .*: choose another --workdir"):
+        run.finished_rows(folder, [other])
+    assert len(run.finished_rows(folder, [programs[1]._replace(images={"new": changed})])) == len(rows)
+    monkeypatch.setattr(settings, "digests", lambda sweeps: {"tv": "of another training"})
+    with pytest.raises(InputError, match="tv was trained otherwise when .*: choose another --workdir"):
+        run.finished_rows(folder, programs)
 
 
 @pytest.mark.parametrize("line", ['{"part": "", "mse": 1}', "[1]", "3"])
@@ -271,6 +293,7 @@ def test_time_left_is_that_of_the_same_program_or_method():
     rows = {every[0].cell: {"seconds": 10.0}, every[2].cell: {"seconds": 1.0}, every[4].cell: {"seconds": 30.0}}
     # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
     assert progress.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+    assert progress.seconds_left(every, rows | {every[5].cell: {"seconds": 30.0}}) == pytest.approx(10 + 1 + 2)
     assert progress.seconds_left(every[:2], {every[0].cell: {"seconds": None}}) is None
 
 

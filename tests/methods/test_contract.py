@@ -130,6 +130,30 @@ def test_one_compile_for_two_settings(name):
     assert fits.advance._cache_size() == compiled
 
 
+OTHERWISE = {
+    "tolerance": 0.9,
+    "decay": 0.5,
+    "momentum": 0.1,
+    "epsilon": 1.0,
+    "damping": 0.2,
+    "lower": -0.2,
+    "upper": 0.3,
+}
+"""What a number is set to, three times itself where nothing stands here."""
+IDLE = {"lr_weight", "collapse_residual"}
+"""Without a prior, and without a collapse."""
+
+
+def test_every_number_acts(name, straight):
+    """None is there for nothing: another value is another image, or another number of steps."""
+    method = make(name)
+    for field in set(method.sweepable()) - IDLE:
+        other = dataclasses.replace(method, **{field: OTHERWISE.get(field, 3 * getattr(method, field))})
+        solution = cs.reconstruct(other, problem(), jax.random.key(0))
+        same = np.array_equal(solution.image, straight.image) and solution.steps == straight.steps
+        assert not same, field
+
+
 def test_a_sweep_is_a_loop(name):
     """A setting given as an array: one image under each value, in one program, as if one after the other."""
     values, key = np.array([0.3, 1.0, 3.0]), jax.random.key(0)
@@ -181,6 +205,14 @@ def test_a_loss_that_is_not_finite_is_a_failure_from_the_first_step_on(loss):
     for step in (1, 2, 10):
         assert method.failed(None, SimpleNamespace(loss=state.loss, step=jnp.array(step)))
         assert not method.failed(None, SimpleNamespace(loss=jnp.float32(1.0), step=jnp.array(step)))
+
+
+@pytest.mark.parametrize("kind", ["csdip", "csgm"])
+def test_the_latent_is_standard_normal(kind):
+    draw = jax.jit(jax.vmap(lambda key: make(kind).init(problem(), key).latent))
+    latents = draw(jax.random.split(jax.random.key(0), 200))
+    np.testing.assert_allclose([latents.mean(), latents.std()], [0, 1], atol=0.03)
+    assert 0.66 < np.mean(np.abs(latents) < 1) < 0.70 and not (latents[0] == latents[1]).any()
 
 
 @pytest.mark.parametrize("kind", ["csdip", "csgm", "tv", "lasso_dct"])

@@ -103,6 +103,19 @@ def test_the_best_of_the_window_is_kept(exit_by, expected):
     assert method.done(state) and not method.failed(p, state)
 
 
+def test_rmsprop_by_hand():
+    """With none of the paper's numbers, so that each is seen to be the method's."""
+    method = CsDip((8, 8, 1), learning_rate=0.3, decay=0.7, momentum=0.4, epsilon=0.2)
+    gradients = np.random.default_rng(0).normal(size=(4, 5))
+    state = method.optimizer.init(jnp.zeros(5))
+    squares = momentum = np.zeros(5)
+    for g in gradients:
+        updates, state = method.optimizer.update(jnp.asarray(g, jnp.float32), state)
+        squares = 0.7 * squares + 0.3 * g**2
+        momentum = 0.4 * momentum + g / (np.sqrt(squares) + 0.2)
+        np.testing.assert_allclose(updates, -0.3 * momentum, rtol=1e-5)
+
+
 class Scripted(CsDip):
     """Iterate k has the losses that are given for it, and an image of ks."""
 

@@ -10,7 +10,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.methods import Tv
 from csdip_jax.methods.tv import Split, _copies, _nearest_image
-from csdip_jax.priors import total_variation
+from csdip_jax.priors import image_gradient_adjoint, total_variation
 
 GREY, COLOUR = (12, 10, 1), (8, 9, 3)
 GAUSSIAN = cs.operators.gaussian(jax.random.key(1), 40, GREY)
@@ -38,7 +38,7 @@ def noisy_squares(operator):
 
 def optimum(method, problem):
     """The least objective, by an interior point method on a problem written with numpy."""
-    cvxpy = pytest.importorskip("cvxpy")
+    cvxpy = pytest.importorskip("cvxpy", reason="needs cvxpy, of the extra dev")
     h, w, c = method.image_shape
     n = h * w * c
     basis = np.eye(n, dtype=np.float32).reshape(n, h, w, c)
@@ -103,6 +103,24 @@ def test_stops_at_its_tolerance_or_says_that_it_did_not():
         assert solution.converged == converged
         steps.append(int(solution.steps))
     assert steps == sorted(set(steps)) and steps[-1] == 500
+
+
+@pytest.mark.parametrize("beta", [0.1, 1e4])
+def test_converged_means_both_residuals(beta):
+    """A large penalty leaves the dual one behind, a small one the primal one; each of the three copies counts."""
+    problem, method = noisy_squares(GAUSSIAN), Tv(GREY, steps=3000, tolerance=1e-2, beta=beta)
+
+    @jax.jit
+    def run(problem, state):
+        return jax.lax.while_loop(lambda s: ~method.done(s), lambda s: method.step(problem, s)[0], state)
+
+    state = run(problem, method.init(problem, key()))
+    norm = lambda x: float(jnp.linalg.norm(jnp.ravel(x)))  # noqa: E731
+    for copy, split in zip(_copies(state.image), state.split, strict=True):
+        assert norm(copy - split) <= 1.01e-2 * max(norm(copy), norm(split))
+    pull = image_gradient_adjoint(state.dual.gradient)
+    largest = max(map(norm, (pull, state.dual.data, state.dual.box)))
+    assert method.converged(state) and norm(pull + state.dual.data + state.dual.box) <= 1.01e-2 * largest
 
 
 @pytest.mark.parametrize("beta", [1.0, 1000.0])
