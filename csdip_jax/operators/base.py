@@ -119,9 +119,9 @@ class LinearOperator(Operator):
 
         return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(0), PROBES))))
 
-    def gain(self) -> Array:
+    def gain(self, frobenius_norm: Array) -> Array:
         """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md)."""
-        return self.frobenius_norm() / math.sqrt(math.prod(self.image_shape))
+        return frobenius_norm / math.sqrt(math.prod(self.image_shape))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
         """r = y - A x, [m], and A^H r, [h, w, c]: -2 A^H r is the gradient of ||y - A x||^2."""

@@ -37,7 +37,7 @@ class Fourier(LinearOperator):
         whole = jnp.linalg.norm(self.weights) * math.sqrt(self.image_shape[2])
         return whole if without is None else super().frobenius_norm(without)
 
-    def gain(self) -> Array:
+    def gain(self, frobenius_norm: Array) -> Array:
         """The smallest weight: 1 for the coefficients of the unitary transform, as the paper has them."""
         return self.weights.min()
 

@@ -20,7 +20,7 @@ class Identity(LinearOperator):
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)
 
-    def gain(self) -> Array:
+    def gain(self, frobenius_norm: Array) -> Array:
         """1: pixels are what they are."""
         return jnp.ones(())
 
@@ -45,7 +45,7 @@ class Inpainting(LinearOperator):
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)[self.indices]
 
-    def gain(self) -> Array:
+    def gain(self, frobenius_norm: Array) -> Array:
         """1: pixels are what they are."""
         return jnp.ones(())
 

@@ -71,7 +71,6 @@ class Look(NamedTuple):
         frobenius: ||A||_F.
         flat_norm: ||A 1||, 1 the image of ones.
         direction: u = A 1 / ||A 1||, [m].
-        others: ||(I - u u^H) A||_F.
         flat: A of an image that is 1 in one channel and 0 in the others, [c, m].
     """
 
@@ -79,7 +78,6 @@ class Look(NamedTuple):
     frobenius: Array
     flat_norm: Array
     direction: Array
-    others: Array
     flat: Array
 
 
@@ -137,10 +135,14 @@ def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[P
     m, n = look.flat.shape[-1], math.prod(operator.image_shape)
     served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
 
-    others = np.maximum(look.others, LEAST_OTHERS * look.frobenius)
-    ratio = others / np.maximum(look.flat_norm, np.finfo(np.float32).tiny)
-    stands_out = (ratio**2 * (1 + STANDS_OUT * math.sqrt(2 / m)) < 1) & (look.others == others) & ~operator.is_balanced
-    weight = np.where(stands_out, ratio, 1.0)
+    others = look.frobenius
+    least = others * math.sqrt(1 + STANDS_OUT * math.sqrt(2 / m))
+    stands_out = (look.flat_norm > least) & ~operator.is_balanced
+    if stands_out.any():
+        directions = look.direction[0] if one else look.direction
+        others = np.atleast_1d((_others if one else jax.vmap(_others))(operator, directions))
+        stands_out &= others > LEAST_OTHERS * look.frobenius
+    weight = np.where(stands_out, others / np.maximum(look.flat_norm, np.finfo(np.float32).tiny), 1.0)
     gain = np.where(stands_out, others / math.sqrt(n), look.gain)
     if not (np.isfinite(gain) & (gain > 0)).all():
         raise InputError("the operator makes 0 of every image, or numbers beyond all bounds: it measures nothing")
@@ -202,14 +204,13 @@ def _look(operator: LinearOperator) -> Look:
     norm = largest * jnp.sqrt(squared_norm(ones / largest))
     direction = ones / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny)
     frobenius = operator.frobenius_norm()
-    return Look(
-        gain=operator.gain(),
-        frobenius=frobenius,
-        flat_norm=norm,
-        direction=direction,
-        others=frobenius if operator.is_balanced else operator.frobenius_norm(direction),
-        flat=flat,
-    )
+    return Look(operator.gain(frobenius), frobenius, norm, direction, flat)
+
+
+@jax.jit
+def _others(operator: LinearOperator, direction: Array) -> Array:
+    """||(I - u u^H) A||_F."""
+    return operator.frobenius_norm(direction)
 
 
 def _flat_fit(measurements: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
