@@ -64,7 +64,7 @@ def in_words(ok: bool, unexplained: float, falling: float, times_noise: float | 
     if falling > FALLING and (too_much or times_noise is None):
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps: more steps explain more")
     elif too_much:
-        words.append("so A (its order or scale), the pixel range or the noise may be others than assumed")
+        words.append("take more steps, or A (its order, its scale), pixel range or noise are others than assumed")
     elif times_noise is not None and times_noise < BELOW_THE_NOISE:
         words.append("so it fits noise too: take fewer steps, or a larger weight of the regularization")
     return ", ".join(words)
