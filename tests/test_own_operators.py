@@ -105,7 +105,7 @@ UNSOUND = {
     "bfloat16": (lambda image: product(image).astype(jnp.bfloat16), "gives bfloat16: return float32"),
     "constant": (lambda image: jnp.ones(30), "the same measurements of any image"),
     "noise": (lambda image: product(image) + drawn(), "other measurements of the same image the second time"),
-    "NaN": (lambda image: product(image) * jnp.nan, "30 of 30 measurements of an image .* NaN or infinite"),
+    "NaN": (lambda image: product(image) * jnp.nan, "30 of 30 measurements of a random image .* NaN or infinite"),
     "complex": (lambda image: product(image) + 0j, "measurements are float32, but the operator's are complex64: give"),
 }
 UNSOUND_IF_LINEAR = {
@@ -127,9 +127,9 @@ KINDS = (
     + [(f"Nonlinear {name}", Nonlinear(fn, SHAPE), CSDIP, line) for name, (fn, line) in UNSOUND_ELSE.items()]
     + [(f"callable {name}", fn, CSDIP, line) for name, (fn, line) in (UNSOUND | UNSOUND_ELSE).items()]
     + [
-        ("adjoint", WithAnotherAdjoint(MATRIX, SHAPE), TV, "adjoint is not that of its forward: <A u, A u> = .*leave"),
+        ("adjoint", WithAnotherAdjoint(MATRIX, SHAPE), TV, "adjoint is not that of its forward: <A u, y> = .*leave"),
         ("no pytree", NoPytree(), TV, "NoPytree, which is no pytree: decorate the class by"),
-        ("text", bound(lambda a, image: image, "x"), TV, "what the operator holds is of type str"),
+        ("text", bound(lambda a, image: image, "x"), TV, "a leaf of the operator is of type str"),
         ("class NaN", Given(np.full((30, 64), np.nan), SHAPE), TV, "operator: 1920 of 1920 entries are NaN"),
     ]
 )
@@ -149,13 +149,13 @@ def test_measure_traces_but_does_not_try():
     np.testing.assert_allclose(measured, product(x), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tv", "lasso_dct", "lasso_wavelet", "damp_tv", "csdip"])
+@pytest.mark.parametrize("name", ["tv", "lasso_dct", "damp_tv", "csdip"])
 def test_more_measurements_than_pixels(name):
     """m = 1.2 n: least squares with whatever the method adds; an image of levels comes out nearly exact by TV."""
     shape = (16, 16, 1)
     x = np.where(np.hypot(*(np.indices(shape[:2]) - 7.5)) < 5, 0.7, -0.6).astype(np.float32)[..., None]
     operator = cs.operators.gaussian(KEY, 300, shape)
-    method = dataclasses.replace(cs.methods.METHODS[name].preset("paper", shape), **{"steps": 100})
+    method = dataclasses.replace(cs.methods.METHODS[name].preset("paper", shape), steps=100)
     found = cs.reconstruct(method, cs.Problem(operator, operator.forward(x)), KEY)
     assert cs.metrics.mse(found.image, x) < (1e-3 if name != "csdip" else 0.1)
 
