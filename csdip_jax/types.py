@@ -112,7 +112,7 @@ def as_floating(values: Any, name: str, real: bool = False) -> Array:
         raise _not_numbers(values, name)
     is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
     if real and is_complex:
-        raise InputError(f"{name} {_be(name)} {dtype}, but pixels are real: give magnitudes, or two channels")
+        raise InputError(f"{name} {_be(name)} {dtype.name}, but pixels are real: give magnitudes, or two channels")
     narrow = jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize <= (8 if is_complex else 4)
     target = jnp.result_type(np.float32 if narrow else wide, np.complex64 if is_complex else np.float32)
     if dtype == target and isinstance(given, jax.Array):

@@ -15,8 +15,9 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax import winograd
 from csdip_jax.methods import CsDip, DampTv
-from csdip_jax.solve import blocks, checkpoint, driver, fits, progress, trial
+from csdip_jax.solve import blocks, checkpoint, driver, fits, inputs, progress, trial
 from csdip_jax.solve.fits import Outcome, advance
+from tests.test_types import FORMS
 
 SHAPE = (8, 8, 1)
 METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
@@ -72,6 +73,83 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     assert {*of_matrix, *of_winograd} <= full < set(products)
     assert backend == "cpu" or full == set(of_matrix)  # the layers as JAX is set, by default in TF32
     assert any(name in program for name in ("tf.aliasing_output", "jax.buffer_donor"))  # the state is donated
+
+
+TV = cs.methods.Tv(SHAPE, steps=3)
+COUNTS = (np.indices((20, 64)).sum(0) % 5 == 0).astype(int)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_matrix_and_measurements_of_any_type(form):
+    y = COUNTS[:, 0]  # zeros and ones as well
+    right = cs.reconstruct(TV, cs.Problem(cs.operators.Dense(COUNTS.astype("f4"), SHAPE), y.astype("f4")), KEY)
+    found = cs.reconstruct(TV, cs.Problem(cs.operators.Dense(FORMS[form](COUNTS), SHAPE), FORMS[form](y)), KEY)
+    np.testing.assert_allclose(found.image, right.image, atol=1e-6)
+
+
+@pytest.mark.parametrize(("of_matrix", "of_y"), [("f8", "f4"), ("f4", "f8"), ("f8", "f2"), ("c16", "c8")])
+def test_one_common_type_in_x64(of_matrix, of_y, x64):
+    operator = cs.operators.Dense(COUNTS.astype(of_matrix), SHAPE)
+    wide = cs.operators.Dense(COUNTS.astype("c16" if "c" in of_y else "f8"), SHAPE)
+    methods = (TV, cs.methods.METHODS["lasso_dct"](SHAPE, steps=3), DampTv(SHAPE, steps=2), METHOD)
+    for method in methods if of_y == "f4" else methods[:1]:
+        found = cs.reconstruct(method, cs.Problem(operator, COUNTS[:, 0].astype(of_y)), KEY).image
+        right = cs.reconstruct(method, cs.Problem(wide, COUNTS[:, 0].astype(wide.matrix.dtype)), KEY).image
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, right, atol=1e-6)
+
+
+def test_narrow_storage_stays_narrow_in_x64(x64):
+    operator = cs.operators.gaussian(KEY, 20, SHAPE, "int8")
+    (widened, _), _ = inputs.checked_batch(cs.Problem(operator, np.ones(20)), TV)
+    assert widened.matrix.dtype == np.int8 and widened.row_scale.dtype == np.float64
+
+
+def test_counts_beyond_the_integers_of_jax_do_not_wrap_round():
+    y = np.array([3_000_000_000, 5, 7] + [0] * 17)
+    operator = cs.operators.Dense(np.eye(64)[:20], SHAPE)
+    found, right = (cs.reconstruct(TV, cs.Problem(operator, values), KEY).image for values in (y, y.astype(float)))
+    np.testing.assert_array_equal(found, right)
+    assert found[0, 0, 0] > 0
+
+
+@pytest.mark.parametrize("image_ids", [[-1], [2**32], [10**20], [1.5], ["a"], [None], "7"])
+def test_image_ids_that_are_none(image_ids):
+    with pytest.raises(cs.InputError, match="image_ids: .* is none: give whole numbers from 0 to 2\\^32 - 1"):
+        cs.reconstruct(METHOD, problem(), KEY, image_ids=image_ids)
+
+
+SET = {
+    "jax_debug_nans": True,
+    "jax_debug_infs": True,
+    "jax_debug_key_reuse": True,
+    "jax_check_tracer_leaks": True,
+    "jax_enable_checks": True,
+    "jax_disable_jit": True,
+    "jax_numpy_rank_promotion": "raise",
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_transfer_guard": "disallow",
+}
+
+
+@pytest.mark.parametrize("switch", SET)
+def test_debugging_switches_do_not_stop_a_run_nor_change_its_answer(switch):
+    operator, x = cs.operators.gaussian(KEY, 20, SHAPE, "int8"), np.linspace(-1, 1, 64).reshape(SHAPE)
+    function = cs.operators.Linear(lambda image: image[::2].reshape(-1), SHAPE)
+
+    def run():
+        y = cs.operators.measure(KEY, operator, x, 0.1)
+        fits = [cs.reconstruct(method, cs.Problem(operator, y), KEY) for method in (METHOD, TV)]
+        fits.append(cs.reconstruct(TV, cs.Problem(function, cs.operators.measure(KEY, function, x)), KEY))
+        return fits, operator.adjoint(y), cs.metrics.psnr(x, x), cs.metrics.ssim(x, x)
+
+    expected, before = run(), jax.config.values[switch]
+    jax.config.update(switch, SET[switch])
+    try:
+        found = run()
+    finally:
+        jax.config.update(switch, "allow" if switch == "jax_transfer_guard" else before)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_numpy_and_integer_measurements_are_taken():

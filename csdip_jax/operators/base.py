@@ -148,7 +148,9 @@ class LinearOperator(Operator):
         def shifted(x):
             return self.normal(x) + shift * x
 
-        return jax.scipy.sparse.linalg.cg(shifted, image, guess, tol=tolerance)[0]
+        dtype = jax.eval_shape(shifted, image).dtype  # of the wider of operator and image
+        guess = guess if guess is None else guess.astype(dtype)
+        return jax.scipy.sparse.linalg.cg(shifted, image.astype(dtype), guess, tol=tolerance)[0]
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:

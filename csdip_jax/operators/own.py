@@ -12,7 +12,7 @@ from csdip_jax.types import Array, InputError, as_floating
 
 OFFSET, LINEARITY, TRANSPOSE = 1e-3, 3e-3, 1e-2
 """Errors relative to the size of the measurements that are taken for rounding, as single precision leaves it where a
-function adds up what cancels a thousandfold: of A 0, of A (2 u - 3 v), and of <A u, A u> against <u, A^H A u>."""
+function adds up what cancels a thousandfold: of A 0, of A (2 u - 3 v), and of <A u, y> against <u, A^H y>."""
 
 REMEDY = "write it with jax.numpy, differentiable, for one image of that shape"
 
@@ -34,7 +34,7 @@ def on_device(operator: Operator) -> Operator:
 def _on_device(leaf: Any) -> Array:
     if isinstance(leaf, (jax.Array, float, complex)):
         return jnp.asarray(leaf)
-    array = as_floating(leaf, "what the operator holds")
+    array = as_floating(leaf, "a leaf of the operator")
     whole = np.asarray(leaf)
     if whole.dtype.kind in "biu":  # indices, say: as they are, but where JAX has no such large ones
         narrow = whole.astype(jax.dtypes.canonicalize_dtype(whole.dtype))
@@ -89,9 +89,9 @@ def require_sound(operator: Operator) -> None:
         raise InputError("operator gives the same measurements of any image: they have to depend on its argument")
     if isinstance(operator, LinearOperator):
         _require_linear(measured, u, v, of_u, of_v, size)
-        measurements = operator.forward(u)
+        measurements = jnp.asarray(of_u / np.abs(of_u).max(), operator.measurements_like.dtype)  # of order one
         back = _attempt(lambda: operator.adjoint(measurements), "the operator is linear, but its transpose ends in")
-        _require_adjoint(of_u, u, back)
+        _require_adjoint(of_u, measurements, u, back)
     weights = jnp.asarray(rng.standard_normal(of_u.shape), operator.measurements_like.dtype)
     (gradient,) = _attempt(
         lambda: jax.vjp(operator.forward, u)[1](weights), "the derivative of the operator's function ends in"
@@ -118,11 +118,11 @@ def _require_linear(measured: Callable, u: Array, v: Array, of_u: np.ndarray, of
         )
 
 
-def _require_adjoint(of_u: np.ndarray, u: Array, back: Array) -> None:
-    forward, backward = np.vdot(of_u, of_u).real, np.vdot(np.asarray(u, float), np.asarray(back, float))
+def _require_adjoint(of_u: np.ndarray, y: Array, u: Array, back: Array) -> None:
+    forward, backward = np.vdot(of_u, np.asarray(y)).real, np.vdot(np.asarray(u, float), np.asarray(back, float))
     if not abs(forward - backward) <= TRANSPOSE * forward:
         raise InputError(
-            f"operator's adjoint is not that of its forward: <A u, A u> = {forward:.4g}, but <u, A^H A u> = "
+            f"operator's adjoint is not that of its forward: <A u, y> = {forward:.4g}, but <u, A^H y> = "
             f"{backward:.4g}; leave `adjoint` out, and JAX transposes `forward`"
         )
 
