@@ -165,14 +165,17 @@ def test_operators_that_serve_several_cases_and_a_key_for_each():
 @pytest.mark.parametrize("swept", [False, True])
 @pytest.mark.parametrize("own_keys", [False, True])
 def test_keys_are_those_of_the_image_and_the_restart(own_keys, swept):
-    """fold_in(fold_in(key, image), restart), whatever its place; a single image keeps its own under every setting."""
+    """fold_in(fold_in(key, image), restart), whatever its place, and in every block; a single image keeps its own."""
     ids, method = ([5] if swept else [5, 0, 2]), sweep(restarts=3)
     keys = jax.random.split(KEY, len(ids)) if own_keys else KEY
     operator, y = problem()
     given = cs.Problem(operator, y if swept else jnp.stack([y] * 3))
     if swept:
         method = dataclasses.replace(method, tv_weight=np.array([0.0, 1.0, 2.0]))
-    found = driver.prepare(method, given, keys, image_ids=ids).keys
+    job = driver.prepare(method, given, keys, image_ids=ids, fits_at_once=2)
+    for block in job.blocks:
+        assert (job.arguments(block)[2] == job.keys[block.index]).all()
+    found = job.keys
     assert found.shape == (3, 3)
     for i, id_ in enumerate(ids * 3 if swept else ids):
         key = keys[0 if swept else i] if own_keys else keys
