@@ -253,12 +253,24 @@ def test_keys_are_those_of_the_image_and_the_restart(own_keys, swept):
     given = cs.Problem(operator, y if swept else jnp.stack([y] * 3))
     if swept:
         method = dataclasses.replace(method, tv_weight=np.array([0.0, 1.0, 2.0]))
-    found = driver.prepare(method, given, keys, image_ids=ids).keys
+    job = driver.prepare(method, given, keys, image_ids=ids, fits_at_once=2)
+    found = job.keys
     assert found.shape == (3, 3)
     for i, id_ in enumerate(ids * 3 if swept else ids):
         key = keys[0 if swept else i] if own_keys else keys
         for restart in range(3):
             assert found[i, restart] == jax.random.fold_in(jax.random.fold_in(key, id_), restart)
+
+
+@pytest.mark.parametrize(("images", "at_once"), [(None, 1), (None, 2), (2, 1), (2, 2)])
+def test_every_block_has_the_keys_of_its_fits(images, at_once):
+    """Restarts of a single image that run one after the other, too."""
+    operator, y = problem()
+    given = cs.Problem(operator, y if images is None else jnp.stack([y] * images))
+    job = driver.prepare(sweep(restarts=3), given, KEY, fits_at_once=at_once)
+    assert len(job.blocks) == (images or 1) * (3 if at_once == 1 else 2)
+    for block in job.blocks:
+        assert (job.arguments(block)[2] == job.keys[block.index]).all()
 
 
 def test_a_key_without_a_type_is_refused():

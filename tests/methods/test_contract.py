@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.methods import METHODS, Method
+from csdip_jax.methods import METHODS, CsDip, DampTv, LassoDct, Method, Tv
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve import driver, fits
 from tests.methods.decoders import random_decoder
@@ -205,6 +205,26 @@ def test_a_loss_that_is_not_finite_is_a_failure_from_the_first_step_on(loss):
     for step in (1, 2, 10):
         assert method.failed(None, SimpleNamespace(loss=state.loss, step=jnp.array(step)))
         assert not method.failed(None, SimpleNamespace(loss=jnp.float32(1.0), step=jnp.array(step)))
+
+
+@pytest.mark.parametrize(
+    ("method", "met", "missed"),
+    [
+        (Tv(SHAPE, tolerance=0.2), {"residual": 0.2}, [{"residual": 0.21}]),
+        (LassoDct(SHAPE, tolerance=0.2), {"gap": 0.2}, [{"gap": 0.21}]),
+        (
+            DampTv(SHAPE, steps=7),
+            {"step": 7, "change": 0.01, "loss": 4.0, "start": 400.0},
+            [{"step": 6}, {"change": 0.0101}, {"loss": 4.01}],
+        ),
+        (CsDip(SHAPE, steps=7), {"step": 7}, [{"step": 6}]),
+    ],
+)
+def test_converged_is_its_own_rule_to_the_last_digit(method, met, missed):
+    """All that it asks for, and nothing but."""
+    assert method.converged(SimpleNamespace(**met))
+    for change in missed:
+        assert not method.converged(SimpleNamespace(**met | change)), change
 
 
 @pytest.mark.parametrize("kind", ["csdip", "csgm"])

@@ -63,6 +63,8 @@ def test_one_step_by_hand():
     expected = state.latent - method.learning_rate * jnp.sign(jax.grad(objective)(state.latent))
     np.testing.assert_allclose(after.latent, expected, atol=1e-5)
     np.testing.assert_allclose(info.objective, objective(state.latent), rtol=1e-5)
+    loss = objective(state.latent) - 0.3 * state.latent @ state.latent  # what restarts compete by
+    np.testing.assert_allclose([method.score(after), info.measurement_loss], [loss, loss], rtol=1e-5)
     np.testing.assert_array_equal(method.image(after), decode(DECODER, state.latent, SHAPE))
 
 

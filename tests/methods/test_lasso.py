@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.methods import LassoDct, LassoWavelet
+from csdip_jax.methods import LassoDct, LassoWavelet, lasso
 from csdip_jax.solve import fits
 
 SHAPE = (28, 28, 1)
@@ -118,6 +119,15 @@ def test_one_compile_for_a_path_of_weights():
     cs.reconstruct(dataclasses.replace(LassoDct(SHAPE), alpha=paths[1]), problem, KEY)
     assert fits.advance._cache_size() == compiled
     assert (np.diff(first.measurement_loss) > 0).all()  # a larger weight explains less
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 8, 9, 12, 16, 1000, 1024])
+@pytest.mark.parametrize(("coefficients", "rescaled"), [(4.0, 0.3), (24.0, 0.5)])
+def test_the_ratio_of_the_steps_is_raised_rarely_and_never_lowered(step, coefficients, rescaled):
+    """To a quarter of ||c|| / ||theta||, at powers of two from 8 on."""
+    iterate = SimpleNamespace(coefficients=jnp.full((3, 4, 1), coefficients), dual=jnp.full(12, 12.0))
+    found = lasso._rescaled(SimpleNamespace(step=jnp.array(step), iterate=iterate, scale=jnp.float32(0.3)))
+    assert found == pytest.approx(rescaled if step in (8, 16, 1024) else 0.3)
 
 
 def test_bad_settings():
