@@ -16,7 +16,6 @@ import re
 import stat
 import subprocess
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,6 +36,9 @@ OWN_NAMES = re.compile(r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|lo
 
 DEEPEST = 100
 """Of nested lists and objects in JSON: what we write has less than ten, Python's reader stops at about a thousand."""
+
+
+ANEW = "the same command makes it anew"
 
 
 class DamagedFile(InputError):
@@ -140,13 +142,13 @@ def write_array(path: Path, array: np.ndarray) -> None:
     write_atomically(path, lambda file: np.save(file, array))
 
 
-def read_arrays(path: Path, **kinds: str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, **expected: tuple[str, tuple | None]) -> dict[str, np.ndarray]:
     """All arrays of an .npz that `write_arrays` wrote.
 
     Args:
         path: of the file.
-        kinds: name of an array that has to be there -> letters of the kinds of numbers it may be of ("f" for floats,
-            see `numpy.dtype.kind`).
+        expected: name of an array that has to be there -> (kinds, shape): letters of `numpy.dtype.kind` ("f" for
+            floats), and its sides, None for any.
 
     Raises:
         DamagedFile: missing, cut off, changed anywhere, without one of these arrays, or with one of another kind.
@@ -161,23 +163,31 @@ def read_arrays(path: Path, **kinds: str) -> dict[str, np.ndarray]:
     except PermissionError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): change its permissions") from error
     except FileNotFoundError as error:
-        raise DamagedFile(f"{path} is missing") from error
+        raise DamagedFile(f"{path} is missing: {ANEW}") from error
     except Exception as error:  # numpy and zipfile fail in many ways on bytes that are not their own
-        raise DamagedFile(f"{path} is damaged ({type(error).__name__}: {' '.join(str(error).split())})") from error
-    for name, kind in kinds.items():
-        if name not in arrays or arrays[name].dtype.kind not in kind:
-            found = f"{name} of type {arrays[name].dtype}" if name in arrays else f"no array {name}"
-            raise DamagedFile(f"{path} is damaged (it holds {found})")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DamagedFile(f"{path} is damaged ({reason}): remove it, {ANEW}") from error
+    for name, (kinds, shape) in expected.items():
+        array = arrays.get(name)
+        if array is None or array.dtype.kind not in kinds or not _fits(array.shape, shape):
+            found = f"no {name}" if array is None else f"{name} of shape {array.shape}, type {array.dtype}"
+            raise DamagedFile(f"{path} is damaged (it holds {found}): remove it, {ANEW}")
     return arrays
 
 
-def is_whole(path: Path, shape: tuple[int, ...] | None = None, **kinds: str) -> bool:
-    """Whether this .npz is there and undamaged, with these kinds of arrays, its image of this shape."""
+def _fits(shape: tuple, allowed: tuple | None) -> bool:
+    return allowed is None or (
+        len(shape) == len(allowed) and all(most in (None, side) for side, most in zip(shape, allowed, strict=True))
+    )
+
+
+def is_whole(path: Path, **expected: tuple[str, tuple | None]) -> bool:
+    """Whether this .npz is there, undamaged, and with the arrays expected of it."""
     try:
-        arrays = read_arrays(path, **kinds)
+        read_arrays(path, **expected)
     except DamagedFile:
         return False
-    return shape is None or arrays["image"].shape == shape
+    return True
 
 
 def require_file(path: Path) -> None:
@@ -237,10 +247,11 @@ def _end_of_last_line(file, block: int = 2**16) -> int:
 
 
 class Kind(NamedTuple):
-    """What a field of a row may be, in words and as a test."""
+    """What a field of a row may be, in words and as a test, and whether it may be missing."""
 
     words: str
     holds: Callable[[Any], bool]
+    optional: bool = False
 
 
 def _is_number(value) -> bool:
@@ -262,6 +273,7 @@ WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and _is_numb
 NUMBER = Kind("a number", _is_number)
 NUMBER_OR_NULL = Kind("a number or null", lambda value: value is None or _is_number(value))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+LIST = Kind("a list of numbers", lambda value: isinstance(value, list) and all(map(NUMBER_OR_NULL.holds, value)))
 NUMBERS = Kind(
     "an object of numbers", lambda value: isinstance(value, dict) and all(map(NUMBER_OR_NULL.holds, value.values()))
 )
@@ -296,13 +308,24 @@ def read_rows(path: Path, fields: Mapping[str, Kind] | None = None, of: str = "r
             wrong = _what_is_wrong(row, fields, of)
             if wrong:
                 raise InputError(f"{path}, line {number} is damaged, {wrong}: remove it")
-        rows.append(row)
+        rows.append(_with_nan(row))
     return rows
+
+
+def _with_nan(value):
+    """A row as it was before it was written: NaN for null among the numbers of a list."""
+    if isinstance(value, dict):
+        return {name: _with_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [math.nan if inner is None else _with_nan(inner) for inner in value]
+    return value
 
 
 def _what_is_wrong(row, fields: Mapping[str, Kind], of: str) -> str | None:
     known = row if isinstance(row, dict) else {}
     for name, kind in fields.items():
+        if name not in known and kind.optional:
+            continue
         if name not in known:
             return f"a row that is no {of}'s, without {name}"
         if not kind.holds(known[name]):

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.results import Workdir, device_name, write_arrays
+from csdip_jax.results import Workdir, device_name, read_arrays, write_arrays
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -33,12 +33,15 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, **inputs) -> Workdir:
-    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change."""
+def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, **inputs) -> Workdir:
+    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
+
+    `fields` are those of its rows, see `csdip_jax.results.read_rows`.
+    """
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
@@ -121,6 +124,16 @@ def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict) -> None:
     path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     write_arrays(path, image=image, trace=fit.solution.trace, **more)
+
+
+def arrays_of(shape: tuple | None = None, *more: str) -> dict:
+    """What `save` writes of an image of this shape [h, w, c], and `more` of its shape, as `read_arrays` expects it."""
+    return {"trace": ("f", (None,))} | dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
+
+
+def read_original(folder: Path, part: str, image: str) -> np.ndarray:
+    """[h, w, c] in [-1, 1]."""
+    return read_arrays(original(folder, part, image), image=("f", (None, None, None)))["image"]
 
 
 def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:

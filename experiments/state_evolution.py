@@ -21,9 +21,18 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
-from csdip_jax.results import Workdir, content_digest
+from csdip_jax.results import FLAG, LIST, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, settings
+from experiments.reconstruct.table import number
+
+ROW = {
+    "image": TEXT,
+    "method": TEXT,
+    "num_measurements": WHOLE,
+    "psnr": NUMBER_OR_NULL,
+    "converged": FLAG,
+} | dict.fromkeys(("predicted", "estimated", "true"), LIST)
 
 _CONFIG = launcher.define_config("state_evolution")
 flags.adopt_module_key_flags(launcher)
@@ -46,7 +55,8 @@ def main() -> None:
 
     path = _WORKDIR.value or f"runs/state_evolution-m{measurement.count}"
     described = {"config": config.to_dict(), "images": _IMAGES.value, "contents": content_digest(images)}
-    workdir, keys = Workdir(path, described), settings.keys(config.seed)
+    keys = settings.keys(config.seed)
+    workdir = Workdir(path, described, fields=ROW)
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
     for name, method_name in tqdm([key for key in wanted if key not in rows], desc="images x methods"):
@@ -86,7 +96,8 @@ def _iterate(method, problem, state, image):
 def print_table(row: dict) -> None:
     """A line per iteration, and the largest departure from the prediction."""
     verdict = "converged" if row["converged"] else "NOT converged"
-    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {row['psnr']:.1f} dB, {verdict}")
+    psnr = number(row["psnr"], ".1f")
+    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {psnr} dB, {verdict}")
     print(f"{'t':>3} {'predicted':>10} {'estimated':>10} {'true':>10}")
     noises = {name: np.array(row[name]) for name in ("predicted", "estimated", "true")}
     for t, values in enumerate(zip(*noises.values(), strict=True)):

@@ -44,7 +44,7 @@ def resume(path, fingerprint: str, expected: Callable | None = None) -> tuple[li
         return None, 0, None
     damaged = InputError(f"checkpoint {path} is damaged: remove it, and this part begins anew")
     try:
-        saved = read_arrays(Path(path), fingerprint="U", finished="iu")
+        saved = read_arrays(Path(path), fingerprint=("U", ()), finished=("iu", ()))
     except DamagedFile:
         raise damaged from None
     if str(saved["fingerprint"]) != fingerprint:
@@ -54,17 +54,16 @@ def resume(path, fingerprint: str, expected: Callable | None = None) -> tuple[li
         found = [name for name in saved if name.startswith(f"{tree}_")]
         return [saved.get(f"{tree}_{i}") for i in range(len(found))]
 
-    outcomes, fits, finished = leaves("outcomes"), leaves("fits"), saved["finished"]
-    known = expected(int(finished)) if expected is not None and finished.ndim == 0 else None
-    if finished.ndim or (expected is not None and (known is None or not _alike((outcomes, fits), known))):
+    outcomes, fits, finished = leaves("outcomes"), leaves("fits"), int(saved["finished"])
+    if expected is not None and not _alike((outcomes, fits), expected(finished)):
         raise damaged
-    return outcomes or None, int(finished), fits
+    return outcomes or None, finished, fits
 
 
-def _alike(saved: tuple[list, list], known: tuple[list, list]) -> bool:
-    """Whether two pairs of lists have arrays of the same shapes and types."""
+def _alike(saved: tuple[list, list], known: tuple[list, list] | None) -> bool:
+    """Whether both have arrays of the same shapes and types."""
 
     def described(pair):
         return [[leaf is not None and (leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves] for leaves in pair]
 
-    return described(saved) == described(known)
+    return known is not None and described(saved) == described(known)

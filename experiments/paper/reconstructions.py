@@ -4,12 +4,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from experiments import tables
+from csdip_jax.results import read_arrays
+from experiments import fits, tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
-from experiments.reconstruct.table import flag, measured
+from experiments.reconstruct.table import flag, measured, number
 
 COLUMNS = 6
 TITLE_CHARACTERS = 14  # an inch
@@ -36,27 +35,21 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
     for axis, label in zip(axes[:, 0], ["original", *(DISPLAY[method] for method in methods)], strict=True):
         axis.set_ylabel(label.replace(" (", "\n("), fontsize=8)
     for column, name in zip(axes.T, names, strict=True):
-        show(column[0], _image(folder / "originals" / f"{name}.npz"))
+        show(column[0], fits.read_original(folder, "", name))
         for axis, method in zip(column[1:], methods, strict=True):
             row = found.get((method, name))
             if row is None:
                 axis.set_axis_off()
                 continue
-            show(axis, _image(folder / "reconstructions" / f"{row['file']}.npz"))
-            axis.set_xlabel(
-                "\n".join(filter(None, [f"{row['mse']:.4f}, {row['psnr']:.1f} dB", flag(row)])), fontsize=6.5
-            )
+            show(axis, read_arrays(fits.reconstruction(folder, row["file"]), **fits.arrays_of())["image"])
+            facts = f"{number(row['mse'], '.4f')}, {number(row['psnr'], '.1f')} dB"
+            axis.set_xlabel("\n".join(filter(None, [facts, flag(row)])), fontsize=6.5)
     across = int(TITLE_CHARACTERS * figure.get_figwidth())
     title = "\n".join(
         textwrap.fill(line, across) for line in (item.title, f"{measured(rows[0])}; under each: MSE, PSNR")
     )
     figure.suptitle(title, fontsize=9)
     return figure
-
-
-def _image(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
-        return arrays["image"]
 
 
 HEADER = ("image", "method", "preset", "count", "num_measurements", "mse", "psnr", "ssim", "seconds", "ok", "converged")
@@ -74,5 +67,5 @@ def as_markdown(item: Item, rows: Sequence[Mapping]) -> str:
     lines = []
     for name in names:
         values = [found.get((method, name)) for method in methods]
-        lines.append([name, *("" if row is None else f"{row['mse']:.5f}" for row in values)])
+        lines.append([name, *("" if row is None else number(row["mse"], ".5f") for row in values)])
     return tables.as_markdown(["MSE", *(DISPLAY[method] for method in methods)], lines)

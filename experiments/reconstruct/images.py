@@ -5,9 +5,7 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
-import numpy as np
-
-from csdip_jax.results import Workdir
+from csdip_jax.results import Workdir, read_arrays
 from experiments import fits, pictures, settings
 from experiments.reconstruct import table
 from experiments.sweep import run as sweep
@@ -47,14 +45,12 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            with np.load(fits.reconstruction(workdir.path, row["file"])) as arrays:
-                saved[row["label"]] = dict(arrays)
-        with np.load(fits.original(workdir.path, first["part"], first["image"])) as arrays:
-            original = arrays["image"]
+            path, expected = fits.reconstruction(workdir.path, row["file"]), fits.arrays_of(None, "adjoint")
+            saved[row["label"]] = read_arrays(path, **expected)
         comparisons.append(
             pictures.Comparison(
                 label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
-                original=original,
+                original=fits.read_original(workdir.path, first["part"], first["image"]),
                 adjoint=saved[first["label"]]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},
                 captions={row["label"]: table.caption(row) for row in rows},

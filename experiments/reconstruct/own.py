@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import jax
 
-from csdip_jax.results import content_digest, write_array
+from csdip_jax.results import FLAG, NUMBER_OR_NULL, TEXT, WHOLE, content_digest, is_whole, write_array
 from csdip_jax.types import InputError
 from experiments import fits, own_measurements, pictures, settings
 from experiments.reconstruct import table
+
+ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG}
 
 
 class Files(NamedTuple):
@@ -27,10 +29,12 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         print(f"note: {note}")
     shape = own.problem.operator.image_shape
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
+    key = settings.keys(config.seed).fit
     workdir = fits.open_workdir(
         workdir,
         Path(files.measurements.partition(":")[0]).stem,
         config,
+        fields=ROW,
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
@@ -40,8 +44,11 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         sweep=sorted(sweep_flags),
         trained=settings.digests(sweeps),
     )
-    done = {row["label"] for row in workdir.rows}
-    key = settings.keys(config.seed).fit
+    done = {
+        row["label"]
+        for row in workdir.rows
+        if is_whole(fits.reconstruction(workdir.path, fits.stem(row["label"])), **fits.arrays_of(shape))
+    }
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
@@ -55,8 +62,9 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace)])
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
-    for row in workdir.rows:
-        line = f"{row['label']}: relative residual {row['relative_residual']:.3g} after {row['steps']} steps"
+    for row in {row["label"]: row for row in workdir.rows}.values():
+        residual = table.number(row["relative_residual"], ".3g")
+        line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
         print(f"{line}  {table.flag(row)}".rstrip())
         name = fits.stem(row["label"])
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")

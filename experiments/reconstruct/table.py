@@ -1,5 +1,6 @@
 """What a run says of its rows: captions, and the table with the means."""
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -28,8 +29,14 @@ def flag(row: dict) -> str:
     return FAILED if not row["ok"] else "" if row["converged"] else "not converged"
 
 
+def number(value: float | None, form: str) -> str:
+    """Formatted; a dash for NaN, and for what JSON has no number for."""
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
+
+
 def caption(row: dict) -> str:
-    return "\n".join(filter(None, [f"MSE {row['mse']:.4f}, PSNR {row['psnr']:.1f} dB", flag(row)]))
+    facts = f"MSE {number(row['mse'], '.4f')}, PSNR {number(row['psnr'], '.1f')} dB"
+    return "\n".join(filter(None, [facts, flag(row)]))
 
 
 def print_table(rows: Collection[dict]) -> None:
@@ -48,7 +55,8 @@ def print_table(rows: Collection[dict]) -> None:
         seconds = "resumed" if row["seconds"] is None else f"{row['seconds']:.1f}"
         line = (
             f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {how:>{how_width}} "
-            f"{row['num_measurements']:6d} {row['mse']:9.5f} {row['psnr']:6.2f} {row.get('ssim', np.nan):6.3f} "
+            f"{row['num_measurements']:6d} {number(row['mse'], '.5f'):>9} {number(row['psnr'], '.2f'):>6} "
+            f"{number(row.get('ssim'), '.3f'):>6} "
             f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
         )
         print(line.rstrip())
@@ -58,6 +66,7 @@ def print_table(rows: Collection[dict]) -> None:
     several = len({(part, where) for part, where, _ in groups}) > len({part for part, *_ in groups})
     for (part, where, label), values in groups.items():
         if len(values) > 1:
+            values = np.array(values, float)  # NaN for null
             error = np.std(values, ddof=1) / np.sqrt(len(values))
             name = stem(part, label) + (f" ({where})" if several else "")
             print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")

@@ -59,7 +59,7 @@ def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
             continue
         try:
             cell = read(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(f"row {number} cannot be read ({type(error).__name__}: {error}); it is left out")
             continue
         found[cell.file, cell.num_measurements, cell.noise, cell.seed, cell.preset] = cell
@@ -71,8 +71,8 @@ def read(row: Mapping) -> Cell:
     part, image = row.get("part") or "", row.get("image") or ""
     count = row.get("num_measurements")
     psnr, mse = _number(row, "psnr"), _number(row, "mse")
-    if psnr is None and mse:
-        psnr = 10 * math.log10(4 / mse)  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
+    if psnr is None and mse is not None:  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
+        psnr = 10 * math.log10(4 / mse) if mse else math.inf
     return Cell(
         part=str(part),
         image=str(image),

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.report.blocks import Picture, Problem
+from experiments.report.find import unusable
 
 LARGE_FIGURE = 2**20  # bytes; what is larger gets a palette of 256 colours
 FIGURE_SIDE = 2400  # pixels
@@ -44,12 +45,15 @@ def figure(path: Path) -> Picture | Problem:
         if len(png) > LARGE_FIGURE:
             png = min(png, _encode(image.convert("RGB").quantize(256)), key=len)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem(f"{path}: {_reason(error)}")
+        return Problem(f"{path}: no picture that can be read ({error})")
     return Picture(png, *image.size, path)
 
 
-def thumb(path: Path) -> Picture | Problem:
-    """A reconstruction's .png in 8 bits: at its own size up to THUMB_SIDE, without metadata."""
+def thumb(path: Path, folder: Path) -> Picture | Problem:
+    """A .png of this run's folder in 8 bits: at its own size up to THUMB_SIDE, without metadata."""
+    reason = unusable(path, folder)
+    if reason:
+        return Problem(f"{path}: {reason}")
     try:
         with Image.open(path, formats=["PNG"]) as opened:
             opened.load()
@@ -58,7 +62,7 @@ def thumb(path: Path) -> Picture | Problem:
             image.thumbnail((THUMB_SIDE, THUMB_SIDE))
         return Picture(_encode(image), *image.size, path)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem(f"{path}: {_reason(error)}")
+        return Problem(f"{path}: no picture that can be read ({error})")
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -71,7 +75,3 @@ def _encode(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
-
-
-def _reason(error: Exception) -> str:
-    return "missing" if isinstance(error, FileNotFoundError) else f"no picture that can be read ({error})"

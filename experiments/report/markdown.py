@@ -19,7 +19,10 @@ def markdown(document: b.Document, folder: Path, page: str) -> str:
         folder: where the text will lie, which links are relative to.
         page: name of the HTML page beside it.
     """
-    parts = [f"# {plain(document.title)}", f"With contact sheets and curves: [{plain(page)}]({quote(page)})"]
+    parts = [
+        f"# {plain(document.title)}",
+        f"With contact sheets and curves: [{plain(page)}]({quote(os.fsencode(page))})",
+    ]
     for section in document.sections:
         badge = f" ({plain(section.badge)})" if section.badge else ""
         parts += [f'<a id="{section.anchor}"></a>', f"## {plain(section.title)}{badge}"]
@@ -52,7 +55,7 @@ def _block(block, folder: Path) -> str:
         case b.Table():
             return _table(block)
         case b.Figure(title, picture):
-            return f"![{plain(title)}]({quote(os.path.relpath(picture.path, folder))})"
+            return f"![{plain(title)}]({quote(os.fsencode(os.path.relpath(picture.path, folder)))})"
         case b.Folded(title, inner, _):
             return "\n\n".join([f"**{plain(title)}**", *_blocks(inner, folder)])
         case b.Sheet() | b.Plot():  # the page has them

@@ -42,8 +42,8 @@ def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -
     """The sheet, what cannot be read, and whether the budget ended before it did."""
     strips, problems = [], []
     original = folder / "originals" / f"{fits.stem(cells[0].part, image)}.png"
-    if original.is_file():
-        picture = embed.thumb(original)
+    if original.exists():
+        picture = embed.thumb(original, folder)
         if isinstance(picture, Problem):
             problems.append(picture)
         elif budget.take(picture):
@@ -53,7 +53,7 @@ def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -
     for label, group in _by_measurement(cells).items():
         thumbs = []
         for cell in group:
-            picture = embed.thumb(folder / "reconstructions" / f"{cell.file}.png")
+            picture = embed.thumb(folder / "reconstructions" / f"{cell.file}.png", folder)
             if isinstance(picture, Problem):
                 problems.append(picture)
             elif budget.take(picture):

@@ -221,7 +221,7 @@ def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
         if name == "noise_variance":
             require(type(value) in (int, float), name, value, "a number")
         elif name == "seed":
-            require(type(value) is int and 0 <= value < 2**63, name, value, "a whole number from 0 on, below 2^63")
+            settings.require_seed(value)
         elif name != "operator":
             require(value is None or type(value) is int, name, value, "a whole number")
     require_distinct(name, values)

@@ -1,6 +1,7 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
 import glob
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,21 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import results
 from csdip_jax.results import (
+    FLAG,
+    NAME,
+    NUMBER,
+    NUMBER_OR_NULL,
+    NUMBERS,
+    TEXT,
+    WHOLE,
+    DamagedFile,
     Workdir,
     content_digest,
     device_name,
     is_whole,
     locked,
     read_all_rows,
+    read_arrays,
     write_arrays,
     write_atomically,
 )
@@ -28,8 +38,17 @@ from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
 
-ROW = frozenset(("part", "image", "image_digest", "method", "file", "seconds", "mse"))
-"""What every cell's row has, to tell it from what does not belong there."""
+ROW = (
+    {"file": NAME}
+    | dict.fromkeys(("part", "image", "image_digest", "operator", "measurement", "preset"), TEXT)
+    | dict.fromkeys(("method", "label", "device"), TEXT)
+    | dict.fromkeys(("count", "num_measurements", "seed", "steps", "redraws"), WHOLE)
+    | {"noise_variance": NUMBER, "swept": NUMBERS}
+    | dict.fromkeys(("seconds", "mse", "psnr"), NUMBER_OR_NULL)
+    | dict.fromkeys(("ok", "converged", "compiled"), FLAG)
+    | {"ssim": NUMBER_OR_NULL._replace(optional=True), "trained_digest": TEXT._replace(optional=True)}
+)
+"""What every cell's row has, as far as anything reads it."""
 
 
 def sweep(config: ConfigDict, workdir: Path | str | None, data_dir: str | None, *, curves: bool = False) -> list[dict]:
@@ -73,8 +92,8 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     every = [batch for program in programs for batch in batches(program)]
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     with locked(workdir.path):
-        save_originals(workdir.path, programs)
         rows, compiled = finished_rows(workdir.path, programs), set()
+        save_originals(workdir.path, programs)
         if curves:
             for name in names:
                 if name in rows and not curve_file(workdir.path, name).exists():
@@ -102,11 +121,15 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
 
 
 def save_originals(folder: Path, programs: Sequence[Program]) -> None:
-    """The images that are not there yet, as .npz and .png."""
+    """The images that are not there yet, or no longer what they were, as .npz and .png."""
     images = {(program.part, name): image for program in programs for name, image in program.images.items()}
     for (part, name), image in images.items():
         path = fits.original(folder, part, name)
-        if not is_whole(path):
+        try:
+            there = np.array_equal(read_arrays(path, image=("f", image.shape))["image"], image)
+        except DamagedFile:
+            there = False
+        if not there:
             pictures.save_image(path.with_suffix(".png"), image)
             write_arrays(path, image=image)
 
@@ -117,27 +140,27 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     Raises:
         InputError: an image is no longer the same, a method was trained to something else, or a row is no cell's.
     """
-    digests = {
-        (program.part, name): content_digest(image) for program in programs for name, image in program.images.items()
-    }
+    images = {(program.part, name): image for program in programs for name, image in program.images.items()}
+    digests = {key: content_digest(image) for key, image in images.items()}
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
-    for row in read_all_rows(folder):
-        lacking = ROW.difference(row) if isinstance(row, dict) else ROW
-        if lacking:
-            raise InputError(
-                f"{folder} has a row that is no cell's, without {min(lacking)}: remove it from results*.jsonl"
-            )
-        digest = digests.get((row["part"], row["image"]), row["image_digest"])
-        if digest != row["image_digest"]:
+    for row in read_all_rows(folder, ROW, "cell"):
+        key = (row["part"], row["image"])
+        if digests.get(key, row["image_digest"]) != row["image_digest"]:
             raise InputError(f"image {row['image']} has changed since {folder} was written: choose another --workdir")
         if row.get("trained_digest") != trained.get(row["method"], row.get("trained_digest")):
             raise InputError(
                 f"{row['method']} was trained otherwise when {folder} was written: choose another --workdir"
             )
-        if is_whole(fits.reconstruction(folder, row["file"])):
-            rows[row["file"]] = row
-    return rows
+        if key in images:
+            rows[row["file"]] = row | ({"psnr": math.inf} if row["psnr"] is None and row["mse"] == 0 else {})
+    return {
+        name: row
+        for name, row in rows.items()
+        if is_whole(
+            fits.reconstruction(folder, name), **fits.arrays_of(images[row["part"], row["image"]].shape, "adjoint")
+        )
+    }
 
 
 class Measured(NamedTuple):
@@ -237,8 +260,7 @@ def curve_file(folder: Path, name: str) -> Path:
 
 def save_curve(folder: Path, name: str) -> None:
     """The loss of each step that a finished cell took, a line each."""
-    with np.load(fits.reconstruction(folder, name)) as saved:
-        trace = saved["trace"]
+    trace = read_arrays(fits.reconstruction(folder, name), **fits.arrays_of())["trace"]
     lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
     text = "\n".join([*lines, ""]).encode()
     write_atomically(curve_file(folder, name), lambda file: file.write(text))

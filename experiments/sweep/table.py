@@ -26,7 +26,8 @@ def _summary(group: Sequence[dict]) -> str:
     error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
     seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
-    return f"{error:20} {np.mean([row['psnr'] for row in group]):6.2f} {time}"
+    psnr = np.mean(np.array([row["psnr"] for row in group], float))  # NaN for null
+    return f"{error:20} {table.number(psnr, '.2f'):>6} {time}"
 
 
 def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:
