@@ -61,7 +61,7 @@ def write_atomically(path: Path, write: Callable) -> None:
         InputError: the disk is full.
     """
     path = Path(path)
-    with _room_for(path):
+    with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
@@ -77,7 +77,7 @@ def write_atomically(path: Path, write: Callable) -> None:
 
 
 @contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def room_for(path: Path) -> Iterator[None]:
     """Turns a disk, quota or file size that is used up into one line that names the file."""
     try:
         yield
@@ -224,7 +224,7 @@ def append_row(path: Path, row: dict) -> None:
     """
     path = Path(path)
     line = (json.dumps(_finite(row), allow_nan=False) + "\n").encode()
-    with _room_for(path):
+    with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_own(path, os.O_RDWR | os.O_APPEND) as file:
             file.truncate(_end_of_last_line(file))

@@ -259,7 +259,7 @@ def test_an_interrupted_fetch_is_no_smaller_data_set(server, xrays, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"<html>moved</html>", "delete that file and run this again"),
+        (b"<html>moved</html>", "it was removed: run this again"),
         (png(np.zeros((400, 600), np.uint8)), "400x600, too small"),
         (png(np.zeros((600, 600), np.uint16)), "uint16, not uint8"),
     ],

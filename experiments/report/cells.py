@@ -77,10 +77,10 @@ def read(row: Mapping) -> Cell:
         part=str(part),
         image=str(image),
         label=_label(row),
-        seed=int(row.get("seed") or 0),
+        seed=_whole(row, "seed"),
         kind=_kind(row),
         measured="own measurements" if count is None else _measured(row),
-        num_measurements=None if count is None else int(count),
+        num_measurements=None if count is None else _whole(row, "num_measurements"),
         noise=_number(row, "noise_variance"),
         preset=str(row.get("preset") or ""),
         mse=mse,
@@ -88,8 +88,8 @@ def read(row: Mapping) -> Cell:
         ssim=_number(row, "ssim"),
         seconds=_number(row, "seconds"),
         compiled=bool(row.get("compiled")),
-        steps=int(row.get("steps") or 0),
-        redraws=int(row.get("redraws") or 0),
+        steps=_whole(row, "steps"),
+        redraws=_whole(row, "redraws"),
         flag=table.flag(row),
         file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
     )
@@ -98,6 +98,13 @@ def read(row: Mapping) -> Cell:
 def _number(row: Mapping, name: str) -> float | None:
     value = row.get(name)
     return None if value is None else float(value)
+
+
+def _whole(row: Mapping, name: str) -> int:
+    value = int(row.get(name) or 0)
+    if abs(value) >= 2**63:
+        raise ValueError(f"{name} has {len(str(value))} digits")
+    return value
 
 
 def _label(row: Mapping) -> str:

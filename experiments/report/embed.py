@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from experiments.report.blocks import Picture, Problem
-from experiments.report.find import unusable
 
 LARGE_FIGURE = 2**20  # bytes; what is larger gets a palette of 256 colours
 FIGURE_SIDE = 2400  # pixels
@@ -49,11 +48,8 @@ def figure(path: Path) -> Picture | Problem:
     return Picture(png, *image.size, path)
 
 
-def thumb(path: Path, folder: Path) -> Picture | Problem:
-    """A .png of this run's folder in 8 bits: at its own size up to THUMB_SIDE, without metadata."""
-    reason = unusable(path, folder)
-    if reason:
-        return Problem(f"{path}: {reason}")
+def thumb(path: Path) -> Picture | Problem:
+    """A reconstruction's .png in 8 bits: at its own size up to THUMB_SIDE, without metadata."""
     try:
         with Image.open(path, formats=["PNG"]) as opened:
             opened.load()

@@ -21,7 +21,7 @@ def unusable(path: Path, folder: Path) -> str | None:
             return None
         return "no regular file" if path.exists() else "missing"
     except (OSError, ValueError, RuntimeError) as error:  # of names that cannot be, and of links in a circle
-        return "missing" if isinstance(error, UnicodeError) else str(error)
+        return getattr(error, "strerror", None) or "no name of a file"
 
 
 class PaperItem(NamedTuple):

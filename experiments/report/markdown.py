@@ -36,6 +36,10 @@ def plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
+def _link(path: str) -> str:
+    return quote(os.fsencode(path))  # names may hold bytes that are no text
+
+
 def _blocks(blocks: Sequence, folder: Path) -> list[str]:
     return [text for block in blocks if (text := _block(block, folder))]
 
@@ -55,7 +59,7 @@ def _block(block, folder: Path) -> str:
         case b.Table():
             return _table(block)
         case b.Figure(title, picture):
-            return f"![{plain(title)}]({quote(os.fsencode(os.path.relpath(picture.path, folder)))})"
+            return f"![{plain(title)}]({_link(os.path.relpath(picture.path, folder))})"
         case b.Folded(title, inner, _):
             return "\n\n".join([f"**{plain(title)}**", *_blocks(inner, folder)])
         case b.Sheet() | b.Plot():  # the page has them
