@@ -49,7 +49,8 @@ class Program(NamedTuple):
         part: see `settings.parts`.
         preset: of the method.
         sweep: the method under all its settings.
-        measurements: those that differ in noise alone.
+        measurements: those that differ in noise alone; they run together, so a cell's last bits depend on which ones
+            there are.
         seeds: of the scenes.
         images: name -> image [h, w, c].
         axes: fields of the configuration that list their values: those that a cell's name tells.
