@@ -8,6 +8,7 @@ import fcntl
 import functools
 import hashlib
 import importlib.metadata
+import io
 import json
 import math
 import os
@@ -139,7 +140,9 @@ def write_arrays(path: Path, **arrays) -> None:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """A .npy file."""
-    write_atomically(path, lambda file: np.save(file, array))
+    content = io.BytesIO()  # straight into a file numpy would not say why it cannot write
+    np.save(content, array)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
 def read_arrays(path: Path, **expected: tuple[str, tuple | None]) -> dict[str, np.ndarray]:
@@ -156,7 +159,7 @@ def read_arrays(path: Path, **expected: tuple[str, tuple | None]) -> dict[str, n
     """
     try:
         require_file(path)
-        with np.load(path) as saved:
+        with open(path, "rb") as file, np.load(file) as saved:  # numpy leaves open what it opens and cannot read
             if sum(part.file_size for part in saved.zip.infolist()) > path.stat().st_size:
                 raise ValueError("compressed, as none of ours is")  # and may unfold to any size
             arrays = {name: saved[name] for name in saved.files}
