@@ -166,7 +166,7 @@ def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("pn
         for place, arm in enumerate(arms):
             mine = [entry for entry in table if entry.arm == arm and entry.cell.measurement.count == m]
             places = np.arange(len(mine)) + 0.7 * ((place + 0.5) / len(arms) - 0.5)
-            style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * number % 20 + number // 10]}
+            style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * place % 20 + place // 10]}
             axis.errorbar(places, [e.decrease for e in mine], [e.half_width for e in mine], **style)
             theirs = np.array([e.published for e in mine])
             if np.isfinite(theirs).any():

@@ -67,6 +67,7 @@ def print_table(rows: Collection[dict]) -> None:
     for (part, where, label), values in groups.items():
         if len(values) > 1:
             values = np.array(values, float)  # NaN for null
-            error = np.std(values, ddof=1) / np.sqrt(len(values))
+            error = number(np.std(values, ddof=1) / np.sqrt(len(values)), ".5f")
+            mean = number(values.mean(), ".5f")
             name = stem(part, label) + (f" ({where})" if several else "")
-            print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")
+            print(f"mean MSE of {len(values)} images, {name}: {mean} +- {error} (1 standard error)")

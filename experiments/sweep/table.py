@@ -23,7 +23,8 @@ def print_table(rows: Sequence[dict]) -> None:
 
 def _summary(group: Sequence[dict]) -> str:
     mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
-    error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
+    error = table.number(mse.mean, ".5f")
+    error += f" +- {table.number(mse.half_width, '.5f')}" if mse.count > 1 else ""
     seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
     psnr = np.mean(np.array([row["psnr"] for row in group], float))  # NaN for null
