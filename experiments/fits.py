@@ -131,9 +131,9 @@ def arrays_of(shape: tuple | None = None, *more: str) -> dict:
     return {"trace": ("f", (None,))} | dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
 
 
-def read_original(folder: Path, part: str, image: str) -> np.ndarray:
-    """[h, w, c] in [-1, 1]."""
-    return read_arrays(original(folder, part, image), image=("f", (None, None, None)))["image"]
+def read_image(path: Path) -> np.ndarray:
+    """[h, w, c] of an original or a reconstruction."""
+    return read_arrays(path, image=("f", (None, None, None)))["image"]
 
 
 def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csdip_jax.results import read_arrays
 from experiments import fits, tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
@@ -35,13 +34,13 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
     for axis, label in zip(axes[:, 0], ["original", *(DISPLAY[method] for method in methods)], strict=True):
         axis.set_ylabel(label.replace(" (", "\n("), fontsize=8)
     for column, name in zip(axes.T, names, strict=True):
-        show(column[0], fits.read_original(folder, "", name))
+        show(column[0], fits.read_image(fits.original(folder, "", name)))
         for axis, method in zip(column[1:], methods, strict=True):
             row = found.get((method, name))
             if row is None:
                 axis.set_axis_off()
                 continue
-            show(axis, read_arrays(fits.reconstruction(folder, row["file"]), **fits.arrays_of())["image"])
+            show(axis, fits.read_image(fits.reconstruction(folder, row["file"])))
             facts = f"{number(row['mse'], '.4f')}, {number(row['psnr'], '.1f')} dB"
             axis.set_xlabel("\n".join(filter(None, [facts, flag(row)])), fontsize=6.5)
     across = int(TITLE_CHARACTERS * figure.get_figwidth())

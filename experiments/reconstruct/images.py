@@ -50,7 +50,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
         comparisons.append(
             pictures.Comparison(
                 label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
-                original=fits.read_original(workdir.path, first["part"], first["image"]),
+                original=fits.read_image(fits.original(workdir.path, first["part"], first["image"])),
                 adjoint=saved[first["label"]]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},
                 captions={row["label"]: table.caption(row) for row in rows},
