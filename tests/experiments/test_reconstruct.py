@@ -225,10 +225,10 @@ def test_own_kspace_by_its_conventions(tmp_path):
         (["--nope=1"], "Unknown command line flag 'nope'"),
         (["--images={tmp}/empty"], "empty"),
         (["--images={tmp}/text.png"], "text.png: not readable as an image"),
-        (["--images={tmp}/scans", "--config.num_measurements=481"], "m = 481 of n = 480"),
+        (["--images={tmp}/scans", "--config.num_measurements=481", "--config.operator=hadamard"], "m = 481 of n = 480"),
         (["--images={tmp}/scans", "--workdir={tmp}/text.png/run"], "cannot be used"),
         (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", "--image_shape=4,4,1"], "1 of 8 entries are NaN"),
-        (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by samples of k-space"),
+        (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by --measurements"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_path):

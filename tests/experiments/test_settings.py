@@ -157,7 +157,7 @@ def test_image_ids_are_stable():
 @pytest.mark.parametrize(
     ("changes", "shape", "message"),
     [
-        ({"num_measurements": 785}, (28, 28, 1), "m = 785 of n = 784"),
+        ({"num_measurements": 785, "operator": "dct"}, (28, 28, 1), "m = 785 of n = 784"),
         ({"num_measurements": 0}, (28, 28, 1), "m = 0 of n = 784"),
         ({"operator": "wavelet"}, (28, 28, 1), "unknown operator 'wavelet'"),
         ({"noise_variance": -1.0}, (28, 28, 1), "noise_variance = -1.0"),
