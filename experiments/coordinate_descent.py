@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
-from csdip_jax.results import Workdir
+from csdip_jax.results import NUMBER_OR_NULL, TEXT, Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
 from experiments import launcher, settings
@@ -44,8 +44,9 @@ def main() -> None:
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("scikit-learn, to compare with, is not installed: pip install -e '.[bench]'")
     path = _WORKDIR.value or f"runs/coordinate_descent-m{measurement.count}"
-    workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"))
-    keys, done = settings.keys(config.seed), {row["image"]: row for row in workdir.rows}
+    keys, fields = settings.keys(config.seed), {"image": TEXT} | dict.fromkeys(ARMS, NUMBER_OR_NULL)
+    workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"), fields=fields)
+    done = {row["image"]: row for row in workdir.rows}
     for name, image in zip(progress_bar(names, desc="images"), images, strict=True):
         if name in done:
             continue
@@ -64,7 +65,7 @@ def main() -> None:
         done[name] = row
     print(f"mean MSE of {len(names)} images, m = {measurement.count}, +- 1 standard error")
     for arm, meaning in ARMS.items():
-        values = np.array([done[name][arm] for name in names])
+        values = np.array([done[name][arm] for name in names], float)
         error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
         print(f"{values.mean():.4f} +- {error:.4f}  {meaning}")
 

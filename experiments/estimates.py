@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of the images' values with its 95 % interval by Student's t.
+    """The mean of the images' values (None is NaN) with its 95 % interval by Student's t.
 
     The interval is one of the mean over further images of this kind; measurements and starts vary with the image.
     """
@@ -46,7 +46,7 @@ def over_images(images: Sequence[str], values: Sequence[float]) -> Estimate:
     groups = {}
     for image, value in zip(images, values, strict=True):
         groups.setdefault(image, []).append(value)
-    return estimate(values if len(groups) == 1 else [np.mean(group) for group in groups.values()])
+    return estimate(values if len(groups) == 1 else [np.mean(np.asarray(group, float)) for group in groups.values()])
 
 
 def difference(ours: Estimate, published: Value) -> float:

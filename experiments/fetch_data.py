@@ -29,7 +29,10 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tarfile
+import time
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -47,6 +50,7 @@ from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
 from csdip_jax.data.kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
+from csdip_jax.results import open_own, room_for
 from csdip_jax.types import InputError
 from experiments import launcher
 
@@ -61,6 +65,12 @@ XRAY_URL = "https://data.lhncbc.nlm.nih.gov/public/Tuberculosis-Chest-X-ray-Data
 RETINO_URL = "https://cecas.clemson.edu/~ahoover/stare/probing/stare-images.tar"
 RETINO_HASH = "sha256:5f7b509b6067cad4f1be84933145d783de9ec087b3eaaf4db0103dd0144dd433"
 CROP = 512
+MOST_BYTES = 2**28
+"""Of one file; the largest, an x-ray, has less than a tenth of it."""
+MOST_SECONDS = 3600.0
+"""For one file in one go."""
+POOCHS_OWN = re.compile(r"tmp[a-z0-9_]{8}")
+"""What pooch calls the empty file that it makes before a download, and leaves behind when it is killed."""
 
 
 class FetchError(InputError):
@@ -114,7 +124,8 @@ def fetch_xray(data_dir: Path, url: str = XRAY_URL, roles: Mapping[str, str] | N
         try:
             pixels = read_pixels(path)
         except InputError as error:
-            raise FetchError(f"{error}; delete that file and run this again") from error
+            path.unlink()  # half a file, or a page in its place: there is no checksum that would have told
+            raise FetchError(f"{error}; it was removed: run this again") from error
         if pixels.dtype != np.uint8:
             raise FetchError(f"{path} has pixels of type {pixels.dtype}, not uint8: changed at its source")
         grey = pixels if pixels.ndim == 2 else np.rint(rgb2gray(pixels.astype(np.float64)))
@@ -129,17 +140,39 @@ def fetch_retino(data_dir: Path, url: str = RETINO_URL, checksum: str = RETINO_H
         return
     path = data_dir / "originals" / "retino" / url.rpartition("/")[2]
     download(url, path, checksum)
+    try:
+        crops = _crops_of_archive(path)
+    except (
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        ValueError,
+        SyntaxError,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise FetchError(f"{path} is not the archive it should be ({reason}): remove it, and run this again") from error
+    write_crops(folder, dict(sorted(crops.items())))
+
+
+def _crops_of_archive(path: Path) -> dict[str, tuple[bytes, dict[str, str | int]]]:
     crops = {}
     with tarfile.open(path) as archive:
         for member in archive:
             if not member.name.endswith(".ppm.gz"):
                 continue
+            if not member.isfile():
+                raise ValueError(f"{member.name} is no file")
             source = Path(member.name).stem
-            content = gzip.decompress(archive.extractfile(member).read())
+            with gzip.GzipFile(fileobj=archive.extractfile(member)) as packed:
+                content = packed.read(MOST_BYTES)
             with Image.open(io.BytesIO(content)) as image:
                 pixels = np.asarray(image)
             crops[Path(source).stem + ".png"] = crop_and_row(pixels, 4, source, "test", sha256(content))
-    write_crops(folder, dict(sorted(crops.items())))
+    if not crops:
+        raise ValueError("no .ppm.gz in it")
+    return crops
 
 
 def crop_and_row(
@@ -210,7 +243,8 @@ def write_crops(folder: Path, crops: Mapping[str, tuple[bytes, dict[str, str | i
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         temporary = folder / (name + ".tmp")
-        temporary.write_bytes(content)
+        with room_for(temporary), open_own(temporary, os.O_RDWR | os.O_TRUNC) as file:
+            file.write(content)
         os.replace(temporary, folder / name)
 
 
@@ -218,9 +252,13 @@ def download(url: str, path: Path, checksum: str | None) -> None:
     """Fetches url to path, unless it is there already; checksum as in pooch ("md5:..."), None where unknown.
 
     Raises:
-        FetchError: no network or no such file, connection lost (the next call resumes), wrong checksum.
+        FetchError: no network or no such file, connection lost (the next call resumes), wrong checksum, more than
+            MOST_BYTES or MOST_SECONDS.
     """
     part = path.with_name(path.name + ".part")
+    for leftover in path.parent.glob("tmp*"):
+        if POOCHS_OWN.fullmatch(leftover.name) and leftover.is_file() and not leftover.stat().st_size:
+            leftover.unlink()
     try:
         pooch.retrieve(
             url,
@@ -229,6 +267,8 @@ def download(url: str, path: Path, checksum: str | None) -> None:
             path=path.parent,
             downloader=functools.partial(resume_download, part=part),
         )
+    except InputError:
+        raise
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = f"HTTP status {status}" if status else f"no connection ({type(error).__name__})"
@@ -251,6 +291,7 @@ def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -
     have changed at its source in between, the checksum tells, or the one within a PNG. Bytes are taken as
     sent: some servers call a .gz a content encoding, and it must not be unpacked on the way.
     """
+    began = time.monotonic()
     offset = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
     with requests.get(url, headers=headers, stream=True, timeout=60) as response:
@@ -265,10 +306,22 @@ def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -
         length = response.headers.get("Content-Length")
         total = None if length is None else offset + int(length)
         looks = {"desc": part.stem, "unit": "B", "unit_scale": True, "leave": False, "disable": None}
-        with part.open("ab" if resumes else "wb") as file, tqdm(total=total, initial=offset, **looks) as bar:
-            for chunk in response.raw.stream(1 << 16, decode_content=False):
+        flags = os.O_RDWR | (os.O_APPEND if resumes else os.O_TRUNC)
+        size = offset
+        with room_for(part), open_own(part, flags) as file, tqdm(total=total, initial=offset, **looks) as bar:
+            # What has come, not a whole block: that of a slow server would be waited for, however long it takes.
+            read = getattr(response.raw, "read1", response.raw.read)
+            while size <= MOST_BYTES and (chunk := read(1 << 16, decode_content=False)):
                 file.write(chunk)
                 bar.update(len(chunk))
+                size += len(chunk)
+                if time.monotonic() - began > MOST_SECONDS:
+                    raise FetchError(
+                        f"{url}: not done after {MOST_SECONDS:g} s; run this again, it resumes, or download it by hand"
+                    )
+    if size > MOST_BYTES:
+        part.unlink()
+        raise FetchError(f"{url}: more than {MOST_BYTES} bytes, so it is not the file it should be; check the network")
     size = part.stat().st_size
     if total is not None and size != total:
         raise requests.ConnectionError(f"connection closed after {size} of {total} bytes")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import WIDE, from_signed_range, to_signed_range
-from csdip_jax.results import Workdir, device_name, write_arrays
+from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -35,12 +35,15 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, **inputs) -> Workdir:
-    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change."""
+def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, **inputs) -> Workdir:
+    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
+
+    `fields` are those of its rows, see `csdip_jax.results.read_rows`.
+    """
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
@@ -118,7 +121,9 @@ def original(folder: Path, part: str, image: str) -> Path:
     return folder / "originals" / f"{stem(part, image)}.npz"
 
 
-def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict, pixel_range: np.ndarray | None = None) -> None:
+def save(
+    workdir: Workdir, fit: Fit, image: np.ndarray, more: dict, pixel_range: tuple[float, float] | None = None
+) -> None:
     """The picture as .png, the rest as .npz.
 
     Args:
@@ -130,7 +135,7 @@ def save(workdir: Workdir, fit: Fit, image: np.ndarray, more: dict, pixel_range:
     """
     path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
-    known = {} if pixel_range is None else {"pixel_range": pixel_range}
+    known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
     write_arrays(path, image=image, trace=fit.solution.trace, **known, **more)
 
 
@@ -141,13 +146,36 @@ def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict
     return {"image": from_signed_range(image, pixel_range), "pixel_range": np.array(pixel_range, float)}
 
 
-def load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a reconstruction or an original, its image in [-1, 1] whatever units the file has."""
-    with np.load(path) as saved:
-        arrays = dict(saved)
+def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.ndarray]:
+    """The arrays of a reconstruction or an original, its image in [-1, 1] whatever units the file has.
+
+    Args:
+        path: of the file.
+        shape: [h, w, c] of the image; None for any.
+        more: further arrays that have to be there: "trace" [steps], or others of the image's shape.
+
+    Raises:
+        DamagedFile: see `csdip_jax.results.read_arrays`; also a pixel range that is none.
+    """
+    expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
+    arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
     if "pixel_range" in arrays:
-        arrays["image"] = to_signed_range(arrays["image"], tuple(map(float, arrays.pop("pixel_range"))))
+        ends = arrays.pop("pixel_range")
+        if ends.shape != (2,) or ends.dtype.kind not in "fiu" or not np.isfinite(ends).all() or ends[0] == ends[1]:
+            raise DamagedFile(
+                f"{path} is damaged (it holds pixel_range = {' '.join(str(ends).split())}): remove it, {ANEW}"
+            )
+        arrays["image"] = to_signed_range(arrays["image"], tuple(map(float, ends)))
     return arrays
+
+
+def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:
+    """Whether `load` reads it."""
+    try:
+        load(path, shape, *more)
+    except DamagedFile:
+        return False
+    return True
 
 
 def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:

@@ -1,6 +1,7 @@
 """How every experiment starts: flags, compilation cache, and one clear line for what a user can mend."""
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -75,6 +76,9 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
     """
 
     def program(_):
+        for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that are no text
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which other devices it looked for
         _use_compilation_cache()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):

@@ -66,7 +66,9 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         axis.set_ylabel(row.replace(" ", "\n"), fontsize=9)
     for image, first, second in zip(images, axes.T[0::2], axes.T[1::2], strict=True):
         show(first[0], image.original)
-        first[0].set_title(image.label, fontsize=8)
+        # Names of files: no formulas, and perhaps bytes that are no text.
+        label = image.label.encode(errors="backslashreplace").decode()
+        first[0].set_title(label, fontsize=8, parse_math=False)
         second[0].set_title("adjoint $A^H y$", fontsize=8)
         if image.adjoint is None:
             second[0].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=second[0].transAxes)

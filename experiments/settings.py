@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
 from csdip_jax.methods import METHODS, Method
-from csdip_jax.methods.base import require_distinct, require_number
+from csdip_jax.methods.base import require, require_distinct, require_number
 from csdip_jax.results import content_digest
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import Array, InputError, Problem
@@ -39,14 +39,20 @@ class Keys(NamedTuple):
     fit: Array
 
 
+def require_seed(seed: int) -> None:
+    """Raises InputError unless it is one that JAX can take."""
+    require(type(seed) is int and 0 <= seed < 2**63, "seed", seed, "a whole number from 0 on, below 2^63")
+
+
 def keys(seed: int) -> Keys:
+    require_seed(seed)
     root = jax.random.key(seed)
     return Keys(*(jax.random.fold_in(root, i) for i in range(3)))
 
 
 def image_id(name: str) -> int:
     """A stable integer for an image's name, so that its keys do not depend on which other images are there."""
-    return zlib.crc32(name.encode())
+    return zlib.crc32(name.encode(errors="surrogateescape"))
 
 
 def load_images(

@@ -20,11 +20,21 @@ from absl import flags
 import csdip_jax as cs
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
-from csdip_jax.results import Workdir, content_digest
+from csdip_jax.results import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import fits, launcher, pictures, settings
 from experiments.reconstruct.table import decibels
+
+ROW = {
+    "image": TEXT,
+    "method": TEXT,
+    "num_measurements": WHOLE,
+    "mse": NUMBER_OR_NULL._replace(optional=True),
+    "psnr": NUMBER_OR_NULL,
+    "data_range": NUMBER._replace(optional=True),
+    "converged": FLAG,
+} | dict.fromkeys(("predicted", "estimated", "true"), LIST)
 
 _CONFIG = launcher.define_config("state_evolution")
 flags.adopt_module_key_flags(launcher)
@@ -50,7 +60,8 @@ def main() -> None:
 
     path = _WORKDIR.value or f"runs/state_evolution-m{measurement.count}"
     described = {"config": config.to_dict(), "images": _IMAGES.value, "contents": content_digest(images)}
-    workdir, keys = Workdir(path, described), settings.keys(config.seed)
+    keys = settings.keys(config.seed)
+    workdir = Workdir(path, described, fields=ROW)
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
     for name, method_name in progress_bar([key for key in wanted if key not in rows], desc="images x methods"):

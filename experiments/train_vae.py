@@ -24,16 +24,28 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
 from csdip_jax.methods.base import require, require_number
-from csdip_jax.results import Workdir, content_digest, device_name, environment, read_rows, write_atomically
+from csdip_jax.results import (
+    NUMBER_OR_NULL,
+    WHOLE,
+    Workdir,
+    content_digest,
+    device_name,
+    environment,
+    read_rows,
+    write_atomically,
+)
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, vae_weights
+from experiments.reconstruct.table import number
+from experiments.settings import require_seed
 
 _CONFIG = launcher.define_config("vae_mnist")
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the weights; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 
+ROW = {"epoch": WHOLE, "elbo": NUMBER_OR_NULL, "held_out_elbo": NUMBER_OR_NULL}
 FREE_SETTINGS = ("epochs",)  # a rerun may ask for more
 SAMPLES = (8, 16)  # rows and columns of the sheet
 
@@ -52,20 +64,22 @@ def main() -> None:
     images, held_out = _load(config)
     settings = {"config": config.to_dict(), "digest": content_digest(images, held_out)}
     folder = Path(_WORKDIR.value or Path("runs") / config.name)
-    finished = len(read_rows(folder / "results.jsonl"))
+    finished = len(read_rows(folder / "results.jsonl", ROW, "epoch"))
     if finished > config.epochs:
         raise InputError(f"config.epochs = {config.epochs}: {folder} holds {finished}; choose another --workdir")
-    workdir = Workdir(folder, settings, free=FREE_SETTINGS)
+    workdir = Workdir(folder, settings, free=FREE_SETTINGS, fields=ROW, of="epoch")
     print(f"workdir: {workdir.path}   device: {device_name()}")
     training = train(config, images, held_out, workdir)
     weights = workdir.path / f"{config.name}.msgpack"
     last = workdir.rows[-1]
     vae_weights.save(weights, training.params, {**last, "settings": settings, **environment()})
     pictures.save_image(workdir.path / "samples.png", sample_sheet(training.params, images.shape[1:], config.seed))
-    print(f"ELBO {last['elbo']:.2f}, held out {last['held_out_elbo']:.2f} nats an image; weights: {weights}")
+    elbo, held_out_elbo = (number(last[name], ".2f") for name in ("elbo", "held_out_elbo"))
+    print(f"ELBO {elbo}, held out {held_out_elbo} nats an image; weights: {weights}")
 
 
 def _require_settings(config: ConfigDict) -> None:
+    require_seed(config.seed)
     for name in ("epochs", "batch_size", "latent_dim", "num_held_out"):
         require(config[name] >= 1, f"config.{name}", config[name], "at least 1")
     require(all(units >= 1 for units in config.hidden), "config.hidden", config.hidden, "numbers of at least 1")

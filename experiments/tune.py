@@ -71,7 +71,7 @@ def grids(rows: Sequence[dict], presets: Mapping[str, Method]) -> list[Grid]:
                 where = f"{row['measurement']}, m = {row['num_measurements']}, noise {row['noise_variance']:g}"
                 errors.setdefault(tuple(row["swept"].items()), {}).setdefault(where, []).append(row["mse"])
         places = list(dict.fromkeys(place for group in errors.values() for place in group))
-        table = np.array([[np.mean(group[place]) for place in places] for group in errors.values()])
+        table = np.array([[np.mean(np.array(group[place], float)) for place in places] for group in errors.values()])
         settings = [dict(setting) for setting in errors]
         found.append(Grid(method, settings, places, table, _index_of(presets[method], settings)))
     return found

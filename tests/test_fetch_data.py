@@ -5,11 +5,13 @@ import functools
 import gzip
 import hashlib
 import io
+import os
 import socket
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 from PIL import Image
 
 from csdip_jax import data
+from csdip_jax.types import InputError
 from experiments import fetch_data
 from experiments.fetch_data import FetchError
 
@@ -30,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves `server.files` (path -> bytes) as `server.manner` says; `server.asked` lists (path, Range)."""
 
     def do_GET(self):
+        self.protocol_version = "HTTP/1.1" if self.server.manner == "chunked" else "HTTP/1.0"
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append((self.path, wanted))
         if self.path not in server.files:
@@ -46,11 +50,34 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {claimed}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
+        if server.manner in ("no length", "half", "endless", "chunked"):
+            self.send_without_length(content)
+            return
         self.send_header("Content-Length", str(len(content) - start))
         if server.manner == "gzip encoding":
             self.send_header("Content-Encoding", "x-gzip")
         self.end_headers()
+        if server.manner == "trickle":
+            self.trickle(content[start:])
+            return
         self.wfile.write(content[start : start + 70_000] if server.manner == "cut short" else content[start:])
+
+    def send_without_length(self, content):
+        if self.server.manner == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.server.manner == "chunked":
+            content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+        self.wfile.write(content[: len(content) // 2] if self.server.manner == "half" else content)
+        with contextlib.suppress(OSError):  # of a client that has had enough
+            while self.server.manner == "endless":
+                self.wfile.write(content)
+
+    def trickle(self, content):
+        with contextlib.suppress(OSError):
+            for byte in content[:200]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.02)
 
     def log_message(self, *_):
         pass
@@ -82,7 +109,7 @@ def one_line(caught):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("manner", ["ranges", "no ranges"])
+@pytest.mark.parametrize("manner", ["ranges", "no ranges", "no length", "chunked"])
 def test_download_and_nothing_to_do_afterwards(server, tmp_path, manner):
     server.manner, server.files["/a.gz"] = manner, CONTENT
     for _ in range(2):
@@ -121,6 +148,55 @@ def test_a_lost_connection_keeps_its_part_and_the_next_call_goes_on(server, tmp_
         assert not (tmp_path / "a.gz").exists()
     fetch_data.download(server.url + "a.gz", tmp_path / "a.gz", CHECKSUM)
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("manner", ["endless", "ranges"])
+@pytest.mark.parametrize("checksum", [None, CHECKSUM])
+def test_more_than_any_file_has_is_not_taken(server, tmp_path, manner, checksum, monkeypatch):
+    monkeypatch.setattr(fetch_data, "MOST_BYTES", 150_000)
+    server.manner, server.files["/a.gz"] = manner, CONTENT
+    with pytest.raises(FetchError, match="a.gz: more than 150000 bytes, so it is not the file") as caught:
+        fetch_data.download(server.url + "a.gz", tmp_path / "a.gz", checksum)
+    one_line(caught)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_never_comes_to_an_end_is_not_waited_for(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch_data, "MOST_SECONDS", 0.2)
+    server.manner, server.files["/a.gz"] = "trickle", CONTENT
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="not done after 0.2 s; run this again, it resumes") as caught:
+        fetch_data.download(server.url + "a.gz", tmp_path / "a.gz", CHECKSUM)
+    one_line(caught)
+    assert time.monotonic() - began < 3
+    assert 0 < (tmp_path / "a.gz.part").stat().st_size < 100
+    server.manner = "ranges"
+    monkeypatch.undo()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    fetch_data.download(server.url + "a.gz", tmp_path / "a.gz", CHECKSUM)
+    assert (tmp_path / "a.gz").read_bytes() == CONTENT
+
+
+def test_what_a_killed_download_left_is_removed(server, tmp_path):
+    server.files["/a.gz"] = CONTENT
+    (tmp_path / "tmpab_d1234").touch()
+    others = {"tmpab_d1235": b"not empty", "tmp": b"", "tmpfile": b"", "tmpABCD1234": b""}
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    fetch_data.download(server.url + "a.gz", tmp_path / "a.gz", CHECKSUM)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gz", *others}
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe"])
+def test_a_part_that_is_a_link_or_a_pipe_is_not_written_to(kind, server, tmp_path):
+    server.files["/a.gz"], theirs, part = CONTENT, tmp_path / "theirs", tmp_path / "data" / "a.gz.part"
+    part.parent.mkdir()
+    if kind == "link":
+        theirs.write_bytes(b"theirs")
+    os.mkfifo(part) if kind == "pipe" else part.symlink_to(theirs)
+    with pytest.raises(InputError, match="a.gz.part is (a symbolic link|no regular file).*: remove it$"):
+        fetch_data.download(server.url + "a.gz", part.with_suffix(""), CHECKSUM)
+    assert theirs.read_bytes() == b"theirs" if kind == "link" else not theirs.exists()
 
 
 def test_bytes_are_kept_as_sent(server, tmp_path):
@@ -259,7 +335,7 @@ def test_an_interrupted_fetch_is_no_smaller_data_set(server, xrays, tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"<html>moved</html>", "delete that file and run this again"),
+        (b"<html>moved</html>", "it was removed: run this again"),
         (png(np.zeros((400, 600), np.uint8)), "400x600, too small"),
         (png(np.zeros((600, 600), np.uint16)), "uint16, not uint8"),
     ],
@@ -272,12 +348,84 @@ def test_an_xray_that_cannot_be_used(server, xrays, tmp_path, content, message):
     one_line(caught)
 
 
+@pytest.mark.parametrize("manner", ["half", "<html>please log in</html>", ""])
+def test_what_is_no_picture_is_not_kept(manner, server, xrays, tmp_path):
+    _, fetch_them = xrays
+    whole = server.files["/CHNCXR_0400_1.png"]
+    if manner != "half":
+        server.files["/CHNCXR_0400_1.png"] = manner.encode()
+    server.manner = "half" if manner == "half" else "ranges"
+    with pytest.raises(FetchError, match="it was removed: run this again"):
+        fetch_them(tmp_path)
+    server.manner, server.files["/CHNCXR_0400_1.png"] = "ranges", whole
+    fetch_them(tmp_path)
+    assert data.load("xray", tmp_path).shape == (2, 256, 256, 1)
+
+
 def test_what_macos_leaves_is_no_image_of_someone_else(xrays, tmp_path):
     _, fetch_them = xrays
     (tmp_path / "xray").mkdir()
     (tmp_path / "xray" / "._001.png").write_bytes(b"\0\5\26\7")
     fetch_them(tmp_path)
     assert data.load("xray", tmp_path).shape == (2, 256, 256, 1)
+
+
+def test_crops_are_not_written_through_a_link(xrays, tmp_path):
+    _, fetch_them = xrays
+    (tmp_path / "xray").mkdir()
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / "xray" / "manifest.csv.tmp").symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match="manifest.csv.tmp is a symbolic link"):
+        fetch_them(tmp_path)
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"role,source_sha256\ntest,00\n", b"file\n" + b"x" * 200_000])
+def test_a_manifest_that_is_not_ours_is_one_line(content, xrays, tmp_path):
+    _, fetch_them = xrays
+    (tmp_path / "xray").mkdir()
+    (tmp_path / "xray" / "manifest.csv").write_bytes(content)
+    with pytest.raises(
+        InputError, match="manifest.csv: (not readable .*; save it|a row names no file; it needs)"
+    ) as caught:
+        fetch_them(tmp_path)
+    one_line(caught)
+
+
+def tar_of(*members):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(content), "nowhere"
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ODD_ARCHIVES = {
+    "no archive": b"x" * 5000,
+    "cut off": tar_of(("a.ppm.gz", tarfile.REGTYPE, bytes(5000)))[:3000],
+    "nothing in it": tar_of(),
+    "nothing of ours": tar_of(("notes", tarfile.REGTYPE, b"a")),
+    "no gzip": tar_of(("a.ppm.gz", tarfile.REGTYPE, b"a" * 100)),
+    "half a gzip": tar_of(("a.ppm.gz", tarfile.REGTYPE, gzip.compress(CONTENT)[:900])),
+    "no picture": tar_of(("a.ppm.gz", tarfile.REGTYPE, gzip.compress(b"a"))),
+    "half a picture": tar_of(("a.ppm.gz", tarfile.REGTYPE, gzip.compress(b"P6\n700 605\n255\n" + bytes(99)))),
+    "a huge picture": tar_of(("a.ppm.gz", tarfile.REGTYPE, gzip.compress(b"P6\n99999 99999\n255\n" + bytes(99)))),
+    **{
+        name: tar_of(("a.ppm.gz", kind, b""))
+        for name, kind in {"link": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "folder": tarfile.DIRTYPE}.items()
+    },
+    "pipe": tar_of(("a.ppm.gz", tarfile.FIFOTYPE, b"")),
+}
+
+
+@pytest.mark.parametrize("archive", ODD_ARCHIVES)
+def test_an_odd_archive_is_one_line(archive, server, tmp_path):
+    server.files["/a.tar"] = content = ODD_ARCHIVES[archive]
+    with pytest.raises(FetchError, match="a.tar is not the archive it should be .*: remove it, and run") as caught:
+        fetch_data.fetch_retino(tmp_path, server.url + "a.tar", "sha256:" + hashlib.sha256(content).hexdigest())
+    one_line(caught)
 
 
 @pytest.mark.parametrize(

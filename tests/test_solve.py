@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import io
 import itertools
+import shutil
 import sys
 
 import jax
@@ -406,6 +407,76 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         checkpoint.resume(tmp_path / "checkpoint.npz", "")
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run of two blocks, killed in the second: how to go on, and its checkpoint."""
+    method, path = dataclasses.replace(METHOD, steps=12, restarts=2), tmp_path_factory.mktemp("killed") / "c.npz"
+    save, count = checkpoint.save, itertools.count()
+
+    def save_and_die(path, fingerprint, outcomes, finished, fits):
+        save(path, fingerprint, outcomes, finished, fits)
+        if finished == 1 and next(count):
+            raise KeyboardInterrupt
+
+    def go_on(path):
+        return cs.reconstruct(method, problem(), KEY, fits_at_once=1, checkpoint=path)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(driver, "CHUNK_SECONDS", 0.0)
+        patch.setattr(checkpoint, "save", save_and_die)
+        go_on(path)
+    return go_on, path
+
+
+def without(name):
+    return lambda arrays: arrays.pop(name)
+
+
+def instead(name, change):
+    return lambda arrays: arrays.update({name: change(arrays[name])})
+
+
+CHANGES = {
+    **{f"without {name}": without(name) for name in ("fingerprint", "finished", "fits_0", "fits_3", "outcomes_1")},
+    "one more": lambda arrays: arrays.update(fits_99=np.zeros(3)),
+    "no outcomes": lambda arrays: [arrays.pop(name) for name in list(arrays) if name.startswith("outcomes")],
+    "another shape": instead("fits_1", lambda x: np.concatenate([x, x])),
+    "another outcome": instead("outcomes_0", lambda x: x[:, :1]),
+    "another type": instead("fits_0", lambda x: x.astype(np.int8)),
+    "text": instead("outcomes_2", lambda x: np.full(x.shape, "a")),
+    **{f"finished {value}": instead("finished", lambda _, value=value: value) for value in (-1, 0, 2, 10**6, 1.0)},
+    "finished thrice": instead("finished", lambda x: np.repeat(x, 3)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_that_is_not_as_it_was_written_is_refused(change, killed, tmp_path):
+    go_on, path = killed
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    assert int(arrays["finished"]) == 1
+    CHANGES[change](arrays)
+    np.savez(tmp_path / "c.npz", **arrays)
+    with pytest.raises(cs.InputError, match="c.npz is damaged: remove it, and this part begins anew$"):
+        go_on(tmp_path / "c.npz")
+
+
+def test_a_checkpoint_damaged_anywhere_is_refused_or_harmless(killed, tmp_path):
+    go_on, path = killed
+    content, fingerprint = path.read_bytes(), str(np.load(path)["fingerprint"])
+    copy, refused = tmp_path / "c.npz", 0
+    for at in range(0, len(content), len(content) // 100):
+        copy.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        try:
+            checkpoint.resume(copy, fingerprint)
+        except cs.InputError as error:
+            assert str(error).endswith("c.npz is damaged: remove it, and this part begins anew")
+            refused += 1
+    assert refused > 50
+    shutil.copy(path, copy)
+    assert go_on(copy).ok
+
+
 def test_a_checkpoint_is_known_again_by_another_process():
     """A denoiser, a function of the method, lies elsewhere there."""
 
@@ -427,6 +498,7 @@ OTHERWISE = {
     "fits_at_once": lambda arguments: arguments | {"fits_at_once": 1},
     "max_redraws": lambda arguments: arguments | {"max_redraws": 4},
     "keep_params": lambda arguments: arguments | {"keep_params": True},
+    "pixel_range": lambda arguments: arguments | {"pixel_range": (0, 1)},
 }
 """Options of `reconstruct` that change what a checkpoint holds or how the run goes on."""
 FREE = {"progress", "checkpoint", "cases_per_operator"}

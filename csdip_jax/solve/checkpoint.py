@@ -1,12 +1,13 @@
 """A reconstruction under way, saved between chunks: finished outcomes and the fits of the present block."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from csdip_jax.results import content_digest, is_whole, write_arrays
+from csdip_jax.results import DamagedFile, content_digest, read_arrays, write_arrays
 from csdip_jax.solve.fits import Fit
 from csdip_jax.types import InputError
 
@@ -27,17 +28,42 @@ def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit
     write_arrays(path, fingerprint=fingerprint, finished=finished, **arrays)
 
 
-def resume(path, fingerprint: str) -> tuple[list | None, int, list | None]:
-    """(leaves of the outcomes, finished blocks, leaves of the fits under way); None where the checkpoint has none."""
+def resume(path, fingerprint: str, expected: Callable | None = None) -> tuple[list | None, int, list | None]:
+    """(leaves of the outcomes, finished blocks, leaves of the fits under way); None where the checkpoint has none.
+
+    Args:
+        path: of the checkpoint; None, or no such file, for a run from its start.
+        fingerprint: of the run.
+        expected: number of finished blocks -> leaves with the shapes and types of (outcomes, fits), None where it is
+            no number of finished blocks.
+
+    Raises:
+        InputError: damaged, or of another run.
+    """
     if path is None or not Path(path).exists():
         return None, 0, None
-    if not is_whole(path):
-        raise InputError(f"checkpoint {path} is damaged: remove it, and this part begins anew")
-    with np.load(path) as saved:
-        if str(saved["fingerprint"]) != fingerprint:
-            raise InputError(f"checkpoint {path} belongs to another run: remove it or choose another path")
+    damaged = InputError(f"checkpoint {path} is damaged: remove it, and this part begins anew")
+    try:
+        saved = read_arrays(Path(path), fingerprint=("U", ()), finished=("iu", ()))
+    except DamagedFile:
+        raise damaged from None
+    if str(saved["fingerprint"]) != fingerprint:
+        raise InputError(f"checkpoint {path} belongs to another run: remove it or choose another path")
 
-        def leaves(tree):
-            return [saved[f"{tree}_{i}"] for i in range(sum(name.startswith(f"{tree}_") for name in saved.files))]
+    def leaves(tree):
+        found = [name for name in saved if name.startswith(f"{tree}_")]
+        return [saved.get(f"{tree}_{i}") for i in range(len(found))]
 
-        return leaves("outcomes") or None, int(saved["finished"]), leaves("fits")
+    outcomes, fits, finished = leaves("outcomes"), leaves("fits"), int(saved["finished"])
+    if expected is not None and not _alike((outcomes, fits), expected(finished)):
+        raise damaged
+    return outcomes or None, finished, fits
+
+
+def _alike(saved: tuple[list, list], known: tuple[list, list] | None) -> bool:
+    """Whether both have arrays of the same shapes and types."""
+
+    def described(pair):
+        return [[leaf is not None and (leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves] for leaves in pair]
+
+    return known is not None and described(saved) == described(known)

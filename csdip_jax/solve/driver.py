@@ -94,7 +94,7 @@ def reconstruct(
     fingerprint = (
         "" if checkpoint is None else checkpoints.fingerprint(*job.content, job.blocks, max_redraws, keep_params)
     )
-    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint)
+    outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
 
     saved = time.perf_counter()
     total, memory = job.keys.size * job.method.steps, {"memory": as_size(job.chunk.bytes)}
@@ -188,6 +188,23 @@ def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:
         return fresh()
     fits = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
     return place(fits, block.devices)
+
+
+def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list] | None:
+    """Shapes and types of what a checkpoint holds after so many blocks: of all outcomes, and of the fits of the next.
+
+    None where there is no next block.
+    """
+    if not 0 <= finished < len(job.blocks):
+        return None
+    block = job.blocks[finished]
+    arguments = job.arguments(block)
+    fits = jax.eval_shape(partial(start, *arguments, layout=block.layout))
+    if not finished:
+        return [], jax.tree.leaves(fits)
+    done = jax.eval_shape(partial(finish, layout=block.layout, keep_params=keep_params), *arguments[:2], fits)
+    outcomes = [jax.ShapeDtypeStruct(job.keys.shape + x.shape[2:], x.dtype) for x in jax.tree.leaves(done)]
+    return outcomes, jax.tree.leaves(fits)
 
 
 def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterator[Fit]:

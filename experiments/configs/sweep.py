@@ -20,7 +20,7 @@ def get_config():
         operator=("gaussian",),
         num_measurements=(400, 800, 1600),
         num_lines=(),
-        noise_variance=(0.0, 100.0),
+        noise_variance=(0.0, 100.0),  # which ones run together shows in a cell's last bits (its MSE's seventh digit)
     )
     config.grids = ()  # of "<method>.<field>=<value>,<value>,...": each method's are combined with one another
     config.methods = "lasso_dct,tv,damp_tv"

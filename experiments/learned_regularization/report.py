@@ -12,7 +12,7 @@ from csdip_jax.results import Workdir, write_atomically
 from experiments import fits, pictures, published, tables
 from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
 from experiments.learned_regularization.study import Cell, Plan
-from experiments.reconstruct.table import flag
+from experiments.reconstruct.table import flag, number
 
 PUBLISHED_SHAPE = (256, 256, 1)
 
@@ -67,7 +67,7 @@ def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
         for arm in plan.arms:
             weight = run.weight_of(arm)
             on = off if is_off(arm, weight) else [rows[Row("test", arm.label, weight, name)] for name in plan.test]
-            errors = [np.array([row["mse"] for row in found]) for found in (off, on)]
+            errors = [np.array([row["mse"] for row in found], float) for found in (off, on)]
             theirs = known.get((cell.measurement.noise_variance, cell.measurement.count), np.nan)
             result.append(
                 Entry(
@@ -163,10 +163,10 @@ def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("pn
     )
     colours = pictures.plt.get_cmap("tab20").colors
     for axis, m in zip(axes[0], counts, strict=True):
-        for number, arm in enumerate(arms):
+        for place, arm in enumerate(arms):
             mine = [entry for entry in table if entry.arm == arm and entry.cell.measurement.count == m]
-            places = np.arange(len(mine)) + 0.7 * ((number + 0.5) / len(arms) - 0.5)
-            style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * number % 20 + number // 10]}
+            places = np.arange(len(mine)) + 0.7 * ((place + 0.5) / len(arms) - 0.5)
+            style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * place % 20 + place // 10]}
             axis.errorbar(places, [e.decrease for e in mine], [e.half_width for e in mine], **style)
             theirs = np.array([e.published for e in mine])
             if np.isfinite(theirs).any():
@@ -221,9 +221,9 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
             row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
-            saved = fits.load(fits.reconstruction(workdir.path, row["stem"]))
+            saved = fits.load(fits.reconstruction(workdir.path, row["stem"]), original.shape, "adjoint")
             shown[label], adjoint = saved["image"], saved["adjoint"]
-            facts = (f"MSE {row['mse']:.4f}", "off" if off else f"lr_weight {weight:g}", flag(row))
+            facts = (f"MSE {number(row['mse'], '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

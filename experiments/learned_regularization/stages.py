@@ -5,6 +5,7 @@ the first weights of an image depend on its name and the seed alone, so all fits
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 
 import csdip_jax as cs
 from csdip_jax import priors
-from csdip_jax.results import Workdir, content_digest, environment, write_arrays
+from csdip_jax.results import Workdir, content_digest, environment, is_whole, read_arrays, write_arrays
 from csdip_jax.types import InputError
 from experiments import fits, learned_priors, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
@@ -86,10 +87,8 @@ class CellRun(NamedTuple):
         config, like = self.plan.config, self.plan.method.params_like
         tensors, stacked = priors.tensor_names(like), []
         for name in self.trained() if names is None else names:
-            if not self._weights(name).exists():
-                raise InputError(f"{self._weights(name)} is missing: choose another --workdir")
-            with np.load(self._weights(name)) as saved:
-                stacked.append([saved[tensor] for tensor in tensors])
+            saved = read_arrays(self._weights(name), **dict.fromkeys(tensors, ("f", None)))
+            stacked.append([saved[tensor] for tensor in tensors])
         leaves = [np.stack(leaves) for leaves in zip(*stacked, strict=True)]
         params = jax.tree.unflatten(jax.tree.structure(like), leaves)
         key = jax.random.fold_in(jax.random.key(config.seed), len(settings.Keys._fields))
@@ -114,7 +113,7 @@ class CellRun(NamedTuple):
         rows, names = self.rows, self.trained()[: self.plan.config.num_choosing]
         stages = {0.0: (self._off_stage, OFF)} | {value: ("choose", reading) for value in self.plan.lr_weights(reading)}
         return {
-            value: float(np.mean([rows[Row(*stage, value, name)]["held_out_loss"] for name in names]))
+            value: float(np.mean([_held_out_loss(rows[Row(*stage, value, name)]) for name in names]))
             for value, stage in stages.items()
         }
 
@@ -140,10 +139,12 @@ class CellRun(NamedTuple):
 
     def _fit(self, stage: str, arm: str, name: str, lr_weights: Sequence[float] = (0.0,), **fields) -> None:
         """One image under each lr_weight, and a row for each, unless they are there."""
-        if all(Row(stage, arm, value, name) in self.rows for value in lr_weights):
-            return
-        training = stage != "test"
+        training, rows = stage != "test", self.rows
         image = (self.plan.training if training else self.plan.test)[name]
+        done = {row for row in (Row(stage, arm, value, name) for value in lr_weights) if row in rows}
+        done = {row for row in done if self._has_files(row, rows[row]["stem"], image.shape)}
+        if len(done) == len(lr_weights):
+            return
         keys, id_ = settings.keys(self.plan.config.seed), settings.image_id(name)
         operator, measurements = problem = self.cell.measurement.problem(keys, name, image)
         swept = {"lr_weight": np.asarray(lr_weights, float)}
@@ -153,7 +154,7 @@ class CellRun(NamedTuple):
         solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, keep_params=stage == "train")
         for value, fit in zip(lr_weights, solved, strict=True):
             row = Row(stage, arm, value, name)
-            if row in self.rows:
+            if row in done:
                 continue
             if stage == "train":
                 params = fit.solution.params
@@ -175,6 +176,11 @@ class CellRun(NamedTuple):
             self.workdir.append(facts | fit.facts)
         fits.forget_checkpoint(self.workdir, prefix, sweep)
 
+    def _has_files(self, row: Row, name: str, shape: tuple) -> bool:
+        """Whether what a finished fit left is there and undamaged."""
+        found = fits.is_whole(fits.reconstruction(self.workdir.path, name), shape, "trace", "adjoint")
+        return found and (row.stage != "train" or is_whole(self._weights(row.image)))
+
     def _weights(self, name: str) -> Path:
         return self.workdir.path / "weights" / f"{self.cell.name}-{name}.npz"
 
@@ -189,6 +195,13 @@ class CellRun(NamedTuple):
         images = {name: content_digest(self.plan.training[name]) for name in self.trained()}
         provenance = {"cell": self.cell.name, "images": images, "config": self.plan.config.to_dict(), **environment()}
         learned_priors.save(path, self.prior(reading), weight, provenance)
+
+
+def _held_out_loss(row: dict) -> float:
+    """Of a training image's row; null, which no number of JSON is, was infinite or NaN: never the best."""
+    if "held_out_loss" not in row:
+        raise InputError(f"the row of {row['stem']} has no held_out_loss: remove it from results.jsonl")
+    return math.inf if row["held_out_loss"] is None else row["held_out_loss"]
 
 
 def is_off(arm: Arm, weight: float) -> bool:

@@ -12,12 +12,18 @@ import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.methods import CsDip
 from csdip_jax.methods.base import require, require_count, require_distinct, require_number
-from csdip_jax.results import Workdir, content_digest
+from csdip_jax.results import FLAG, NAME, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
 from csdip_jax.types import InputError
 from experiments import fits, settings
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
+ROW = (
+    dict.fromkeys(("cell", "stage", "arm", "image", "image_digest"), TEXT)
+    | {"stem": NAME, "lr_weight": NUMBER, "redraws": WHOLE, "ok": FLAG, "converged": FLAG}
+    | {"seconds": NUMBER_OR_NULL, "mse": NUMBER_OR_NULL, "held_out_loss": NUMBER_OR_NULL._replace(optional=True)}
+)
+"""What every fit's row has, as far as anything reads it; those of training images have a `held_out_loss`."""
 FREE_SETTINGS = (
     *("num_images", "first_image", "num_measurements", "noise_variance", "arms", "training_counts"),
     *priors.READINGS,  # the grids of lr_weights
@@ -159,4 +165,4 @@ def _arms(config: ConfigDict) -> list[Arm]:
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:
     training = content_digest(*plan.training.values())
-    return fits.open_workdir(path, "learned_regularization", plan.config, free=FREE_SETTINGS, training=training)
+    return fits.open_workdir(path, "learned_regularization", plan.config, FREE_SETTINGS, ROW, training=training)

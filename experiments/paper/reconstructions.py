@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments import fits, tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
-from experiments.reconstruct.table import decibels, flag, measured
+from experiments.reconstruct.table import decibels, flag, measured, number
 
 COLUMNS = 6
 TITLE_CHARACTERS = 14  # an inch
@@ -41,7 +41,8 @@ def draw(item: Item, folder: Path, rows: Sequence[Mapping]):
                 axis.set_axis_off()
                 continue
             show(axis, fits.load(fits.reconstruction(folder, row["file"]))["image"])
-            axis.set_xlabel("\n".join(filter(None, [f"{row['mse']:.4f}, {decibels(row)}", flag(row)])), fontsize=6.5)
+            facts = f"{number(row['mse'], '.4f')}, {decibels(row)}"
+            axis.set_xlabel("\n".join(filter(None, [facts, flag(row)])), fontsize=6.5)
     across = int(TITLE_CHARACTERS * figure.get_figwidth())
     title = "\n".join(
         textwrap.fill(line, across) for line in (item.title, f"{measured(rows[0])}; under each: MSE, PSNR")
@@ -66,5 +67,5 @@ def as_markdown(item: Item, rows: Sequence[Mapping]) -> str:
     lines = []
     for name in names:
         values = [found.get((method, name)) for method in methods]
-        lines.append([name, *("" if row is None else f"{row['mse']:.5f}" for row in values)])
+        lines.append([name, *("" if row is None else number(row["mse"], ".5f") for row in values)])
     return tables.as_markdown(["MSE", *(DISPLAY[method] for method in methods)], lines)

@@ -58,7 +58,7 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
         compiled = bool(counted) and all(row["compiled"] for row in groups[method, m] if row["seconds"] is not None)
         theirs = known.get((PUBLISHED_AS.get(method, method), m))
         median = float(np.median(counted)) if counted else np.nan
-        mse = float(np.mean([row["mse"] for row in groups[method, m]]))
+        mse = float(np.mean(np.array([row["mse"] for row in groups[method, m]], float)))
         found.append(Median(method, m, median, len(counted), compiled, mse, theirs and theirs.value))
     return found
 

@@ -80,7 +80,9 @@ _FORCE_REAL = flags.DEFINE_bool(
 def main() -> None:
     config = launcher.config_of(_CONFIG)
     image_shape = shape_of_pictures(launcher.numbers_of(_IMAGE_SHAPE, int, 3))
-    auto = bool(_MEASUREMENTS.value) and _PIXEL_RANGE.value == ["auto"]
+    auto = _PIXEL_RANGE.value == ["auto"]
+    if auto and not _MEASUREMENTS.value:
+        raise InputError("--pixel_range=auto is told by --measurements: give --pixel_range=black,white")
     pixel_range = "auto" if auto else launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")

@@ -45,12 +45,12 @@ def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            saved[row["label"]] = fits.load(fits.reconstruction(workdir.path, row["file"]))
-        original = fits.load(fits.original(workdir.path, first["part"], first["image"]))["image"]
+            path = fits.reconstruction(workdir.path, row["file"])
+            saved[row["label"]] = fits.load(path, None, "trace", "adjoint")
         comparisons.append(
             pictures.Comparison(
                 label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
-                original=original,
+                original=fits.load(fits.original(workdir.path, first["part"], first["image"]))["image"],
                 adjoint=saved[first["label"]]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},
                 captions={row["label"]: table.caption(row) for row in rows},

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from csdip_jax.data.pixels import to_signed_range
-from csdip_jax.results import content_digest, write_array
+from csdip_jax.results import FLAG, NUMBER_OR_NULL, TEXT, WHOLE, content_digest, write_array
 from csdip_jax.types import InputError
 from experiments import fits, own_measurements, pictures, settings
 from experiments.reconstruct import table
+
+ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG}
 
 
 class Conventions(NamedTuple):
@@ -38,10 +39,12 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         print(f"note: {note}")
     shape = own.problem.operator.image_shape
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
+    key = settings.keys(config.seed).fit
     workdir = fits.open_workdir(
         workdir,
         Path(files.measurements.partition(":")[0]).stem,
         config,
+        fields=ROW,
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
@@ -51,8 +54,11 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         sweep=sorted(sweep_flags),
         trained=settings.digests(sweeps),
     )
-    done = {row["label"] for row in workdir.rows}
-    key = settings.keys(config.seed).fit
+    done = {
+        row["label"]
+        for row in workdir.rows
+        if fits.is_whole(fits.reconstruction(workdir.path, fits.stem(row["label"])), shape, "trace")
+    }
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
@@ -61,14 +67,15 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
                 continue
             image = fit.solution.image
             signed = fit.solution._replace(image=to_signed_range(image, own.pixel_range))
-            fits.save(workdir, fit._replace(solution=signed), image, {}, np.array(own.pixel_range))
+            fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{fit.stem}.npy", image)
             pictures.save_image(workdir.path / f"{fit.stem}.png", signed.image)
             pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace)])
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
-    for row in workdir.rows:
-        line = f"{row['label']}: relative residual {row['relative_residual']:.3g} after {row['steps']} steps"
+    for row in {row["label"]: row for row in workdir.rows}.values():
+        residual = table.number(row["relative_residual"], ".3g")
+        line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
         print(f"{line}  {table.flag(row)}".rstrip())
         name = fits.stem(row["label"])
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")

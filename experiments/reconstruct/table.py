@@ -29,20 +29,25 @@ def flag(row: dict) -> str:
     return FAILED if not row["ok"] else "" if row["converged"] else "not converged"
 
 
+def number(value: float | None, form: str) -> str:
+    """Formatted; a dash for NaN, and for what JSON has no number for."""
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
+
+
 def caption(row: dict) -> str:
-    return "\n".join(filter(None, [f"MSE {row['mse']:.4f}, PSNR {decibels(row)}", flag(row)]))
+    return "\n".join(filter(None, [f"MSE {number(row['mse'], '.4f')}, PSNR {decibels(row)}", flag(row)]))
 
 
 def decibels(row: dict) -> str:
     """The PSNR of a row, and what range it is of where that is not 2."""
-    return f"{psnr_of(row):.1f} dB{of_range([data_range(row)])}"
+    return f"{number(psnr_of(row), '.1f')} dB{of_range([data_range(row)])}"
 
 
 def psnr_of(row: dict) -> float:
-    """As a number: NaN where there is none, inf for equal images."""
-    if row["psnr"] is None:
-        return math.nan if row["mse"] else math.inf
-    return row["psnr"]
+    """As a number, which a row has null for where it is not finite: inf for equal images, NaN where there is none."""
+    if row["psnr"] is not None:
+        return row["psnr"]
+    return math.inf if row.get("mse") == 0 else math.nan
 
 
 def data_range(row: dict) -> float:
@@ -71,11 +76,10 @@ def print_table(rows: Collection[dict]) -> None:
     print(header + "\n" + "-" * len(header))
     for row, how in zip(rows, hows, strict=True):
         seconds = "resumed" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        psnr = f"{psnr_of(row):6.2f}" + (f" {data_range(row):8.3g}" if ranged else "")
-        ssim = np.nan if row.get("ssim") is None else row["ssim"]
+        psnr = f"{number(psnr_of(row), '.2f'):>6}" + (f" {data_range(row):8.3g}" if ranged else "")
         line = (
             f"{stem(row['part'], row['image']):{width}} {row['label']:{label_width}} {how:>{how_width}} "
-            f"{row['num_measurements']:6d} {row['mse']:9.5f} {psnr} {ssim:6.3f} "
+            f"{row['num_measurements']:6d} {number(row['mse'], '.5f'):>9} {psnr} {number(row.get('ssim'), '.3f'):>6} "
             f"{row['steps']:6d} {seconds:>8}  {flag(row)}"
         )
         print(line.rstrip())
@@ -85,6 +89,8 @@ def print_table(rows: Collection[dict]) -> None:
     several = len({(part, where) for part, where, _ in groups}) > len({part for part, *_ in groups})
     for (part, where, label), values in groups.items():
         if len(values) > 1:
-            error = np.std(values, ddof=1) / np.sqrt(len(values))
+            values = np.array(values, float)  # NaN for null
+            error = number(np.std(values, ddof=1) / np.sqrt(len(values)), ".5f")
+            mean = number(values.mean(), ".5f")
             name = stem(part, label) + (f" ({where})" if several else "")
-            print(f"mean MSE of {len(values)} images, {name}: {np.mean(values):.5f} +- {error:.5f} (1 standard error)")
+            print(f"mean MSE of {len(values)} images, {name}: {mean} +- {error} (1 standard error)")

@@ -61,7 +61,7 @@ def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
             continue
         try:
             cell = read(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(f"row {number} cannot be read ({type(error).__name__}: {error}); it is left out")
             continue
         found[cell.file, cell.num_measurements, cell.noise, cell.seed, cell.preset] = cell
@@ -72,18 +72,19 @@ def read(row: Mapping) -> Cell:
     """A row of experiments.reconstruct, sweep or learned_regularization."""
     part, image = row.get("part") or "", row.get("image") or ""
     count = row.get("num_measurements")
-    psnr, mse = _number(row, "psnr"), _number(row, "mse")
-    data_range = _number(row, "data_range")
-    if psnr is None and mse and data_range is None:
-        psnr = 10 * math.log10(4 / mse)  # as csdip_jax.metrics.psnr; learned_regularization keeps the MSE alone
+    known = {name: _number(row, name) for name in ("mse", "psnr", "data_range")}
+    psnr, mse, data_range = table.psnr_of(known), known["mse"], known["data_range"]
+    if math.isnan(psnr):  # as csdip_jax.metrics.psnr where the MSE is kept alone, as learned_regularization does
+        derived = data_range is None and mse and math.isfinite(mse)
+        psnr = 10 * math.log10(4 / mse) if derived else None
     return Cell(
         part=str(part),
         image=str(image),
         label=_label(row),
-        seed=int(row.get("seed") or 0),
+        seed=_whole(row, "seed"),
         kind=_kind(row),
         measured="own measurements" if count is None else _measured(row),
-        num_measurements=None if count is None else int(count),
+        num_measurements=None if count is None else _whole(row, "num_measurements"),
         noise=_number(row, "noise_variance"),
         preset=str(row.get("preset") or ""),
         mse=mse,
@@ -91,8 +92,8 @@ def read(row: Mapping) -> Cell:
         ssim=_number(row, "ssim"),
         seconds=_number(row, "seconds"),
         compiled=bool(row.get("compiled")),
-        steps=int(row.get("steps") or 0),
-        redraws=int(row.get("redraws") or 0),
+        steps=_whole(row, "steps"),
+        redraws=_whole(row, "redraws"),
         flag=table.flag(row),
         file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
         data_range=2.0 if data_range is None else data_range,
@@ -102,6 +103,13 @@ def read(row: Mapping) -> Cell:
 def _number(row: Mapping, name: str) -> float | None:
     value = row.get(name)
     return None if value is None else float(value)
+
+
+def _whole(row: Mapping, name: str) -> int:
+    value = int(row.get(name) or 0)
+    if abs(value) >= 2**63:
+        raise ValueError(f"{name} has {len(str(value))} digits")
+    return value
 
 
 def _label(row: Mapping) -> str:

@@ -1,13 +1,15 @@
 """Loss curves of a run, from the traces beside its reconstructions."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from csdip_jax.results import read_arrays
+from csdip_jax.types import InputError
 from experiments.report.blocks import Curve, Note, Plot, Problem
 from experiments.report.cells import Cell
+from experiments.report.find import unusable
 
 CURVES = 40
 POINTS = 100
@@ -19,13 +21,15 @@ def plot_of(folder: Path, cells: Sequence[Cell], limit: int = CURVES) -> list:
     curves, problems = [], []
     for cell in shown:
         path = folder / "reconstructions" / f"{cell.file}.npz"
+        reason = unusable(path, folder)
+        if reason:
+            problems.append(Problem(f"{path}: {reason}"))
+            continue
         try:
-            with np.load(path) as saved:
-                if "trace" in saved:
-                    curves.append(Curve(cell.label, thinned(saved["trace"])))
-        except FileNotFoundError:
-            problems.append(Problem(f"{path}: missing"))
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            trace = read_arrays(path).get("trace", np.zeros(0))
+            if trace.dtype.kind in "fiu":
+                curves.append(Curve(cell.label, thinned(trace)))
+        except InputError as error:
             problems.append(Problem(f"{path}: no arrays that can be read ({error})"))
     curves = [curve for curve in curves if len(curve.points) > 1]
     if not curves:

@@ -24,7 +24,7 @@ from experiments.report.blocks import (
 )
 from experiments.report.cells import Cell, cells_of, slowest_first, worst_first
 from experiments.report.departures import settings_of
-from experiments.report.find import Findings, PaperItem, Run
+from experiments.report.find import Findings, PaperItem, Run, unusable
 from experiments.report.summary import summarize
 
 FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
@@ -165,7 +165,7 @@ def _provenance(run: Run, cells: Sequence[Cell], others: int) -> list:
         facts.append(("under way", f"{run.unfinished} checkpoints of fits that run or were interrupted"))
     facts += [("device", str(run.config["device"]))] if run.config.get("device") else []
     facts += [("commit", _commit(run.config))] if run.config.get("git_commit") else []
-    written = [file.stat().st_mtime for file in run.path.glob("results*.jsonl")]
+    written = [file.stat().st_mtime for file in run.path.glob("results*.jsonl") if not unusable(file, run.path)]
     if written:
         facts.append(("last row", f"{datetime.fromtimestamp(max(written), UTC):%Y-%m-%d %H:%M} UTC"))
     blocks = [Facts(facts)]

@@ -44,7 +44,7 @@ def figure(path: Path) -> Picture | Problem:
         if len(png) > LARGE_FIGURE:
             png = min(png, _encode(image.convert("RGB").quantize(256)), key=len)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem(f"{path}: {_reason(error)}")
+        return Problem(f"{path}: no picture that can be read ({error})")
     return Picture(png, *image.size, path)
 
 
@@ -58,7 +58,7 @@ def thumb(path: Path) -> Picture | Problem:
             image.thumbnail((THUMB_SIDE, THUMB_SIDE))
         return Picture(_encode(image), *image.size, path)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem(f"{path}: {_reason(error)}")
+        return Problem(f"{path}: no picture that can be read ({error})")
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -71,7 +71,3 @@ def _encode(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
-
-
-def _reason(error: Exception) -> str:
-    return "missing" if isinstance(error, FileNotFoundError) else f"no picture that can be read ({error})"

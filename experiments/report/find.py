@@ -1,15 +1,27 @@
 """What lies under a folder: items of the paper, and workdirs of runs. What cannot be read is said, not raised."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from csdip_jax.results import read_rows
+from csdip_jax.results import OWN_FOLDERS, read_json, read_rows
 from csdip_jax.types import InputError
 
-FILES_OF_CELLS = {"reconstructions", "originals", "curves", "weights", "priors"}  # of a run: not searched for others
+
+def unusable(path: Path, folder: Path) -> str | None:
+    """Why the report does not read a file of this folder; None where it may.
+
+    What lies outside, by a name or a link that leads there, is not ours to show; a pipe would be waited for.
+    """
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return f"lies outside of {folder}"
+        if path.is_file():
+            return None
+        return "no regular file" if path.exists() else "missing"
+    except (OSError, ValueError, RuntimeError) as error:  # of names that cannot be, and of links in a circle
+        return getattr(error, "strerror", None) or "no name of a file"
 
 
 class PaperItem(NamedTuple):
@@ -78,7 +90,7 @@ def find(root: Path, own_files: Sequence[Path] = ()) -> Findings:
     for folder, below, names in os.walk(root, onerror=lambda error: problems.append(f"{error.filename}: {error}")):
         path = Path(folder)
         is_run = "config.json" in names or any(_is_results(name) for name in names)
-        below[:] = sorted(name for name in below if not (name.startswith(".") or (is_run and name in FILES_OF_CELLS)))
+        below[:] = sorted(name for name in below if not (name.startswith(".") or (is_run and name in OWN_FOLDERS)))
         if is_run:
             folders.append(path)
         for name in sorted(names):
@@ -102,12 +114,17 @@ def _place_of(item: PaperItem) -> tuple:
     """Scales apart, names in the order of their numbers: fig2 before fig10."""
     letters = item.name.rstrip("abcdefghijklmnopqrstuvwxyz")
     number = letters.lstrip("abcdefghijklmnopqrstuvwxyz_")
-    return str(item.path.parent), letters.removesuffix(number), int(number) if number.isdecimal() else 0, item.name
+    place = int(number) if number.isdecimal() and len(number) < 10 else 0
+    return str(item.path.parent), letters.removesuffix(number), place, item.name
 
 
 def _add_item(path: Path, items: list, problems: list) -> None:
+    reason = unusable(path, path.parent)
+    if reason:
+        problems.append(f"{path}: {reason}")
+        return
     try:
-        described = json.loads(path.read_text())
+        described = read_json(path.read_bytes())
     except (OSError, ValueError) as error:
         problems.append(f"{path}: {error}")
         return
@@ -120,35 +137,53 @@ def _read_item(path: Path, described: Mapping) -> PaperItem:
     named = described["files"] if isinstance(described["files"], dict) else {}
     for suffix, name in named.items():
         file = path.parent / str(name)
-        if file.is_file():
-            files[suffix] = file
+        reason = unusable(file, path.parent)
+        if reason:
+            problems.append(f"{_short(file)}: {reason}, {path.name} names it")
         else:
-            problems.append(f"{file}: missing, {path.name} names it")
+            files[suffix] = file
     if described.get("sweep"):
         sweep = path.parent / str(described["sweep"])
-        if not sweep.is_dir():
-            problems.append(f"{sweep}: missing, {path.name} names it as the folder of its results")
+        reason = unusable(sweep, path.parent)
+        if reason != "no regular file":  # a folder is none
+            problems.append(f"{_short(sweep)}: {reason or 'no folder'}, {path.name} names it as that of its results")
+            sweep = None
     notes = described.get("notes")
     texts = (str(described.get(name) or "") for name in ("item", "title", "scale", "command"))
     return PaperItem(path, *texts, [str(x) for x in notes] if isinstance(notes, list) else [], sweep, files, problems)
+
+
+def _short(text, most: int = 200) -> str:
+    return text if len(text := str(text)) <= most else f"{text[:most]}..."
 
 
 def read_run(path: Path, taken: set[Path] = frozenset()) -> Run:
     """A workdir, without the files that others (`taken`) show."""
     problems, config, rows = [], {}, []
     try:
-        config = json.loads((path / "config.json").read_text())
+        reason = unusable(path / "config.json", path)
+        config = {} if reason else read_json((path / "config.json").read_bytes())
         if not isinstance(config, dict):
-            raise ValueError("holds no settings")
+            config, reason = {}, "holds no settings"
     except (OSError, ValueError) as error:
-        problems.append(f"{path / 'config.json'}: {_reason(error)}; settings, versions and device are not known")
-        config = {}
+        reason = str(error)
+    if reason:
+        problems.append(f"{path / 'config.json'}: {reason}; settings, versions and device are not known")
     for file in sorted(path.glob("results*.jsonl")):
+        reason = unusable(file, path)
         try:
-            rows += read_rows(file)
+            rows += [] if reason else read_rows(file)
         except (OSError, ValueError) as error:
             problems.append(f"{error}; its rows are left out")  # names the file
-    mine = [file for file in sorted(path.iterdir()) if file.is_file() and file not in taken and file.name[0] != "."]
+        if reason:
+            problems.append(f"{file}: {reason}; its rows are left out")
+    mine = []
+    for file in sorted(path.iterdir()):
+        if file.suffix in (".png", ".md", ".csv") and file not in taken and file.name[0] != ".":
+            reason = unusable(file, path)
+            if reason and not file.is_dir():
+                problems.append(f"{file}: {reason}")
+            mine += [] if reason else [file]
     return Run(
         path,
         config,
@@ -158,7 +193,3 @@ def read_run(path: Path, taken: set[Path] = frozenset()) -> Run:
         len(list(path.glob("checkpoint*.npz"))),
         problems,
     )
-
-
-def _reason(error: Exception) -> str:
-    return "missing" if isinstance(error, FileNotFoundError) else str(error)

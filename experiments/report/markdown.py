@@ -19,7 +19,10 @@ def markdown(document: b.Document, folder: Path, page: str) -> str:
         folder: where the text will lie, which links are relative to.
         page: name of the HTML page beside it.
     """
-    parts = [f"# {plain(document.title)}", f"With contact sheets and curves: [{plain(page)}]({quote(page)})"]
+    parts = [
+        f"# {plain(document.title)}",
+        f"With contact sheets and curves: [{plain(page)}]({quote(os.fsencode(page))})",
+    ]
     for section in document.sections:
         badge = f" ({plain(section.badge)})" if section.badge else ""
         parts += [f'<a id="{section.anchor}"></a>', f"## {plain(section.title)}{badge}"]
@@ -31,6 +34,10 @@ def plain(text: str) -> str:
     """A text in which nothing is taken for Markdown or HTML; on one line."""
     text = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _link(path: str) -> str:
+    return quote(os.fsencode(path))  # names may hold bytes that are no text
 
 
 def _blocks(blocks: Sequence, folder: Path) -> list[str]:
@@ -52,7 +59,7 @@ def _block(block, folder: Path) -> str:
         case b.Table():
             return _table(block)
         case b.Figure(title, picture):
-            return f"![{plain(title)}]({quote(os.path.relpath(picture.path, folder))})"
+            return f"![{plain(title)}]({_link(os.path.relpath(picture.path, folder))})"
         case b.Folded(title, inner, _):
             return "\n\n".join([f"**{plain(title)}**", *_blocks(inner, folder)])
         case b.Sheet() | b.Plot():  # the page has them

@@ -1,5 +1,6 @@
 """Contact sheets: per image the original and all its reconstructions, in the order of the images."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from experiments.reconstruct.table import of_range
 from experiments.report import embed
 from experiments.report.blocks import Note, Picture, Problem, Sheet, Strip, Thumb
 from experiments.report.cells import Cell
+from experiments.report.find import unusable
 
 MEBIBYTE = 2**20
 
@@ -43,8 +45,8 @@ def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -
     """The sheet, what cannot be read, and whether the budget ended before it did."""
     strips, problems = [], []
     original = folder / "originals" / f"{fits.stem(cells[0].part, image)}.png"
-    if original.is_file():
-        picture = embed.thumb(original)
+    if os.path.lexists(original):
+        picture = _picture(original, folder)
         if isinstance(picture, Problem):
             problems.append(picture)
         elif budget.take(picture):
@@ -54,7 +56,7 @@ def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -
     for label, group in _by_measurement(cells).items():
         thumbs = []
         for cell in group:
-            picture = embed.thumb(folder / "reconstructions" / f"{cell.file}.png")
+            picture = _picture(folder / "reconstructions" / f"{cell.file}.png", folder)
             if isinstance(picture, Problem):
                 problems.append(picture)
             elif budget.take(picture):
@@ -64,6 +66,11 @@ def _sheet(folder: Path, name: str, image: str, cells: Sequence[Cell], budget) -
                 return Sheet(name, strips), problems, True
         strips += [Strip(label, thumbs)] if thumbs else []
     return Sheet(name, strips), problems, False
+
+
+def _picture(path: Path, folder: Path) -> Picture | Problem:
+    reason = unusable(path, folder)
+    return Problem(f"{path}: {reason}") if reason else embed.thumb(path)
 
 
 def _by_measurement(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

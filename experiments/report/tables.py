@@ -16,9 +16,9 @@ def read(path: Path) -> list:
     """The blocks of an .md or a .csv; a Problem where it cannot be read."""
     try:
         text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return from_csv(text, path.name) if path.suffix == ".csv" else from_markdown(text)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         return [Problem(f"{path}: {error}")]
-    return from_csv(text, path.name) if path.suffix == ".csv" else from_markdown(text)
 
 
 def from_markdown(text: str) -> list:

@@ -7,9 +7,11 @@
 
 What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
 kill, and with more images, measurements, seeds, methods or grids to let the sweep grow: only what is missing is
-computed, but that a scene's noise variances and grid values run together, and do so again where one is new. The
-workdir gets config.json, results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold
-pixels in [-1, 1], or in your units with --pixel_range, which then lies beside them.
+computed, but that a scene's noise variances and grid values run together, and do so again where one is new. What runs
+together may show in the last bits: a cell's MSE beside other noise variances or grid values, or alone, is the same to
+about six digits (images, seeds, methods and the order of every axis change no bit of it). The workdir gets config.json,
+results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold pixels in [-1, 1], or in
+your units with --pixel_range, which then lies beside them.
 On several machines: --distributed, docs/clusters.md.
 """
 

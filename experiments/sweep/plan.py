@@ -49,7 +49,8 @@ class Program(NamedTuple):
         part: see `settings.parts`.
         preset: of the method.
         sweep: the method under all its settings.
-        measurements: those that differ in noise alone.
+        measurements: those that differ in noise alone; they run together, so a cell's last bits depend on which ones
+            there are.
         seeds: of the scenes.
         images: name -> image [h, w, c].
         axes: fields of the configuration that list their values: those that a cell's name tells.
@@ -223,7 +224,7 @@ def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
         if name == "noise_variance":
             require(type(value) in (int, float), name, value, "a number")
         elif name == "seed":
-            require(type(value) is int and 0 <= value < 2**63, name, value, "a whole number from 0 on, below 2^63")
+            settings.require_seed(value)
         elif name != "operator":
             require(value is None or type(value) is int, name, value, "a whole number")
     require_distinct(name, values)

@@ -13,23 +13,42 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import results
 from csdip_jax.results import (
+    FLAG,
+    NAME,
+    NUMBER,
+    NUMBER_OR_NULL,
+    NUMBERS,
+    TEXT,
+    WHOLE,
+    DamagedFile,
     Workdir,
     content_digest,
     device_name,
-    is_whole,
     locked,
     read_all_rows,
+    read_arrays,
     write_arrays,
     write_atomically,
 )
 from csdip_jax.types import InputError
 from experiments import fits, pictures, settings
+from experiments.reconstruct.table import psnr_of
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
 
-ROW = frozenset(("part", "image", "image_digest", "method", "file", "seconds", "mse"))
-"""What every cell's row has, to tell it from what does not belong there."""
+ROW = (
+    {"file": NAME}
+    | dict.fromkeys(("part", "image", "image_digest", "operator", "measurement", "preset"), TEXT)
+    | dict.fromkeys(("method", "label", "device"), TEXT)
+    | dict.fromkeys(("count", "num_measurements", "seed", "steps", "redraws"), WHOLE)
+    | {"noise_variance": NUMBER, "swept": NUMBERS}
+    | dict.fromkeys(("seconds", "mse", "psnr"), NUMBER_OR_NULL)
+    | dict.fromkeys(("ok", "converged", "compiled"), FLAG)
+    | {"ssim": NUMBER_OR_NULL._replace(optional=True), "data_range": NUMBER._replace(optional=True)}
+    | {"trained_digest": TEXT._replace(optional=True)}
+)
+"""What every cell's row has, as far as anything reads it."""
 
 
 def sweep(
@@ -81,8 +100,8 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     every = [batch for program in programs for batch in batches(program)]
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
     with locked(workdir.path):
-        save_originals(workdir.path, programs)
         rows, compiled = finished_rows(workdir.path, programs), set()
+        save_originals(workdir.path, programs)
         if curves:
             for name in names:
                 if name in rows and not curve_file(workdir.path, name).exists():
@@ -110,13 +129,25 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
 
 
 def save_originals(folder: Path, programs: Sequence[Program]) -> None:
-    """The images that are not there yet, as .npz and .png."""
+    """The images that are not there yet, or no longer what they were, as .npz and .png."""
     images = {(program.part, name): program for program in programs for name in program.images}
     for (part, name), program in images.items():
         path, image = fits.original(folder, part, name), program.images[name]
-        if not is_whole(path):
+        arrays = fits.in_units(image, program.pixel_range)
+        if not _holds(path, arrays):
             pictures.save_image(path.with_suffix(".png"), image)
-            write_arrays(path, **fits.in_units(image, program.pixel_range))
+            write_arrays(path, **arrays)
+
+
+def _holds(path: Path, arrays: dict[str, np.ndarray]) -> bool:
+    """Whether a file is there with exactly these arrays, in their units."""
+    try:
+        saved = read_arrays(path)
+    except DamagedFile:
+        return False
+    return saved.keys() == arrays.keys() and all(
+        content_digest(saved[name]) == content_digest(array) for name, array in arrays.items()
+    )
 
 
 def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
@@ -125,27 +156,25 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     Raises:
         InputError: an image is no longer the same, a method was trained to something else, or a row is no cell's.
     """
-    digests = {
-        (program.part, name): content_digest(image) for program in programs for name, image in program.images.items()
-    }
+    images = {(program.part, name): image for program in programs for name, image in program.images.items()}
+    digests = {key: content_digest(image) for key, image in images.items()}
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
-    for row in read_all_rows(folder):
-        lacking = ROW.difference(row) if isinstance(row, dict) else ROW
-        if lacking:
-            raise InputError(
-                f"{folder} has a row that is no cell's, without {min(lacking)}: remove it from results*.jsonl"
-            )
-        digest = digests.get((row["part"], row["image"]), row["image_digest"])
-        if digest != row["image_digest"]:
+    for row in read_all_rows(folder, ROW, "cell"):
+        key = (row["part"], row["image"])
+        if digests.get(key, row["image_digest"]) != row["image_digest"]:
             raise InputError(f"image {row['image']} has changed since {folder} was written: choose another --workdir")
         if row.get("trained_digest") != trained.get(row["method"], row.get("trained_digest")):
             raise InputError(
                 f"{row['method']} was trained otherwise when {folder} was written: choose another --workdir"
             )
-        if is_whole(fits.reconstruction(folder, row["file"])):
-            rows[row["file"]] = row
-    return rows
+        if key in images:
+            rows[row["file"]] = row | {"psnr": psnr_of(row)}
+    return {
+        name: row
+        for name, row in rows.items()
+        if fits.is_whole(fits.reconstruction(folder, name), images[row["part"], row["image"]].shape, "trace", "adjoint")
+    }
 
 
 class Measured(NamedTuple):
@@ -245,8 +274,7 @@ def curve_file(folder: Path, name: str) -> Path:
 
 def save_curve(folder: Path, name: str) -> None:
     """The loss of each step that a finished cell took, a line each."""
-    with np.load(fits.reconstruction(folder, name)) as saved:
-        trace = saved["trace"]
+    trace = fits.load(fits.reconstruction(folder, name), None, "trace")["trace"]
     lines = ["step,measurement_loss", *(f"{i + 1},{loss:.9g}" for i, loss in enumerate(trace) if np.isfinite(loss))]
     text = "\n".join([*lines, ""]).encode()
     write_atomically(curve_file(folder, name), lambda file: file.write(text))

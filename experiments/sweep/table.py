@@ -25,11 +25,12 @@ def print_table(rows: Sequence[dict]) -> None:
 
 def _summary(group: Sequence[dict]) -> str:
     mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
-    error = f"{mse.mean:.5f}" + (f" +- {mse.half_width:.5f}" if mse.count > 1 else "")
+    error = table.number(mse.mean, ".5f")
+    error += f" +- {table.number(mse.half_width, '.5f')}" if mse.count > 1 else ""
     seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
     time = f"{np.median(seconds):8.2f}" if seconds else f"{'resumed':>8}"
     psnr = np.mean([table.psnr_of(row) for row in group])
-    return f"{error:20} {psnr:6.2f} {time}"
+    return f"{error:20} {table.number(psnr, '.2f'):>6} {time}"
 
 
 def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:

@@ -19,7 +19,7 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from csdip_jax.results import Workdir, write_atomically
+from csdip_jax.results import TEXT, Workdir, write_atomically
 from experiments import launcher
 from experiments.theorem_check import figures, sections
 from experiments.theorem_check.claims import table
@@ -37,7 +37,8 @@ def main() -> None:
         config.update_from_flattened_dict(config_flags.get_override_values(flags.FLAGS["config"]))
         name += "-quick"
     sections.check(config)
-    workdir = Workdir(_WORKDIR.value or f"runs/{name}", {"config": config.to_dict()}, free=sections.FREE)
+    path, described = _WORKDIR.value or f"runs/{name}", {"config": config.to_dict()}
+    workdir = Workdir(path, described, free=sections.FREE, fields={"cell": TEXT}, of="cell")
     with jax.enable_x64(config.dtype == "float64"):
         rows = sections.run(config, workdir)
     claims = [claim for section, group in rows.items() for claim in sections.SECTIONS[section].claims(group)]

@@ -7,6 +7,7 @@ import jax
 from csdip_jax.results import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
+from experiments.settings import require_seed
 from experiments.theorem_check import compressed, descent, early_stopping, lemmas, spectra
 
 SECTIONS = {
@@ -26,6 +27,7 @@ def check(config) -> None:
     unknown = [section for section in config.sections.split(",") if section not in SECTIONS]
     if unknown:
         raise InputError(f"--config.sections: {unknown[0]!r} is not among {', '.join(SECTIONS)}")
+    require_seed(config.seed)
     if config.dtype not in ("float32", "float64"):
         raise InputError(f"--config.dtype = {config.dtype!r}: choose float32 or float64")
     for field, value in flat(config).items():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.results import write_arrays
 from experiments import fits
 
 VERDICTS = list(itertools.product([False, True], repeat=2))
@@ -67,9 +68,10 @@ def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, r
 
 @pytest.mark.parametrize("side", [6, 7])
 def test_metrics_are_those_that_an_image_of_its_size_has(side):
-    a, b = np.zeros((side, 9, 1)), np.full((side, 9, 1), 0.5)
-    found = fits.metrics(a, b)
-    assert set(found) == ({"mse", "psnr"} if side < 7 else {"mse", "psnr", "ssim"}) and found["mse"] == 0.25
+    original = np.linspace(-1, 1, side * 9).reshape(side, 9, 1)
+    found = fits.metrics(original + 0.5, original)
+    assert set(found) == {"mse", "psnr", "data_range"} | ({"ssim"} if side > 6 else set())
+    assert found["mse"] == pytest.approx(0.25)
     assert found["psnr"] == pytest.approx(10 * np.log10(4 / 0.25))
 
 
@@ -79,3 +81,49 @@ def test_what_is_saved_is_there_again(tmp_path):
     fits.save(SimpleNamespace(path=tmp_path), fit, np.full((4, 4, 1), 300.0), {"adjoint": jnp.ones(3)})
     with np.load(fits.reconstruction(tmp_path, "a")) as saved:
         assert {name: float(saved[name].max()) for name in saved.files} == {"image": 300, "trace": 8, "adjoint": 1}
+
+
+IMAGE = np.linspace(-1, 1, 36, dtype=np.float32).reshape(4, 9, 1)
+RANGES = {"none": None, "bytes": (0, 255), "turned": (1.0, 0.0), "far": (1e6, 1e6 + 1), "small": (-1e-30, 1e-30)}
+
+
+@pytest.mark.parametrize("pixel_range", RANGES.values(), ids=RANGES)
+@pytest.mark.parametrize("kind", ["float32", "float64", ">f8"])
+def test_an_image_is_read_in_signed_range_from_any_units(pixel_range, kind, tmp_path):
+    """Also from files that are older than ranges, or have one of whole numbers."""
+    arrays = fits.in_units(IMAGE, pixel_range)
+    rounding = np.finfo(kind).eps * abs(arrays["image"]).max() / np.ptp(arrays["image"])
+    arrays["image"] = arrays["image"].astype(kind)
+    if pixel_range == (0, 255):
+        arrays["pixel_range"] = np.array(pixel_range)
+    write_arrays(tmp_path / "a.npz", **arrays, adjoint=IMAGE, trace=np.ones(3))
+    saved = fits.load(tmp_path / "a.npz", IMAGE.shape, "trace", "adjoint")
+    assert set(saved) == {"image", "adjoint", "trace"}
+    np.testing.assert_allclose(saved["image"], IMAGE, rtol=0, atol=1e-6 + 2 * rounding)
+
+
+DAMAGES = {
+    "one end": {"pixel_range": np.ones(1)},
+    "no contrast": {"pixel_range": np.ones(2)},
+    "not finite": {"pixel_range": np.array([0, np.inf])},
+    "text": {"pixel_range": np.array(["0", "1"])},
+    "complex": {"pixel_range": np.array([0j, 1])},
+    "many": {"pixel_range": np.zeros((40, 40))},
+    "another shape": {"image": IMAGE[1:]},
+    "whole numbers": {"image": IMAGE.astype(int)},
+    "adjoint of another shape": {"adjoint": IMAGE[1:]},
+    "trace of another kind": {"trace": np.array(["a"])},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_not_as_it_was_written_is_one_line(damage, tmp_path):
+    path = tmp_path / "a.npz"
+    whole = fits.in_units(IMAGE, (0, 255)) | {"adjoint": IMAGE, "trace": np.ones(3)}
+    write_arrays(path, **whole)
+    assert fits.is_whole(path, IMAGE.shape, "trace", "adjoint")
+    write_arrays(path, **whole | DAMAGES[damage])
+    assert not fits.is_whole(path, IMAGE.shape, "trace", "adjoint")
+    with pytest.raises(cs.InputError, match=r"a\.npz is damaged .*: remove it, the same command") as caught:
+        fits.load(path, IMAGE.shape, "trace", "adjoint")
+    assert "\n" not in str(caught.value)

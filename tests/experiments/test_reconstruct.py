@@ -1,5 +1,6 @@
 """The command as a user runs it, on small images and few steps."""
 
+import json
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from tests.experiments.commands import command, image_of, refused, rows_of, run,
 from tests.methods.decoders import random_decoder
 
 STEPS = "--config.csdip.steps=20"
+FAST = ("--config.methods=tv", "--config.tv.steps=3")
 
 
 @pytest.fixture
@@ -223,10 +225,10 @@ def test_own_kspace_by_its_conventions(tmp_path):
         (["--nope=1"], "Unknown command line flag 'nope'"),
         (["--images={tmp}/empty"], "empty"),
         (["--images={tmp}/text.png"], "text.png: not readable as an image"),
-        (["--images={tmp}/scans", "--config.num_measurements=481"], "m = 481 of n = 480"),
+        (["--images={tmp}/scans", "--config.num_measurements=481", "--config.operator=hadamard"], "m = 481 of n = 480"),
         (["--images={tmp}/scans", "--workdir={tmp}/text.png/run"], "cannot be used"),
         (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", "--image_shape=4,4,1"], "1 of 8 entries are NaN"),
-        (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by samples of k-space"),
+        (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by --measurements"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_path):
@@ -274,3 +276,35 @@ def test_help_names_the_options():
         "python -m experiments",
     ):
         assert word in shown
+
+
+@pytest.mark.parametrize("name", ["x\udcff", "$\\frac$", "a $b$ c"])
+def test_names_of_images_are_no_formulas_and_may_be_no_text(name, tmp_path):
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / f"{name}.png")
+    done = run("reconstruct", f"--images={tmp_path / name}.png", *FAST, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    (row,) = rows_of(tmp_path / "run")
+    assert row["image"] == name
+
+
+def test_own_measurements_again_when_a_file_is_damaged_or_a_number_is_null(tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((20, 36))
+    np.save(tmp_path / "A.npy", matrix)
+    np.save(tmp_path / "y.npy", matrix @ np.linspace(-1, 1, 36))
+    files = [f"--measurements={tmp_path / 'y.npy'}", f"--matrix={tmp_path / 'A.npy'}", "--image_shape=6,6,1"]
+
+    def again():
+        return run("reconstruct", *files, *FAST, f"--workdir={tmp_path / 'run'}")
+
+    assert again().returncode == 0
+    before = image_of(tmp_path / "run", "tv")
+    path = tmp_path / "run" / "reconstructions" / "tv.npz"
+    path.write_bytes(path.read_bytes()[:300] + bytes(300) + path.read_bytes()[600:])
+    assert again().stdout.count("relative residual") == 1
+    np.testing.assert_array_equal(image_of(tmp_path / "run", "tv"), before)
+    rows = tmp_path / "run" / "results.jsonl"
+    (*_, row) = rows_of(tmp_path / "run")
+    rows.write_text(json.dumps(row | {"relative_residual": None}) + "\n")
+    assert "relative residual - after" in again().stdout
+    rows.write_text(json.dumps(row | {"steps": "3"}) + "\n")
+    assert "line 1 is damaged, steps =" in refused(again())

@@ -1,15 +1,30 @@
 """What the report finds, and the numbers it makes of it."""
 
 import json
+import math
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
 
+from csdip_jax.results import append_row, write_arrays
 from csdip_jax.types import InputError
 from experiments.configs import learned_regularization, theorem_check
-from experiments.report import blocks, curves, document, embed, find, sheets, tables, write
+from experiments.report import (
+    blocks,
+    cell_tables,
+    curves,
+    document,
+    embed,
+    find,
+    markdown,
+    page,
+    sheets,
+    tables,
+    write,
+)
 from experiments.report.cells import cells_of, read, slowest_first, worst_and_slowest, worst_first
 from experiments.report.departures import settings_of
 from experiments.report.summary import summarize
@@ -157,8 +172,8 @@ def test_contact_sheets_keep_to_their_limit_and_say_so(tmp_path):
     sizes = [len(t.picture.png) for sheet in shown for strip in sheet.strips for t in strip.thumbs]
     assert all(size < 2000 for size in sizes)
 
-    for limit, page in ((sum(sizes[:7]), 10**9), (10**9, sum(sizes[:7]))):
-        note, *cut = sheets.sheets_of(folder, cells, embed.Budget(page), limit)
+    for limit, whole in ((sum(sizes[:7]), 10**9), (10**9, sum(sizes[:7]))):
+        note, *cut = sheets.sheets_of(folder, cells, embed.Budget(whole), limit)
         assert "2 of 5 images" in note.text
         assert sum(len(t.picture.png) for s in cut for strip in s.strips for t in strip.thumbs) <= sum(sizes[:7])
 
@@ -268,3 +283,130 @@ def test_an_output_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="choose another --output"):
         write.report(tmp_path, tmp_path / "file" / "report.html")
+
+
+SECRET = "a stranger may not read this"
+NAMES = ("../secret", "../../secret", "/etc/passwd", "x" * 5000, "a\0b", "\ud800", "loop", ".", "")
+
+
+def whole_report(folder):
+    """Page and Markdown, after what both say of problems."""
+    found = document.build(find.find(folder))
+    return texts(found), page.html(found) + markdown.markdown(found, folder, "report.html")
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A folder of results with a secret beside it, as text and as a picture."""
+    folder = make_run(tmp_path / "runs" / "run", [row()])
+    (folder / "loop").symlink_to("loop")
+    for place in (tmp_path, tmp_path / "runs"):
+        for suffix in (".md", ".csv", ".txt", ".json", ".jsonl"):
+            (place / f"secret{suffix}").write_text(f'{{"a": "{SECRET}"}}\n')
+        Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10)).save(place / "secret.png")
+        write_arrays(place / "secret.npz", trace=np.geomspace(1, 1e-3, 50))
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_item_or_a_row_names_outside_of_its_folder_is_not_shown(name, beside):
+    files = {suffix: f"{name}.{suffix}" for suffix in ("png", "md", "csv", "pdf")} | {"txt": f"{name}.txt"}
+    (beside / "x.json").write_text(json.dumps({"item": "x", "title": "t", "files": files, "sweep": name}))
+    for image in ("../" * 2 + name, name):
+        append_row(beside / "results.jsonl", row(image="i", file=image))
+    said, shown = whole_report(beside)
+    assert SECRET not in shown and "x.json names it" in said and len(said) < 40_000
+    (sheet,) = [block for section in document.build(find.find(beside)).sections for block in sheets_in(section.blocks)]
+    assert sheet.name == "digit"  # the one picture that is this run's
+
+
+def sheets_in(found):
+    for block in found:
+        if isinstance(block, blocks.Sheet):
+            yield block
+        if isinstance(block, blocks.Folded):
+            yield from sheets_in(block.blocks)
+
+
+LINKED = ["results.jsonl", "results-1.jsonl", "config.json", "notes.md", "table.csv", "chart.png", "item.json"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "loop", "pipe", "folder", "device"])
+def test_links_out_pipes_and_folders_are_said_and_left_out(name, kind, beside):
+    path = beside / name
+    path.unlink(missing_ok=True)
+    match kind:
+        case "link":
+            path.symlink_to(f"../secret{path.suffix}")
+        case "link to nothing":
+            path.symlink_to("nowhere")
+        case "loop":
+            path.symlink_to(name)
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+    said, shown = whole_report(beside)
+    assert SECRET not in shown
+    assert kind == "folder" or name in said
+
+
+@pytest.mark.parametrize("name", ["reconstructions", "originals"])
+def test_a_folder_of_pictures_that_is_a_link_out_is_not_followed(name, beside):
+    (beside / name).rename(beside.parent / name)
+    (beside / name).symlink_to(beside.parent / name)
+    said, _ = whole_report(beside)
+    assert f"{name}/digit" in said and "lies outside of" in said
+
+
+HUGE = "1" + "0" * 400
+ODD_VALUES = ["null", "[]", '["a"]', "{}", '"x"', "true", "Infinity", "-Infinity", "NaN", HUGE, "-1e308", '"\\udcff"']
+
+
+@pytest.mark.parametrize("field", sorted(row()))
+def test_any_value_in_a_row_is_shown_or_said(field, tmp_path):
+    make_run(tmp_path, [row(image="whole")])
+    with open(tmp_path / "results.jsonl", "a") as file:
+        for value in ODD_VALUES:
+            text = json.dumps(row() | {field: "HERE"}).replace('"HERE"', value)
+            file.write(f"{text}\n")
+        file.write(json.dumps({name: value for name, value in row().items() if name != field}) + "\n")
+    with np.errstate(all="ignore"):
+        _, shown = whole_report(tmp_path)
+    assert "whole" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"a,b\n" + b"x" * 200_000 + b",1\n"),
+        ("a.csv", b"a,b\n1,\xff\n"),
+        ("a.csv", b'"' + b"\n" * 10),
+        ("a.csv", b"a\0b\n1,2\n"),
+        ("a.md", b"\xff| a |\n|---|\n"),
+        ("fig" + "1" * 200 + ".json", b'{"item": "fig' + b"1" * 5000 + b'", "title": "t", "files": {}}'),
+        ("a.json", b"[" * 100_000),
+        ("a.json", b'{"item": [], "title": {}, "files": {"png": ["a"]}, "notes": 3, "sweep": [1]}'),
+        ("results-1.jsonl", b"[" * 100_000 + b"\n"),
+        ("results-1.jsonl", b"\0\n"),
+        ("config.json", b'{"settings": null, "versions": [], "device": {"a": NaN}}'),
+        ("config.json", b'{"settings": ' + b"[" * 900 + b"]" * 900 + b"}"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_an_odd_file_is_shown_or_said(name, content, tmp_path):
+    make_run(tmp_path, [row(image="whole")])
+    (tmp_path / name).write_bytes(content)
+    _, shown = whole_report(tmp_path)
+    assert "whole" in shown
+
+
+def test_an_exact_recovery_is_infinite_and_what_is_null_a_dash():
+    exact, unknown, near = (read(row(psnr=None, mse=mse)) for mse in (0.0, None, 0.04))
+    flat, exactly_flat = (read(row(psnr=None, mse=mse, data_range=0.0)) for mse in (0.04, 0.0))
+    assert (flat.psnr, exactly_flat.psnr) == (None, math.inf)
+    assert (exact.psnr, unknown.psnr, round(near.psnr)) == (math.inf, None, 20)
+    assert [cell_tables.number(cell.psnr, ".2f").text for cell in (exact, unknown, near)] == ["inf", "–", "20.00"]

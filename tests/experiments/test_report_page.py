@@ -2,7 +2,9 @@
 
 import base64
 import io
+import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -177,3 +179,14 @@ def test_the_command(runs):
     assert "1 item of the paper, 1 run, 4 reconstructions" in done.stdout and "report.html" in done.stdout
     assert (runs / "report.html").stat().st_size > 10_000 and (runs / "report.md").exists()
     assert "--workdir is missing" in commands.refused(commands.run("report"))
+
+
+def test_names_that_are_no_text_are_printed(tmp_path):
+    name = os.fsdecode(b"x\xff")
+    (tmp_path / name).mkdir()
+    make_run(tmp_path / name, [row(image="a\udcff")])
+    shutil.copy(next(tmp_path.rglob("*.png")), tmp_path / name / f"{name}.png")
+    (tmp_path / name / "y.png").write_bytes(b"no picture")
+    done = commands.run_process("report", f"--workdir={tmp_path / name}")
+    assert done.returncode == 0, done.stderr
+    assert "y.png: no picture" in done.stdout and "x%FF.png" in (tmp_path / name / "report.md").read_text()

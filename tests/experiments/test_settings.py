@@ -11,6 +11,7 @@ import pytest
 import csdip_jax as cs
 from experiments import settings
 from experiments.configs import default
+from tests.experiments import commands
 
 SHAPES = {"default": (40, 30, 3), "demo": None, "mnist": (28, 28, 1), "xray": (256, 256, 1), "retino": (128, 128, 3)}
 
@@ -211,3 +212,26 @@ def test_a_single_setting_keeps_its_name():
 def test_bad_sweeps(flag, message):
     with pytest.raises(cs.InputError, match=message):
         settings.sweeps(config(), (28, 28, 1), None, [flag])
+
+
+@pytest.mark.parametrize("seed", [99999999999999999999, 2**63, -1, -(2**80), 1.5, True, "0", None])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(cs.InputError, match="^seed = .*: it must be a whole number from 0 on, below 2.63$"):
+        settings.keys(seed)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "options"),
+    [
+        ("sweep", ["--config.seed=(99999999999999999999,)"]),
+        ("reconstruct", ["--config.methods=tv"]),
+        ("phantom", []),
+        ("state_evolution", ["--config.num_images=1"]),
+        ("theorem_check", ["--config.quick=True"]),
+        ("train_vae", ["--data_dir=data"]),
+    ],
+)
+def test_a_seed_of_twenty_digits_is_one_line_in_every_command(experiment, options, tmp_path):
+    given = [] if experiment == "sweep" else ["--config.seed=99999999999999999999"]
+    told = commands.refused(commands.run(experiment, *given, *options, f"--workdir={tmp_path / 'run'}"))
+    assert "seed = 99999999999999999999: it must be a whole number" in told and not (tmp_path / "run").exists()

@@ -1,6 +1,9 @@
 """A sweep: its plan, what it computes beside single runs, growing, and what is refused."""
 
+import io
 import itertools
+import json
+import math
 import os
 import random
 import re
@@ -19,12 +22,15 @@ from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
+from csdip_jax import results
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
 from experiments import settings
 from experiments.configs import sweep as sweep_config
-from experiments.sweep import dry_run, machines, plan, progress, run
+from experiments.paper import items, points, runtime
+from experiments.reconstruct import table as reconstruct_table
+from experiments.sweep import dry_run, machines, plan, progress, run, table
 from tests.conftest import REPOSITORY
 from tests.experiments import commands
 
@@ -195,6 +201,83 @@ def test_a_row_that_is_no_cell_is_refused(line, tmp_path):
         run.sweep(config(methods="tv"), tmp_path, None)
 
 
+def one_cell(**changes):
+    return config(num_images=1, methods="tv", grids=(), seed=(0,), noise_variance=(0.0,), **changes)
+
+
+def damaged(path):
+    """Contents that are not what was written."""
+    whole = path.read_bytes()
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    yield whole[: len(whole) // 2]
+    yield whole[:-1]
+    yield b""
+    yield whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+    yield whole[:200] + bytes(600) + whole[800:]
+    for change in ("missing", "shape", "kind", "object"):
+        instead = {"shape": arrays["image"][1:], "kind": arrays["image"].astype(int), "object": np.array([{}])}
+        others = {name: array for name, array in arrays.items() if name != "image"}
+        buffer = io.BytesIO()
+        np.savez(buffer, **others, **({} if change == "missing" else {"image": instead[change]}))
+        yield buffer.getvalue()
+
+
+@pytest.mark.parametrize("pixel_range", [None, (0, 255)])
+@pytest.mark.parametrize("folder", ["originals", "reconstructions"])
+def test_a_damaged_file_is_made_anew(folder, pixel_range, tmp_path):
+    run.sweep(one_cell(), tmp_path, None, pixel_range=pixel_range)
+    (path,) = (tmp_path / folder).glob("*.npz")
+    with np.load(path) as saved:
+        before = saved["image"]
+    for content in damaged(path):
+        path.write_bytes(content)
+        (row,) = run.sweep(one_cell(), tmp_path, None, curves=True, pixel_range=pixel_range)
+        assert row["label"] == "tv"
+        with np.load(path) as saved:
+            np.testing.assert_array_equal(saved["image"], before)
+
+
+@pytest.mark.parametrize("field", run.ROW)
+def test_a_row_without_a_field_or_with_one_of_another_kind_is_named(field, undisturbed, tmp_path):
+    row = next(iter(undisturbed[1])) | {"trained_digest": "0123"}
+    bad = {"missing": {name: row[name] for name in row if name != field}}
+    bad |= {f"{value}": row | {field: value} for value in (None, [1], {"a": "b"}, 10**400, "x" * 300)}
+    for how, changed in bad.items():
+        (tmp_path / "results.jsonl").write_text(json.dumps(changed) + "\n")
+        if (how == "missing" and run.ROW[field].optional) or (
+            how != "missing" and run.ROW[field].holds(changed[field])
+        ):
+            run.finished_rows(tmp_path, [])
+            continue
+        with pytest.raises(InputError, match=f"line 1 is damaged, .*{field}.*: remove it$"):
+            run.finished_rows(tmp_path, [])
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_null_among_the_metrics_is_a_dash(nothing, undisturbed, capsys):
+    rows = [row | dict.fromkeys(("mse", "psnr", "ssim"), nothing) for row in undisturbed[1]]
+    table.print_table(rows)
+    reconstruct_table.print_table(rows)
+    shown = capsys.readouterr().out
+    assert "None" not in shown and "nan" not in shown and shown.count(" - ") >= 2 * len(rows)
+    assert reconstruct_table.caption(rows[0]).startswith("MSE -, PSNR - dB")
+    (point, *_) = points.points(items.ITEMS["fig4a"], [row | {"method": "csdip"} for row in rows], {})
+    assert math.isnan(point.estimate.mean)
+    assert all(math.isnan(median.mse) for median in runtime.medians(rows, ("csdip", "tv"), {}))
+
+
+def test_an_exact_recovery_is_null_on_the_disk_and_infinite_in_the_table(tmp_path, capsys):
+    (row,) = run.sweep(one_cell(), tmp_path, None)
+    results.append_row(tmp_path / "results.jsonl", row | {"mse": 0.0, "psnr": math.inf})
+    assert '"psnr": null' in (tmp_path / "results.jsonl").read_text()
+    (row,) = run.sweep(one_cell(), tmp_path, None)
+    assert row["psnr"] == math.inf
+    reconstruct_table.print_table([row])
+    table.print_table([row])
+    assert capsys.readouterr().out.count(" inf ") == 2
+
+
 def test_shared_operators_and_curves(tmp_path):
     axes = {"operator": ("radial_fourier", "gaussian"), "num_lines": (3,), "num_measurements": (40,), "seed": (0,)}
     settings_ = config(**axes, preset="reference", methods="tv")
@@ -215,7 +298,8 @@ def test_shared_operators_and_curves(tmp_path):
         r"noise_variance = \(\): it must be one value at least": {"noise_variance": ()},
         "the sweep is empty": {"operator": ("radial_fourier",), "num_lines": ()},
         "unknown operator 'radon'": {"operator": ("radon",)},
-        "m = 300 of n = 256": {"num_measurements": (300,)},
+        "m = 0 of n = 256": {"num_measurements": (0,)},
+        "m = 300 of n = 256": {"num_measurements": (300,), "operator": ("hadamard",)},
         "'lasso_dct' is not among": {"grids": ("lasso_dct.alpha=1",)},
         "tv.mu has a grid already": {"grids": ("tv.mu=16", "tv.mu=64")},
         r"num_measurements = 40.5: it must be a whole number": {"num_measurements": (40.5,)},

@@ -227,3 +227,34 @@ def test_a_saved_prior_serves_reconstruct(finished):
     fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
     image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
     np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir.path, row["stem"]))["image"], atol=1e-3)
+
+
+def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_path):
+    shutil.copytree(finished.workdir.path, tmp_path / "copy")
+    again = finished._replace(workdir=study.open_workdir(finished.plan, str(tmp_path / "copy")))
+    name, other = list(finished.plan.training)[:2]
+    weights = tmp_path / "copy" / "weights" / f"{CELL}-{name}.npz"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:400] + bytes(400) + whole[800:])
+    row = finished.rows[Row("train", "off", 0.0, other)]
+    fits.reconstruction(again.workdir.path, row["stem"]).unlink()
+    solved, solve = [], fits.solve
+    monkeypatch.setattr(fits, "solve", lambda *a, **o: solved.append(a[1]) or solve(*a, **o))
+    again.run()
+    assert len(solved) == 2 and all("train" in prefix for prefix in solved)
+    with np.load(weights) as saved, np.load(finished.workdir.path / "weights" / weights.name) as before:
+        for tensor in before.files:
+            np.testing.assert_allclose(saved[tensor], before[tensor], atol=1e-6)
+
+
+@pytest.mark.parametrize("field", study.ROW)
+def test_a_row_without_one_of_its_fields_is_named(field, finished, tmp_path):
+    row = next(iter(finished.rows.values()))
+    workdir = study.open_workdir(finished.plan, str(tmp_path))
+    workdir.append({name: value for name, value in row.items() if name != field})
+    run = finished._replace(workdir=workdir)
+    if study.ROW[field].optional:
+        assert run.rows
+        return
+    with pytest.raises(cs.InputError, match=f"line 1 is damaged, .*without {field}: remove it"):
+        run.rows  # noqa: B018

@@ -29,7 +29,7 @@ from tests.experiments.learned_regularization.toy import config
         ({"num_measurements": (60, 60)}, "num_measurements = .* without repetitions"),
         ({"noise_variance": ("a",)}, "noise_variance = 'a': it must be a number"),
         ({"training_counts": (1.5,)}, "training_counts = 1.5: it must be a whole number"),
-        ({"num_measurements": (300,)}, "m = 300 of n = 256"),
+        ({"num_measurements": (0,)}, "num_measurements = 0: it must be a whole number of at least 1"),
         ({"num_measurements": ()}, "give at least one of each"),
     ],
 )
