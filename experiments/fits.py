@@ -14,6 +14,7 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.data.pixels import WIDE, from_signed_range, to_signed_range
 from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
+from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -59,15 +60,26 @@ def stem(*names: str) -> str:
 
 
 def solve(
-    workdir: Workdir, prefix: str, sweep: settings.Sweep, problem: cs.Problem, key, image_id: int, **options
+    workdir: Workdir,
+    prefix: str,
+    sweep: settings.Sweep,
+    problem: cs.Problem,
+    key,
+    image_id: int,
+    noise_energy: float | None = None,
+    **options,
 ) -> list[Fit]:
     """One image under every setting of a sweep, from its last chunk where there is a checkpoint.
 
-    Options are those of `csdip_jax.reconstruct`.
+    Args:
+        workdir, prefix: of the files.
+        sweep: the method.
+        problem, key, image_id: see `csdip_jax.reconstruct`, whose options may follow.
+        noise_energy: E ||eta||^2, for the verdict; None where it is not known.
     """
     options |= {"image_ids": [image_id], "progress": stem(prefix, sweep.name)}
     solutions, seconds = reconstructed(sweep.method, problem, key, _checkpoint(workdir, prefix, sweep), **options)
-    return list(_fits(prefix, sweep, solutions, problem, seconds))
+    return list(_fits(prefix, sweep, solutions, problem, seconds, noise_energy))
 
 
 def reconstructed(
@@ -87,21 +99,31 @@ def reconstructed(
     return solutions, None if resumed else round(elapsed / count, 3)
 
 
-def _fits(prefix, sweep, solutions, problem, seconds) -> Iterator[Fit]:
+def _fits(prefix, sweep, solutions, problem, seconds, noise_energy) -> Iterator[Fit]:
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         name = stem(prefix, label)
         known = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
-        fit = Fit(name, label, solution, known | facts(solution, problem.measurements, seconds))
+        fit = Fit(name, label, solution, known | facts(solution, problem.measurements, seconds, noise_energy))
         warn(fit, sweep.method)
         yield fit
 
 
 def warn(fit: Fit, method: cs.methods.Method) -> None:
-    """Says so where a fit failed or did not converge."""
+    """Says so where a fit failed, does not explain its measurements or did not converge."""
+    words = verdict_of(fit.facts)
     if not fit.solution.ok:
-        tqdm.write(f"warning: {fit.stem}: every attempt collapsed or diverged; {method.remedy}")
+        tqdm.write(f"warning: {fit.stem}: {words}; {method.remedy}")
+    elif fit.solution.unexplained > EXPLAINED:
+        tqdm.write(f"warning: {fit.stem}: {words}")
     elif not fit.solution.converged:
-        tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
+        tqdm.write(f"warning: {fit.stem}: not converged, but {words}; {method.remedy}")
+
+
+def verdict_of(row: dict) -> str:
+    """What a row proves, in words; nothing of rows that were written before it was known."""
+    if row.get("unexplained") is None:
+        return ""
+    return in_words(row["ok"], row["unexplained"], row["falling"], row.get("times_noise"))
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
@@ -178,13 +200,16 @@ def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:
     return True
 
 
-def facts(solution: cs.Solution, measurements, seconds: float | None) -> dict:
-    """What a row says of a solution."""
-    energy = float(np.sum(np.abs(np.asarray(measurements)) ** 2))
+def facts(solution: cs.Solution, measurements, seconds: float | None, noise_energy: float | None = None) -> dict:
+    """What a row says of a solution; `noise_energy` is E ||eta||^2, None or 0 where there is none."""
+    energy, loss = float(np.sum(np.abs(np.asarray(measurements)) ** 2)), float(solution.measurement_loss)
     return {
         "seconds": seconds,
-        "measurement_loss": float(solution.measurement_loss),
-        "relative_residual": float(solution.measurement_loss) / energy if energy else None,
+        "measurement_loss": loss,
+        "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
+        "unexplained": float(solution.unexplained),
+        "falling": falling(solution.trace),
+        "times_noise": loss / noise_energy if noise_energy else None,
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),

@@ -47,8 +47,8 @@ def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.n
     return grid, noise, notes
 
 
-def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[float, float], list[str]]:
-    """Samples of the unitary DFT, the pixel range, and notes on both.
+def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, tuple[float, float], list[str]]:
+    """Samples of the unitary DFT, what they were divided by, the pixel range, and notes on both.
 
     Args:
         grid, chosen: as above.
@@ -84,7 +84,7 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[fl
         margin = 0.1 * (brightest - darkest) or 0.1 * abs(brightest) or 1.0
         pixel_range = darkest - margin, brightest + margin
         notes.append(f"{pixels} estimated, range {pixel_range[0]:.3g} to {pixel_range[1]:.3g}; --pixel_range sets it")
-        return grid, pixel_range, notes
+        return grid, scales[norm], pixel_range, notes
     hardly = 0 < max(abs(darkest), abs(brightest)) < 0.02
     if misfits[norm] > (10 if told else 0) or (hardly and not told):
         other = f"; backward: {root:.3g} times less" if asked == "auto" and norm == "ortho" else ""
@@ -98,7 +98,7 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, tuple[fl
         notes.append(f"pixel range -1 to 1 taken, {pixels} by the samples; --pixel_range sets it")
     elif 1e-6 < (brightest - darkest) / abs(high - low) < 0.05:
         notes.append(f"{pixels} by the samples (--norm={norm}): a small part of the range of {low:g} to {high:g}")
-    return grid, pixel_range, notes
+    return grid, scales[norm], pixel_range, notes
 
 
 def in_natural_place(grid, chosen, origin) -> tuple[np.ndarray, list[str]]:

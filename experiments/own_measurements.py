@@ -28,12 +28,14 @@ class OwnProblem(NamedTuple):
     Attributes:
         problem: operator and measurements.
         pixel_range: (black, white) of its image.
+        unit: what the measurements were divided by.
         notes: what was assumed about the files, for the user to check.
     """
 
     problem: Problem
     pixel_range: tuple[float, float]
     notes: tuple[str, ...]
+    unit: float = 1.0
 
 
 def read_array(path: str | os.PathLike) -> np.ndarray:
@@ -280,11 +282,11 @@ def with_mask(
     grid, noise, phase_notes = conventions.of_real_image(
         grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
     )
-    grid, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
+    grid, unit, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
     samples = _single(grid[chosen].T.reshape(-1))
     problem = Problem(operators.cartesian_fourier(chosen, shape, centred=False), jnp.asarray(samples))
-    return OwnProblem(problem, pixel_range, (*notes, *phase_notes, *scale_notes, *origin_notes))
+    return OwnProblem(problem, pixel_range, (*notes, *phase_notes, *scale_notes, *origin_notes), unit)
 
 
 def _selected(mask, measurements, image_shape) -> tuple[np.ndarray, tuple, list[str]]:

@@ -356,21 +356,20 @@ _loss = jax.jit(measurement_loss)
 _norm = jax.jit(lambda operator: spectral_norm(operator, jax.random.key(0)))
 
 
-def share_at_ends(image: np.ndarray) -> tuple[float, float]:
-    """Of pixels in [-1, 1], [h, w, c]: the share at either end, in the channel that has most; that at the white end."""
-    return float((abs(image) > AT_THE_END).mean((0, 1)).max()), float((image > AT_THE_END).mean())
+def ends_note(image: np.ndarray) -> str | None:
+    """A line where many pixels of an image in [-1, 1], [h, w, c], lie at the ends of the range."""
+    either, white = float((abs(image) > AT_THE_END).mean((0, 1)).max()), float((image > AT_THE_END).mean())
+    if either <= OF_A_CHANNEL and white <= OF_WHITE:
+        return None
+    return (
+        f"{100 * either:.0f} % of the pixels of a channel lie at the ends of the pixel range: right for black and "
+        "white, else widen pixel_range, or give csdip room beyond it (room=1.3)"
+    )
 
 
 def _note_ends(images: np.ndarray) -> None:
     for i, image in enumerate(images):
-        either, white = share_at_ends(image)
-        if either > OF_A_CHANNEL or white > OF_WHITE:
+        note = ends_note(image)
+        if note:
             which = f"image {i}: " if len(images) > 1 else ""
-            warnings.warn(which + ends_note(either), EndsOfRangeWarning, stacklevel=5)
-
-
-def ends_note(share: float) -> str:
-    return (
-        f"{100 * share:.0f} % of the pixels of a channel lie at the ends of the pixel range: right for black and "
-        "white, else widen pixel_range, or give csdip room beyond it (room=1.3)"
-    )
+            warnings.warn(which + note, EndsOfRangeWarning, stacklevel=5)

@@ -77,6 +77,14 @@ _FORCE_REAL = flags.DEFINE_bool(
 )
 
 
+_NOISE = flags.DEFINE_float(
+    "noise",
+    None,
+    "With --measurements: standard deviation of the noise of one measurement, to tell how well it is explained.",
+    lower_bound=0.0,
+)
+
+
 def main() -> None:
     config = launcher.config_of(_CONFIG)
     image_shape = shape_of_pictures(launcher.numbers_of(_IMAGE_SHAPE, int, 3))
@@ -88,7 +96,7 @@ def main() -> None:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     if _MEASUREMENTS.value:
         conventions = own.Conventions(_DC.value, _NORM.value, _ORIGIN.value, _ORDER.value, _FORCE_REAL.value)
-        files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions)
+        files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions, _NOISE.value)
         own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range)
     elif _MATRIX.value or _MASK.value:
         raise InputError("--matrix and --mask describe --measurements, which is missing")

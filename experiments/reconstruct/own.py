@@ -11,7 +11,9 @@ from csdip_jax.types import InputError
 from experiments import fits, own_measurements, pictures, settings
 from experiments.reconstruct import table
 
-ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG}
+ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG} | {
+    name: NUMBER_OR_NULL._replace(optional=True) for name in ("unexplained", "falling", "times_noise")
+}
 
 
 class Conventions(NamedTuple):
@@ -31,6 +33,8 @@ class Files(NamedTuple):
     matrix: str | None
     mask: str | None
     conventions: Conventions
+    noise: float | None = None
+    """Standard deviation of the noise of one measurement."""
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
@@ -38,6 +42,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for note in own.notes:
         print(f"note: {note}")
     shape = own.problem.operator.image_shape
+    noise_energy = own.problem.measurements.size * (files.noise / own.unit) ** 2 if files.noise else None
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
     key = settings.keys(config.seed).fit
     workdir = fits.open_workdir(
@@ -48,6 +53,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
+        noise=files.noise,
         contents=content_digest(*jax.tree.leaves(own.problem)),
         image_shape=shape,
         pixel_range=own.pixel_range,
@@ -62,7 +68,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
-        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, pixel_range=own.pixel_range):
+        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, pixel_range=own.pixel_range):
             if fit.label in done:
                 continue
             image = fit.solution.image
@@ -76,7 +82,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for row in {row["label"]: row for row in workdir.rows}.values():
         residual = table.number(row["relative_residual"], ".3g")
         line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
-        print(f"{line}  {table.flag(row)}".rstrip())
+        print("  ".join(filter(None, [line, table.flag(row), fits.verdict_of(row)])))
         name = fits.stem(row["label"])
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
 

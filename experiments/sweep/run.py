@@ -1,6 +1,7 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
 import glob
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections.config_dict import ConfigDict
+from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax import results
@@ -30,7 +32,8 @@ from csdip_jax.results import (
     write_arrays,
     write_atomically,
 )
-from csdip_jax.types import InputError
+from csdip_jax.solve.normalise import ends_note
+from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
 from experiments.reconstruct.table import psnr_of
 from experiments.sweep import machines
@@ -218,15 +221,17 @@ def measure(batch: Batch) -> Measured:
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, dict]]:
     """(name, row) of each missing cell, its files being written."""
     measured = jax.block_until_ready(measure(batch))
-    solutions, seconds = fits.reconstructed(
-        batch.method,
-        measured.problem,
-        measured.keys,
-        workdir.path / batch.checkpoint,
-        image_ids=measured.image_ids,
-        cases_per_operator=batch.program.cells_per_scene,
-        progress=f"  {batch.name}",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EndsOfRangeWarning)  # said of each cell, beside its original
+        solutions, seconds = fits.reconstructed(
+            batch.method,
+            measured.problem,
+            measured.keys,
+            workdir.path / batch.checkpoint,
+            image_ids=measured.image_ids,
+            cases_per_operator=batch.program.cells_per_scene,
+            progress=f"  {batch.name}",
+        )
     for i, (cell, solution) in enumerate(zip(batch.cells, solutions, strict=True)):
         if cell in missing:
             yield _finish(workdir, batch.program, cell, measured.problem_of(i), solution, seconds)
@@ -236,8 +241,12 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, di
     (image_name, seed), measurement, setting = cell
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.label(setting)
     operator, measurements = problem
-    fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds))
+    noise = measurement.paper_variance(measurements.size)
+    fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds, noise))
     fits.warn(fit, program.sweep.method)
+    note = ends_note(solution.image)
+    if note and not ends_note(image):  # an original that lies there itself is no news
+        tqdm.write(f"note: {name}: {note}")
     known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
     fits.save(workdir, fit, **fits.in_units(solution.image, program.pixel_range), more=known)
     return name, {

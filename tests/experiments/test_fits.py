@@ -18,17 +18,20 @@ def solution(**changes):
     """Every field another number."""
     fields = {"image": np.zeros((4, 4, 1)), "measurement_loss": np.float32(3.0), "steps": np.int32(7)}
     fields |= {"restart": np.int32(2), "redraws": np.int32(5), "ok": np.True_, "converged": np.True_}
-    return cs.Solution(**fields | {"trace": np.arange(9.0)} | changes)
+    return cs.Solution(**fields | {"trace": np.arange(9.0), "unexplained": np.float32(0.0625)} | changes)
 
 
 @pytest.mark.parametrize(("ok", "converged"), VERDICTS)
 @pytest.mark.parametrize("y", [np.array([3.0, -4.0]), np.array([3.0 + 4.0j]), np.array([3, -4], np.int8)])
 def test_the_facts_of_a_row(y, ok, converged):
-    found = fits.facts(solution(ok=np.bool_(ok), converged=np.bool_(converged)), y, 1.5)
+    found = fits.facts(solution(ok=np.bool_(ok), converged=np.bool_(converged)), y, 1.5, 2.0)
     assert found == {
         "seconds": 1.5,
         "measurement_loss": 3.0,
         "relative_residual": pytest.approx(3 / 25),
+        "unexplained": 0.0625,
+        "falling": 0.0,
+        "times_noise": 1.5,
         "steps": 7,
         "restart": 2,
         "redraws": 5,
@@ -37,14 +40,21 @@ def test_the_facts_of_a_row(y, ok, converged):
     }
 
 
-def test_measurements_of_zero_have_no_relative_residual():
+def test_measurements_of_zero_have_no_relative_residual_unless_they_are_met():
     assert fits.facts(solution(), np.zeros(3), None)["relative_residual"] is None
+    assert fits.facts(solution(measurement_loss=np.float32(0)), np.zeros(3), None)["relative_residual"] == 0
+
+
+def test_noise_that_is_none_or_not_known_is_not_compared_with():
+    assert all(fits.facts(solution(), np.ones(3), None, noise)["times_noise"] is None for noise in (None, 0.0))
 
 
 @pytest.mark.parametrize(("ok", "converged"), VERDICTS)
 def test_a_fit_is_warned_of_once_and_by_its_reason(ok, converged, capsys):
-    fits.warn(fits.Fit("stem", "label", solution(ok=ok, converged=converged), {}), cs.methods.Tv)
-    reason = "" if ok and converged else "not converged" if ok else "every attempt collapsed or diverged"
+    given = solution(ok=ok, converged=converged)
+    fits.warn(fits.Fit("stem", "label", given, fits.facts(given, np.ones(3), None)), cs.methods.Tv)
+    explained = "not converged, but explains 94 % of the measurements' contrast"
+    reason = "" if ok and converged else explained if ok else "every attempt collapsed or diverged"
     shown = capsys.readouterr()
     expected = f"warning: stem: {reason}; allow it more steps\n" if reason else ""
     assert shown.out + shown.err == expected

@@ -53,9 +53,9 @@ def samples_of(image, mask, norm="ortho", origin="corner", noise=0.0):
 
 def unexplained(result, image):
     """Part of the measurements' energy that the image does not explain."""
-    (black, white), (operator, measurements) = result.pixel_range, result.problem
-    signed = (2 * (np.asarray(image) - black) / (white - black) - 1).reshape(operator.image_shape)
-    grid = np.fft.fft2(signed, axes=(0, 1), norm="ortho").reshape(-1, signed.shape[2])
+    operator, measurements = result.problem
+    grid = np.fft.fft2(np.reshape(image, operator.image_shape), axes=(0, 1), norm="ortho")
+    grid = grid.reshape(-1, operator.image_shape[2])
     residual = grid[np.asarray(operator.indices)].T.reshape(-1) - np.asarray(measurements)
     return (abs(residual) ** 2).sum() / (abs(np.asarray(measurements)) ** 2).sum()
 

@@ -27,7 +27,7 @@ MASK[H // 2, W // 2] = True
 
 
 def residual(problem, image):
-    return float(cs.operators.measurement_loss(*problem, np.asarray(image, np.float32)))
+    return float(cs.operators.measurement_loss(*problem, np.reshape(image, problem.operator.image_shape)))
 
 
 def to_signed(image):
@@ -35,17 +35,20 @@ def to_signed(image):
 
 
 def test_matrix_and_pixel_range():
-    """y of an image in [0, 1] becomes the measurements of the same image in [-1, 1], and back."""
-    result = own.with_matrix(MATRIX @ IMAGE.reshape(-1), MATRIX, SHAPE, (0.0, 1.0))
-    assert residual(result.problem, to_signed(IMAGE)) < 1e-8
-    np.testing.assert_allclose(result.to_user(to_signed(IMAGE))[..., 0], IMAGE, atol=1e-6)
+    """The problem stays in the user's units; its range is given, estimated, or said to be -1 to 1."""
+    result = own.with_matrix(Y, MATRIX, SHAPE, (0.0, 1.0))
+    assert residual(result.problem, IMAGE) < 1e-8 and result.pixel_range == (0, 1) and not result.notes
+    estimated = own.with_matrix(Y, MATRIX, SHAPE, "auto")
+    low, high = estimated.pixel_range
+    assert -1 < low < IMAGE.min() and IMAGE.max() < high < 2 and "estimated" in estimated.notes[0]
+    assert own.with_matrix(Y, MATRIX, SHAPE, None).notes == ("pixel range -1 to 1 taken; --pixel_range sets it",)
 
 
 def test_a_matrix_stored_narrowly_is_the_same_but_for_its_rounding():
     y = MATRIX @ IMAGE.reshape(-1)
     result = own.with_matrix(y, MATRIX, SHAPE, (0.0, 1.0), "float16")
     assert result.problem.operator.matrix.dtype == "float16"
-    assert 0 < residual(result.problem, to_signed(IMAGE)) < 1e-6 * float(y @ y)
+    assert 0 < residual(result.problem, IMAGE) < 1e-6 * float(y @ y)
 
 
 def test_a_matrix_in_float64_is_not_rounded(x64):
@@ -74,7 +77,7 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     samples = np.where(mask, kspace, 0) if whole_grid else kspace[mask]
     options = {"centre": centre, "norm": norm, "origin": "corner"} if told else {}
     result = own.with_mask(samples, mask, None, (0.0, 1.0), **options)
-    assert residual(result.problem, to_signed(IMAGE)) < 1e-8
+    assert residual(result.problem, IMAGE) < 1e-8
     assert [flag for flag in ("--dc", "--norm", "--origin") if any(f"; {flag} " in note for note in result.notes)] == (
         [] if told else ["--dc", "--norm", "--origin"]
     )
@@ -85,7 +88,7 @@ def test_colour_kspace():
     kspace = np.fft.fftshift(np.fft.fft2(image, axes=(0, 1)), axes=(0, 1))
     for samples in (kspace, kspace[MASK], kspace[MASK].T):
         result = own.with_mask(samples, MASK, (H, W, 3), (0.0, 1.0))
-        assert residual(result.problem, 2 * image - 1) < 1e-7
+        assert residual(result.problem, image) < 1e-7
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 1), (3, 4, 1), (3, 2, 3), (1, 6, 1)])

@@ -1,0 +1,54 @@
+"""What a verdict says: only what the measurements prove, and what may be tried."""
+
+import re
+
+import numpy as np
+import pytest
+
+import csdip_jax as cs
+from csdip_jax.verdict import falling, in_words
+
+
+def solution(**changes):
+    fields = dict.fromkeys(cs.Solution._fields) | {"ok": True, "measurement_loss": 6.0, "unexplained": 1e-3}
+    return cs.Solution(**fields | {"trace": np.full(100, 6.0)} | changes)
+
+
+WORDS = {
+    "explained": ({}, None, r"explains 99\.90 % of the measurements' contrast$"),
+    "nearly all": ({"unexplained": 1.5e-4}, None, r"explains 99\.985 %.*contrast$"),
+    "all": ({"unexplained": 0.0}, None, "explains 100.0000 %"),
+    "half": ({"unexplained": 0.5}, None, "explains 50 % .*take more steps, or A .* are others than assumed"),
+    "half, of noise": ({"unexplained": 0.5}, 6.0, "explains 50 % .*leaves 1 times the noise$"),
+    "nothing": ({"unexplained": 1.7}, None, "explains no more than a flat image does, take more steps, or A"),
+    "failed": ({"ok": False}, None, "every attempt collapsed or diverged$"),
+    "above the noise": ({}, 0.3, "leaves 20 times the noise, take more steps"),
+    "at the noise": ({}, 5.0, "leaves 1.2 times the noise$"),
+    "below the noise": ({}, 60.0, "leaves 0.1 times the noise, so it fits noise too"),
+    "falling": ({"trace": np.linspace(3, 0.1, 100)}, None, "its loss fell by 89 % in the second half of the steps"),
+    "falling, above": ({"trace": np.linspace(3, 0.1, 100)}, 0.3, "leaves 20 times the noise, its loss fell by 89 %"),
+    "falling, at the noise": ({"trace": np.linspace(3, 0.1, 100)}, 5.0, "leaves 1.2 times the noise$"),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_words(name):
+    changes, noise, words = WORDS[name]
+    told = cs.verdict(solution(**changes), noise)
+    assert re.search(words, told) and told.count("\n") == 0
+
+
+def test_verdict_is_of_one_solution():
+    with pytest.raises(cs.InputError, match="solutions of 3 problems"):
+        cs.verdict(solution(ok=np.ones(3, bool)))
+
+
+def test_falling_is_of_the_steps_that_were_taken():
+    trace = np.concatenate([np.full(50, 8.0), np.full(50, 2.0), np.full(100, np.nan)])
+    assert falling(trace) == 0.0  # the sixth tenth is as low as the last
+    assert falling(np.linspace(10, 1, 100)) == pytest.approx(1 - 1.41 / 5.05, abs=0.02)
+    assert falling(np.linspace(1, 10, 100)) == falling(np.ones(5)) == falling(np.full(40, np.nan)) == 0.0
+
+
+def test_a_loss_at_zero_fell_no_further():
+    assert falling(np.zeros(100)) == 0.0 and in_words(True, 0.0, 0.0).startswith("explains 100")
