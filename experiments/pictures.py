@@ -95,7 +95,9 @@ def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
     colours, rest = plt.get_cmap("Paired").colors, len(curves) - NAMED_CURVES
     for number, (label, trace) in reversed(list(enumerate(curves))):  # the named ones on top
         style = {"color": colours[number], "label": label} if number < NAMED_CURVES else {"color": "0.8"}
-        axis.loglog(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.8, **style)
+        axis.plot(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.8, **style)
+    if any((np.asarray(trace) > 0).any() for _, trace in curves):  # measurements of zeros may leave nothing else
+        axis.loglog()
     axis.set_xlabel("step")
     axis.set_ylabel(r"measurement loss $\|y - Ax\|^2$")
     axis.grid(alpha=0.3)

@@ -195,6 +195,31 @@ def test_own_measurements_have_no_metrics(tmp_path):
     assert "MSE" not in result.stdout and "relative residual" in result.stdout
 
 
+def test_counts_of_patterns_in_any_units(tmp_path):
+    """Patterns of 0 and 1, counts of photons, a range to be estimated: an image in their units, and a verdict."""
+    rng = np.random.default_rng(0)
+    image = np.full((16, 12), 200.0)
+    image[4:11, 3:8] = 900
+    patterns = (rng.random((150, 192)) < 0.5).astype(np.uint8)
+    np.savez(tmp_path / "m.npz", A=patterns, y=rng.poisson(patterns @ image.ravel()), nothing=np.zeros(150, int))
+    options = [f"--matrix={tmp_path}/m.npz:A", "--image_shape=16,12,1", "--config.methods=tv"]
+    own = [f"--measurements={tmp_path}/m.npz:y", *options]
+    refusal = refused(run("reconstruct", *own, f"--workdir={tmp_path}/none"))
+    assert "pixels of about" in refusal and "give pixel_range=black,white" in refusal
+    noise = np.sqrt(np.mean(patterns @ image.ravel()))
+    found = run("reconstruct", *own, f"--workdir={tmp_path}/run", "--pixel_range=auto", f"--noise={noise}")
+    assert found.returncode == 0, found.stderr
+    assert "estimated from the measurements; --pixel_range sets it" in found.stdout
+    assert "explains 9" in found.stdout and "times the noise" in found.stdout
+    np.testing.assert_allclose(np.load(tmp_path / "run" / "tv.npy")[..., 0], image, atol=120)
+    dark = [f"--measurements={tmp_path}/m.npz:nothing", *options, f"--workdir={tmp_path}/dark"]
+    for _ in range(2):  # a rerun reads the row
+        found = run("reconstruct", *dark)
+        assert found.returncode == 0, found.stderr
+        assert "relative residual 0 " in found.stdout
+    assert not np.load(tmp_path / "dark" / "tv.npy").any()
+
+
 def test_own_kspace_by_its_conventions(tmp_path):
     """A centred image comes out in its place, and what was taken, or told, is in its notes."""
     image = np.zeros((16, 12))
