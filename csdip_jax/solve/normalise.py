@@ -70,7 +70,7 @@ class Look(NamedTuple):
         gain: see `LinearOperator.gain`.
         frobenius: ||A||_F.
         flat_norm: ||A 1||, 1 the image of ones.
-        direction: u = A 1 / ||A 1||, [m].
+        direction: u = A 1 / ||A 1||, like y.
         flat: A of an image that is 1 in one channel and 0 in the others, [c, m].
     """
 
@@ -130,50 +130,85 @@ def _middle_and_half(pixel_range) -> tuple[float, float]:
 
 def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[Problem, Units]:
     operator, y = problem
-    one = operator.batch_size is None
-    look = Look(*(np.asarray(x)[None] if one else np.asarray(x) for x in (_look if one else jax.vmap(_look))(operator)))
-    m, n = look.flat.shape[-1], math.prod(operator.image_shape)
+    several = operator.batch_size is not None
+    look = (jax.vmap(_look) if several else _look)(operator)
+    look = Look(*(np.asarray(x) if several else np.asarray(x)[None] for x in look))
+    balance = _balance(operator, look)
     served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
-
-    others = look.frobenius
-    least = others * math.sqrt(1 + STANDS_OUT * math.sqrt(2 / m))
-    stands_out = (look.flat_norm > least) & ~operator.is_balanced
-    if stands_out.any():
-        directions = look.direction[0] if one else look.direction
-        others = np.atleast_1d((_others if one else jax.vmap(_others))(operator, directions))
-        stands_out &= others > LEAST_OTHERS * look.frobenius
-    weight = np.where(stands_out, others / np.maximum(look.flat_norm, np.finfo(np.float32).tiny), 1.0)
-    gain = np.where(stands_out, others / math.sqrt(n), look.gain)
-    if not (np.isfinite(gain) & (gain > 0)).all():
-        raise InputError("the operator makes 0 of every image, or numbers beyond all bounds: it measures nothing")
-    gain = np.where(abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (m * n)), 1.0, gain)
-    size = np.where(stands_out, math.sqrt(n), look.frobenius / gain)  # ||A||_F, normalised
-    if stands_out.any() or (gain != 1).any():
-        numbers = (gain, weight, look.direction) if stands_out.any() else (gain,)
-        operator = _normalised(operator, *(jnp.asarray(x[0] if one else x) for x in numbers))
-
-    exact = np.result_type(y.dtype, np.float64)
-    direction, flat = (x.astype(exact)[served] for x in (look.direction, look.flat))
-    measured = _normalise(np.asarray(y).astype(exact), gain[served], weight[served], direction)
-    flat = np.stack([_normalise(x, gain[served], weight[served], direction) for x in np.moveaxis(flat, 1, 0)], 1)
+    measured = balance.normalise(np.asarray(y).reshape(len(y), -1), served)
+    flat = np.stack([balance.normalise(x, served) for x in np.moveaxis(look.flat[served], 1, 0)], 1)
     fits = [_flat_fit(*pair) for pair in zip(measured, flat, strict=True)]
     means, errors, losses = (np.stack(part) for part in zip(*fits, strict=True))
-    spreads = np.sqrt(losses) / size[served]
+    size = balance.size[served]
     if auto:
-        middle, half = _estimated(means, spreads)
-    scaled = (errors / abs(half), spreads / abs(half), losses / half**2)
-    _require_range(operator, (means - middle) / half, *scaled, (middle, half))
+        middle, half = _estimated(means, np.sqrt(losses) / size)
+    operator = balance.operator(operator)
+    means, errors, losses = (means - middle) / half, errors / abs(half), losses / half**2
+    _require_range(operator, means, errors, np.sqrt(losses) / size, losses, (middle, half))
     units = Units(
         problem=problem,
         middle=middle,
         half=half,
-        scales=gain[served] * abs(half),
-        flat_loss=np.maximum(losses / half**2, (LEAST_CONTRAST * size[served]) ** 2),
+        scales=balance.gain[served] * abs(half),
+        flat_loss=np.maximum(losses, (LEAST_CONTRAST * size) ** 2),
         untouched=operator is problem.operator and (middle, half) == (0, 1),
     )
     if units.untouched:
         return problem, units
-    return Problem(operator, jnp.asarray((measured - middle * flat.sum(1)) / half, y.dtype)), units
+    measured = (measured - middle * flat.sum(1)) / half
+    return Problem(operator, jnp.asarray(measured.reshape(y.shape), y.dtype)), units
+
+
+class Balance(NamedTuple):
+    """What A and y become: C A / gain and C y / gain, see `Normalised`; one of each per operator.
+
+    Attributes:
+        gain, weight, direction: of `Normalised`; a weight of 1 leaves everything.
+        size: ||C A / gain||_F.
+    """
+
+    gain: np.ndarray
+    weight: np.ndarray
+    direction: np.ndarray
+    size: np.ndarray
+
+    def normalise(self, y: np.ndarray, served: np.ndarray) -> np.ndarray:
+        """C y / gain of measurements [b, m], each by its operator, in double precision."""
+        y = y.astype(np.result_type(y.dtype, np.float64))
+        u = self.direction[served].reshape(y.shape).astype(y.dtype)
+        along = np.sum(u.conj() * y, -1, keepdims=True)
+        return (y - (1 - self.weight[served, None]) * along * u) / self.gain[served, None]
+
+    def operator(self, operator: LinearOperator) -> LinearOperator:
+        """C A / gain; A itself where that is A."""
+        stands_out = (self.weight != 1).any()
+        if not stands_out and (self.gain == 1).all():
+            return operator
+        numbers = (self.gain, self.weight, self.direction) if stands_out else (self.gain,)
+        return _normalised(operator, *(jnp.asarray(x[0] if operator.batch_size is None else x) for x in numbers))
+
+
+def _balance(operator: LinearOperator, look: Look) -> Balance:
+    """Raises InputError for an A that measures nothing."""
+    m, n = look.direction[0].size, math.prod(operator.image_shape)
+    others = look.frobenius
+    # Of a random A ||A 1|| is ||A||_F in the mean; where it is not, and only then, the rest of A is looked at.
+    stands_out = (look.flat_norm > others * math.sqrt(1 + STANDS_OUT * math.sqrt(2 / m))) & ~operator.is_balanced
+    if stands_out.any():
+        one = operator.batch_size is None
+        others = _others(operator, look.direction[0]) if one else jax.vmap(_others)(operator, look.direction)
+        others = np.atleast_1d(others)
+        stands_out &= others > LEAST_OTHERS * look.frobenius
+    gain = np.where(stands_out, others / math.sqrt(n), look.gain)
+    if not (np.isfinite(gain) & (gain > 0)).all():
+        raise InputError("the operator makes 0 of every image, or numbers beyond all bounds: it measures nothing")
+    gain = np.where(abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (m * n)), 1.0, gain)
+    return Balance(
+        gain=gain,
+        weight=np.where(stands_out, others / np.where(stands_out, look.flat_norm, 1), 1.0),
+        direction=look.direction,
+        size=np.where(stands_out, math.sqrt(n), look.frobenius / gain),
+    )
 
 
 def _normalised(operator: LinearOperator, gain: Array, *rest: Array) -> LinearOperator:
@@ -188,12 +223,6 @@ def _normalised(operator: LinearOperator, gain: Array, *rest: Array) -> LinearOp
     return Dense((jax.vmap(balanced) if gain.ndim else balanced)(operator.matrix, *arrays), operator.image_shape)
 
 
-def _normalise(y: np.ndarray, gain: np.ndarray, weight: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """C y / gain as `Normalised` says, of a batch [b, m]."""
-    along = np.sum(u.conj() * y, -1, keepdims=True)
-    return (y - (1 - weight[:, None]) * along * u) / gain[:, None]
-
-
 @jax.jit
 def _look(operator: LinearOperator) -> Look:
     """Compiled here, though that is the business of `fits.py`: it is looked at before there are any."""
@@ -204,7 +233,7 @@ def _look(operator: LinearOperator) -> Look:
     norm = largest * jnp.sqrt(squared_norm(ones / largest))
     direction = ones / jnp.maximum(norm, jnp.finfo(jnp.float32).tiny)
     frobenius = operator.frobenius_norm()
-    return Look(operator.gain(frobenius), frobenius, norm, direction, flat)
+    return Look(operator.gain(frobenius), frobenius, norm, direction, flat.reshape(c, -1))
 
 
 @jax.jit
