@@ -192,7 +192,7 @@ class Solution(NamedTuple):
         ok: False where even the last allowed attempt of the chosen restart collapsed or diverged.
         converged: whether the method's own stopping rule was met, rather than its limit of steps (methods that take a
             fixed number of steps meet it by taking them; a method says in its docstring what it means by it), and the
-            image explains the measurements, `unexplained` being at most 0.1.
+            image explains the measurements, `unexplained` being at most 0.25.
         trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped. Where rows
             of A share a mean, that mean has the weight of one row in it (docs/units.md).
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.

@@ -9,8 +9,9 @@ import numpy as np
 
 from csdip_jax.types import InputError, Solution
 
-EXPLAINED = 0.1
-"""Largest `unexplained` of a solution that explains its measurements."""
+EXPLAINED, DOUBTFUL = 0.25, 0.1
+"""Largest `unexplained` of a solution that is called converged, which noise of 6 dB leaves of the true image; and from
+which on it is told that something may be wrong."""
 ABOVE_THE_NOISE, BELOW_THE_NOISE = 2.0, 0.25
 """Residuals, relative to the energy of the noise, that are too large and too small."""
 FALLING = 0.5
@@ -60,7 +61,7 @@ def in_words(ok: bool, unexplained: float, falling: float, times_noise: float | 
         words = ["explains no more than a flat image does"]
     if times_noise is not None:
         words.append(f"leaves {times_noise:.2g} times the noise")
-    too_much = unexplained > EXPLAINED if times_noise is None else times_noise > ABOVE_THE_NOISE
+    too_much = unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE
     if falling > FALLING and (too_much or times_noise is None):
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps: more steps explain more")
     elif too_much:

@@ -26,8 +26,8 @@ def solutions() -> dict[str, np.ndarray]:
     image = jnp.linspace(-1, 1, 64).reshape(SHAPE)
     single = [cs.operators.gaussian(jax.random.key(i), 20, SHAPE) for i in range(5)]
     operators = jax.tree.map(lambda *x: jnp.stack(x), *single)
-    several = cs.Problem(operators, jnp.stack([k * a.forward(image) for a in single for k in (1.0, 2.0)]))
-    shared = cs.Problem(single[0], jnp.stack([k * single[0].forward(image) for k in range(1, 11)]))
+    several = cs.Problem(operators, jnp.stack([k * a.forward(image) for a in single for k in (0.4, 0.8)]))
+    shared = cs.Problem(single[0], jnp.stack([k / 11 * single[0].forward(image) for k in range(1, 11)]))
     found = {}
     for name, method in METHODS.items():
         options = {"cases_per_operator": 2, "fits_at_once": 2}

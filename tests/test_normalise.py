@@ -213,7 +213,7 @@ def test_what_does_not_explain_its_measurements_never_converged(name):
     y = np.tile(matrix[:60] @ disc().ravel(), 2)  # two rows each would have to make the same
     y = np.where(rng.random(120) < 0.5, y, -y)
     solution = cs.reconstruct(make(name), cs.Problem(operator, y), KEY, max_redraws=0)
-    assert solution.unexplained < 0.1 or not solution.converged
+    assert solution.unexplained < 0.25 or not solution.converged
 
 
 @pytest.mark.parametrize("name", METHODS)

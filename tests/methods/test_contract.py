@@ -210,7 +210,8 @@ def test_a_loss_that_is_not_finite_is_a_failure_from_the_first_step_on(loss):
 @pytest.mark.parametrize(
     ("method", "met", "missed"),
     [
-        (Tv(SHAPE, tolerance=0.2), {"residual": 0.2}, [{"residual": 0.21}]),
+        (Tv(SHAPE, tolerance=0.2, steps=7), {"residual": 0.2, "step": 6}, [{"residual": 0.21}]),
+        (Tv(SHAPE, tolerance=0.2, steps=7), {"residual": 1.0, "step": 7}, [{"residual": 1.01}, {"step": 6}]),
         (LassoDct(SHAPE, tolerance=0.2), {"gap": 0.2}, [{"gap": 0.21}]),
         (
             DampTv(SHAPE, steps=7),

@@ -117,12 +117,12 @@ def test_rmsprop_by_hand():
 
 
 class Scripted(CsDip):
-    """Iterate k has the losses that are given for it, and an image of ks."""
+    """Iterate k has the losses that are given for it, and an image of k / 100, which lies in the pixel range."""
 
     def objective(self, problem, latent, params):
         k = latent.astype(int)
         losses, totals = problem
-        return totals[k], (losses[k], jnp.full(self.image_shape, latent))
+        return totals[k], (losses[k], jnp.full(self.image_shape, latent / 100))
 
 
 @pytest.mark.parametrize("exit_by", ["measurement", "total"])
@@ -139,7 +139,7 @@ def test_the_first_of_the_best_of_exactly_the_window_is_kept(window, exit_by):
         state = method.start(jnp.zeros(()), jnp.zeros(()))
         for k in range(steps):
             state, _ = method.step((losses, totals), state._replace(latent=jnp.float32(k)))
-        return method.image(state)[0, 0, 0], state.best_loss
+        return jnp.rint(100 * method.image(state)[0, 0, 0]), state.best_loss
 
     kept, best_loss = jax.jit(jax.vmap(run))(losses, totals)
     for i, scores in enumerate(losses if exit_by == "measurement" else totals):

@@ -11,6 +11,7 @@ import csdip_jax as cs
 from csdip_jax.methods import Tv
 from csdip_jax.methods.tv import Split, _copies, _nearest_image
 from csdip_jax.priors import image_gradient_adjoint, total_variation
+from csdip_jax.solve.normalise import normalise
 
 GREY, COLOUR = (12, 10, 1), (8, 9, 3)
 GAUSSIAN = cs.operators.gaussian(jax.random.key(1), 40, GREY)
@@ -67,7 +68,7 @@ def objective(method, problem, image):
     ("operator", "isotropic", "coupled", "mu"),
     [
         ("gaussian", False, False, 256.0),
-        ("scaled", False, False, 0.3),
+        ("scaled", False, False, 256.0),
         ("gaussian", True, False, 4.0),
         ("fourier", False, False, 256.0),
         ("fourier", False, False, 1e4),
@@ -77,13 +78,20 @@ def objective(method, problem, image):
     ],
 )
 def test_reaches_the_optimum(operator, isotropic, coupled, mu, upper):
-    """Objective within 1e-4 of the optimum in the box: real and complex, any scale of A, weak and strong mu."""
+    """Objective within 1e-4 of the optimum in the box: real and complex, any scale of A, weak and strong mu.
+
+    That of the normalised problem, which is the problem itself but for "scaled".
+    """
     problem = noisy_squares(OPERATORS[operator])
     method = Tv(problem.operator.image_shape, isotropic, coupled, steps=3000, mu=mu, upper=upper, tolerance=5e-5)
     solution = cs.reconstruct(method, problem, key())
     assert solution.converged
     assert method.lower <= solution.image.min() and solution.image.max() <= upper
-    np.testing.assert_allclose(objective(method, problem, solution.image), optimum(method, problem), rtol=1e-4)
+    batch = problem._replace(measurements=problem.measurements[None])
+    (normalised, y), units = normalise(batch)
+    assert units.untouched == (operator != "scaled")
+    solved = cs.Problem(normalised, y[0])
+    np.testing.assert_allclose(objective(method, solved, solution.image), optimum(method, solved), rtol=1e-4)
 
 
 def test_the_image_update_is_exact():
