@@ -25,8 +25,8 @@ WORDS = {
     "above the noise": ({}, 0.3, "leaves 20 times the noise, take more steps"),
     "at the noise": ({}, 5.0, "leaves 1.2 times the noise$"),
     "below the noise": ({}, 60.0, "leaves 0.1 times the noise, so it fits noise too"),
-    "falling": ({"trace": np.linspace(3, 0.1, 100)}, None, "its loss fell by 89 % in the second half of the steps"),
-    "falling, above": ({"trace": np.linspace(3, 0.1, 100)}, 0.3, "leaves 20 times the noise, its loss fell by 89 %"),
+    "falling": ({"trace": np.linspace(3, 0.1, 100)}, None, "its loss fell by 83 % in the second half of the steps"),
+    "falling, above": ({"trace": np.linspace(3, 0.1, 100)}, 0.3, "leaves 20 times the noise, its loss fell by 83 %"),
     "falling, at the noise": ({"trace": np.linspace(3, 0.1, 100)}, 5.0, "leaves 1.2 times the noise$"),
 }
 

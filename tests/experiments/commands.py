@@ -32,6 +32,7 @@ def run(experiment: str, *options: str) -> subprocess.CompletedProcess:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", DeprecationWarning)  # as Python does outside of tests
+            warnings.filterwarnings("ignore", ".* found in sys.modules", RuntimeWarning)  # other tests import it
             runpy.run_module(f"experiments.{experiment}", run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code
