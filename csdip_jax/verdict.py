@@ -9,9 +9,9 @@ import numpy as np
 
 from csdip_jax.types import InputError, Solution
 
-EXPLAINED, DOUBTFUL = 0.25, 0.1
-"""Largest `unexplained` of a solution that is called converged, which noise of 6 dB leaves of the true image; and from
-which on it is told that something may be wrong."""
+EXPLAINED, DOUBTFUL, EXPLAINED_WELL = 0.25, 0.1, 1e-3
+"""Of `unexplained`: the largest of a solution that is called converged, which noise of 6 dB leaves of the true image;
+from which on it is told that something may be wrong; and from which on it matters that a loss still falls."""
 ABOVE_THE_NOISE, BELOW_THE_NOISE = 2.0, 0.25
 """Residuals, relative to the energy of the noise, that are too large and too small."""
 FALLING = 0.5
@@ -40,11 +40,13 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
 
 
 def falling(trace: np.ndarray) -> float:
-    """The share by which a loss fell in the second half of its steps; 0 where there are fewer than 20."""
+    """The share by which a loss fell in the second half of its steps; 0 of a fit that stopped before the last of them.
+
+    0 also where there are fewer than 20.
+    """
     trace = np.asarray(trace)
-    trace = trace[np.isfinite(trace)]
     tenth = len(trace) // 10
-    if tenth < 2:
+    if tenth < 2 or not np.isfinite(trace[-1]):
         return 0.0
     before, last = (float(np.median(part)) for part in (trace[5 * tenth : 6 * tenth], trace[-tenth:]))
     return 1 - last / before if last < before else 0.0
@@ -54,18 +56,29 @@ def in_words(ok: bool, unexplained: float, falling: float, times_noise: float | 
     """See `verdict`."""
     if not ok:
         return "every attempt collapsed or diverged"
-    rest = 100 * unexplained
-    digits = 0 if rest >= 1 else min(4, 1 - math.floor(math.log10(max(rest, 1e-4))))
-    words = [f"explains {100 - rest:.{digits}f} % of the measurements' contrast"]
-    if unexplained >= 1:
-        words = ["explains no more than a flat image does"]
+    if math.isnan(unexplained):
+        return "how much of the measurements it explains cannot be told"
+    if times_noise is not None and times_noise <= ABOVE_THE_NOISE * unexplained:
+        return "a flat image explains the measurements to their noise: they tell of no contrast"
+    words = [_explains(unexplained)]
     if times_noise is not None:
         words.append(f"leaves {times_noise:.2g} times the noise")
-    too_much = unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE
-    if falling > FALLING and (too_much or times_noise is None):
-        words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps: more steps explain more")
-    elif too_much:
+    if falling > FALLING and unexplained > EXPLAINED_WELL:
+        words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps")
+    if unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE:
         words.append("take more steps, or A (its order, its scale), pixel range or noise are others than assumed")
     elif times_noise is not None and times_noise < BELOW_THE_NOISE:
         words.append("so it fits noise too: take fewer steps, or a larger weight of the regularization")
+    elif times_noise is None and len(words) > 1:
+        words.append("more steps explain more")
     return ", ".join(words)
+
+
+def _explains(unexplained: float) -> str:
+    if unexplained >= 1:
+        return "explains no more than a flat image does"
+    rest = 100 * unexplained
+    if rest < 0.01:
+        return f"explains all{f' but {unexplained:.0e}' if unexplained else ''} of the measurements' contrast"
+    digits = 0 if rest >= 1 else 1 - math.floor(math.log10(rest))
+    return f"explains {100 - rest:.{digits}f} % of the measurements' contrast"

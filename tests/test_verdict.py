@@ -14,20 +14,36 @@ def solution(**changes):
     return cs.Solution(**fields | {"trace": np.full(100, 6.0)} | changes)
 
 
+FALLING = np.linspace(3, 0.1, 100)
+STOPPED = np.where(np.arange(100) < 60, FALLING, np.nan)
 WORDS = {
     "explained": ({}, None, r"explains 99\.90 % of the measurements' contrast$"),
     "nearly all": ({"unexplained": 1.5e-4}, None, r"explains 99\.985 %.*contrast$"),
-    "all": ({"unexplained": 0.0}, None, "explains 100.0000 %"),
+    "but a rest": ({"unexplained": 7e-10}, None, "explains all but 7e-10 of the measurements' contrast$"),
+    "all": ({"unexplained": 0.0}, None, "explains all of the measurements' contrast$"),
     "half": ({"unexplained": 0.5}, None, "explains 50 % .*take more steps, or A .* are others than assumed"),
-    "half, of noise": ({"unexplained": 0.5}, 6.0, "explains 50 % .*leaves 1 times the noise$"),
+    "half, of noise": ({"unexplained": 0.4}, 6.0, "explains 60 % .*leaves 1 times the noise$"),
     "nothing": ({"unexplained": 1.7}, None, "explains no more than a flat image does, take more steps, or A"),
+    "cannot be told": ({"unexplained": np.nan}, None, "cannot be told"),
     "failed": ({"ok": False}, None, "every attempt collapsed or diverged$"),
     "above the noise": ({}, 0.3, "leaves 20 times the noise, take more steps"),
     "at the noise": ({}, 5.0, "leaves 1.2 times the noise$"),
     "below the noise": ({}, 60.0, "leaves 0.1 times the noise, so it fits noise too"),
-    "falling": ({"trace": np.linspace(3, 0.1, 100)}, None, "its loss fell by 83 % in the second half of the steps"),
-    "falling, above": ({"trace": np.linspace(3, 0.1, 100)}, 0.3, "leaves 20 times the noise, its loss fell by 83 %"),
-    "falling, at the noise": ({"trace": np.linspace(3, 0.1, 100)}, 5.0, "leaves 1.2 times the noise$"),
+    "no contrast": ({"unexplained": 0.08}, 60.0, "a flat image explains the measurements to their noise"),
+    "falling": ({"trace": FALLING, "unexplained": 0.01}, None, "its loss fell by 83 % .*, more steps explain more"),
+    "falling, wrong units": (
+        {"trace": FALLING, "unexplained": 0.9},
+        None,
+        "loss fell by 83 % .*, take more.* or A",
+    ),
+    "falling, all but done": ({"trace": FALLING, "unexplained": 1e-5}, None, "explains all but 1e-05 .* contrast$"),
+    "falling, above": (
+        {"trace": FALLING, "unexplained": 0.01},
+        0.3,
+        "20 times the noise, its loss fell .* or A",
+    ),
+    "falling, at the noise": ({"trace": FALLING, "unexplained": 0.01}, 5.0, "1.2 times the noise, its loss fell"),
+    "stopped by its own rule": ({"trace": STOPPED, "unexplained": 0.01}, None, "explains 99 % of .* contrast$"),
 }
 
 
@@ -43,12 +59,11 @@ def test_verdict_is_of_one_solution():
         cs.verdict(solution(ok=np.ones(3, bool)))
 
 
-def test_falling_is_of_the_steps_that_were_taken():
-    trace = np.concatenate([np.full(50, 8.0), np.full(50, 2.0), np.full(100, np.nan)])
-    assert falling(trace) == 0.0  # the sixth tenth is as low as the last
+def test_falling_is_of_fits_that_took_all_their_steps():
+    assert falling(np.concatenate([np.linspace(10, 1, 100), [np.nan]])) == 0.0  # stopped before the last
     assert falling(np.linspace(10, 1, 100)) == pytest.approx(1 - 1.41 / 5.05, abs=0.02)
     assert falling(np.linspace(1, 10, 100)) == falling(np.ones(5)) == falling(np.full(40, np.nan)) == 0.0
 
 
 def test_a_loss_at_zero_fell_no_further():
-    assert falling(np.zeros(100)) == 0.0 and in_words(True, 0.0, 0.0).startswith("explains 100")
+    assert falling(np.zeros(100)) == 0.0 and in_words(True, 0.0, 0.0).startswith("explains all of")

@@ -38,8 +38,12 @@ class Fourier(LinearOperator):
         return whole if without is None else super().frobenius_norm(without)
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """The smallest weight: 1 for the coefficients of the unitary transform, as the paper has them."""
-        return self.weights.min()
+        """The smallest weight, 1 for the coefficients of the unitary transform as the paper has them.
+
+        Where weights differ by more than that, their root mean square.
+        """
+        mean, smallest = jnp.sqrt(jnp.mean(jnp.square(self.weights))), self.weights.min()
+        return jnp.where(2 * smallest > mean, smallest, mean)
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         h, w, _ = self.image_shape

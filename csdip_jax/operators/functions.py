@@ -82,3 +82,15 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
 def is_own(operator: Operator) -> bool:
     """Whether a user wrote its `forward`, as a function or as a class."""
     return isinstance(operator, (Linear, Nonlinear)) or not type(operator).__module__.startswith("csdip_jax.")
+
+
+def linear_if_it_is(operator: Operator) -> Operator:
+    """A function that turns out to be linear as `Linear`, any other operator as it is."""
+    if type(operator) is not Nonlinear:
+        return operator
+    linear = Linear(operator.fn, operator.image_shape)
+    try:
+        own.require_sound(linear)
+    except InputError:
+        return operator
+    return linear

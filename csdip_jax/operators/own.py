@@ -58,15 +58,18 @@ def require_traceable(operator: Operator) -> None:
         raise InputError(f"{given} gives {output.dtype}: return float32, by .astype(jnp.float32) on what it computes")
 
 
-def require_sound(operator: Operator) -> None:
+def require_sound(operator: Operator, middle: float = 0.0, half: float = 1.0) -> None:
     """Raises InputError unless it gives the same twice, is linear if it says so, and has a derivative.
 
-    A few images go through it, and its derivative at one; of a batch of operators the first is tried.
+    A few images of pixels within `half` of `middle` go through it (a linear one is asked with pixels in [-1, 1]), and
+    its derivative at one; of a batch of operators the first is tried.
     """
+    if isinstance(operator, LinearOperator):
+        middle, half = 0.0, 1.0
     if operator.batch_size is not None:
         operator = jax.tree.map(lambda leaf: leaf[0], operator)
     rng, shape = np.random.default_rng(0), operator.image_shape
-    u, v = (jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32) for _ in range(2))
+    u, v = (jnp.asarray(middle + half * rng.uniform(-1, 1, shape), jnp.float32) for _ in range(2))
 
     def measured(image: Array) -> np.ndarray:
         values = operator.forward(image)
@@ -77,7 +80,8 @@ def require_sound(operator: Operator) -> None:
     if bad:
         _require_finite_leaves(operator)
         raise InputError(
-            f"operator: {bad} of {of_u.size} measurements of a random image in [-1, 1] are NaN or infinite"
+            f"operator: {bad} of {of_u.size} measurements of a random image of pixels from {middle - abs(half):g} to "
+            f"{middle + abs(half):g} are NaN or infinite"
         )
     size = max(np.linalg.norm(of_u), np.linalg.norm(of_v))
     if np.linalg.norm(of_u - again) > OFFSET * size:

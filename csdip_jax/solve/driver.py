@@ -158,7 +158,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
     require_count("cases_per_operator", cases_per_operator)
     method.require_data()
-    problem, batched = checked_batch(problem, method, cases_per_operator)
+    problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)
     images = problem.measurements.shape[0]
     ids = list(range(images)) if image_ids is None else checked_ids(image_ids)
     if len(ids) != images:

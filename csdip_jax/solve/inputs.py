@@ -1,6 +1,7 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,13 +12,26 @@ import numpy as np
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, as_operator
-from csdip_jax.operators.functions import is_own
+from csdip_jax.operators.functions import is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
 from csdip_jax.types import InputError, Problem, as_floating
 
 
-def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1) -> tuple[Problem, bool]:
+def middle_and_half(pixel_range: Any) -> tuple[float, float]:
+    """Of (black, white), None for (-1, 1); raises InputError unless these are two different finite numbers."""
+    try:
+        black, white = (-1.0, 1.0) if pixel_range is None else (float(value) for value in pixel_range)
+    except (TypeError, ValueError):
+        black = white = math.nan
+    if not (math.isfinite(black) and math.isfinite(white) and black != white):
+        raise InputError(f"pixel_range = {pixel_range!r}: give two different finite numbers, (black, white)")
+    return (black + white) / 2, (white - black) / 2
+
+
+def checked_batch(
+    problem: Problem, method: Method, cases_per_operator: int = 1, pixel_range: tuple[float, float] | str | None = None
+) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
     operator = as_operator(problem.operator, method.image_shape)
     if method.needs_linear_operator and not isinstance(operator, LinearOperator):
@@ -26,7 +40,8 @@ def checked_batch(problem: Problem, method: Method, cases_per_operator: int = 1)
             "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
         )
     if is_own(operator):
-        require_sound(operator)
+        require_sound(operator, *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))
+        operator = linear_if_it_is(operator)
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
     measurements = as_floating(problem.measurements, "measurements")
     expected = operator.measurements_like

@@ -8,11 +8,13 @@ y = A x becomes one of u = (x - middle) / half. A problem that is there already 
 
 import math
 import warnings
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
 
 from csdip_jax.methods.lasso import spectral_norm
 from csdip_jax.operators import (
@@ -24,23 +26,30 @@ from csdip_jax.operators import (
     measurement_loss,
     squared_norm,
 )
-from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, as_floating
+from csdip_jax.solve.inputs import checked_batch, middle_and_half
+from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
 from csdip_jax.verdict import EXPLAINED
 
 GAIN_TOLERANCE = 0.03
 """A gain that differs from 1 by less, and by what the draw of a Gaussian A makes of it, is 1."""
 STANDS_OUT, LEAST_OTHERS = 5.0, 1e-5
 """Flat images stand out by so many standard errors of a random A, unless A has nothing else."""
-FAR_OUT = 0.1
-"""So far beyond the range, in halves of it, no mean and no contrast of pixels may lie."""
-LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL = 1e-3, 1e-3, 0.02
-"""Root mean squares of pixels, of half a pixel range: what is called flat; of other units; so small that the pixel
-range is doubtful."""
+SURE = 3e-5
+"""Probability of a mean that is refused though it lies in the range, per channel."""
+LEAST_FLAT = 1e-3
+"""||A 1|| relative to ||A||_F, 1 for a random A, from which on y tells the mean pixel."""
+FAR_OUT, DIGITS = 0.1, 1e-4
+"""So far beyond the range, in halves of it, no mean and no contrast of pixels may lie; and a range that is narrower
+than this, relative to its middle, leaves single precision too few digits."""
+LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL, FLAT = 1e-3, 1e-3, 0.02, 1e-5
+"""Root mean squares of pixels, of half a pixel range: least contrast to be explained; of other units; so small that the
+pixel range is doubtful, unless the image is flat."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.5, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
-PROBES = 16
-FLAT_IMAGES = 9
+PROBES, FLAT_IMAGES, BEYOND = 16, 9, 3.0
+"""Of functions that are not linear: random directions that their gain is taken from; flat images in the range; and how
+much larger than the measurements of these y may be."""
 
 
 class Units(NamedTuple):
@@ -93,7 +102,13 @@ def normalise(problem: Problem, pixel_range: tuple[float, float] | str | None = 
             nothing.
     """
     auto = isinstance(pixel_range, str) and pixel_range == "auto"
-    middle, half = (0.0, 1.0) if auto or pixel_range is None else _middle_and_half(pixel_range)
+    middle, half = middle_and_half(None if auto else pixel_range)
+    if abs(half) < DIGITS * abs(middle) and not jax.config.jax_enable_x64:
+        told = (
+            f"a pixel_range of {middle - half:.10g} to {middle + half:.10g} leaves single precision too few digits: "
+            "take the offset off, or set JAX_ENABLE_X64=1"
+        )
+        warnings.warn(told, ReconstructionWarning, stacklevel=5)
     if isinstance(problem.operator, LinearOperator):
         return _linear(problem, middle, half, auto)
     if auto:
@@ -108,24 +123,17 @@ def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
     three of these on both sides. `reconstruct` takes it for pixel_range="auto".
 
     Args:
-        problem: one problem, of a linear operator.
+        problem: one problem, or a batch, of a linear operator.
 
     Raises:
-        InputError: the operator is not linear, or measures nothing.
+        InputError: the operator is not linear, measures nothing or does not tell the mean pixel; measurements that do
+            not fit it.
     """
-    measurements = as_floating(problem.measurements, "measurements")
-    _, units = normalise(Problem(problem.operator, measurements[None]), "auto")
+    if not isinstance(problem, Problem) or not isinstance(problem.operator, LinearOperator):
+        raise InputError("a pixel range can be estimated for Problem(operator, measurements) with a linear operator")
+    like = SimpleNamespace(image_shape=problem.operator.image_shape, needs_linear_operator=True)
+    _, units = normalise(checked_batch(problem, like)[0], "auto")
     return units.middle - units.half, units.middle + units.half
-
-
-def _middle_and_half(pixel_range) -> tuple[float, float]:
-    try:
-        black, white = (float(value) for value in pixel_range)
-    except (TypeError, ValueError):
-        black = white = math.nan
-    if not (math.isfinite(black) and math.isfinite(white) and black != white):
-        raise InputError(f"pixel_range = {pixel_range!r}: give two different finite numbers, (black, white)")
-    return (black + white) / 2, (white - black) / 2
 
 
 def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[Problem, Units]:
@@ -137,11 +145,12 @@ def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[P
     served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
     measured = balance.normalise(np.asarray(y).reshape(len(y), -1), served)
     flat = np.stack([balance.normalise(x, served) for x in np.moveaxis(look.flat[served], 1, 0)], 1)
-    fits = [_flat_fit(*pair) for pair in zip(measured, flat, strict=True)]
-    means, errors, losses = (np.stack(part) for part in zip(*fits, strict=True))
     size = balance.size[served]
+    fits = [_flat_fit(*each) for each in zip(measured, flat, LEAST_FLAT * size, strict=True)]
+    means, errors, losses = (np.stack(part) for part in zip(*fits, strict=True))
     if auto:
         middle, half = _estimated(means, np.sqrt(losses) / size)
+    means = np.where(np.isnan(means), middle, means)
     operator = balance.operator(operator)
     means, errors, losses = (means - middle) / half, errors / abs(half), losses / half**2
     _require_range(operator, means, errors, np.sqrt(losses) / size, losses, (middle, half))
@@ -201,7 +210,10 @@ def _balance(operator: LinearOperator, look: Look) -> Balance:
         stands_out &= others > LEAST_OTHERS * look.frobenius
     gain = np.where(stands_out, others / math.sqrt(n), look.gain)
     if not (np.isfinite(gain) & (gain > 0)).all():
-        raise InputError("the operator makes 0 of every image, or numbers beyond all bounds: it measures nothing")
+        raise InputError(
+            "the operator makes 0 of every image, or numbers that float32 does not hold: it measures nothing; choose "
+            "another unit"
+        )
     gain = np.where(abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (m * n)), 1.0, gain)
     return Balance(
         gain=gain,
@@ -213,14 +225,14 @@ def _balance(operator: LinearOperator, look: Look) -> Balance:
 
 def _normalised(operator: LinearOperator, gain: Array, *rest: Array) -> LinearOperator:
     """`Normalised`; of a matrix whose flat images stand out another matrix, which keeps the digits that these cost."""
-    if not rest or not isinstance(operator, Dense) or operator.is_narrow:
+    if not rest or type(operator) is not Dense or operator.is_narrow:
         return Normalised(operator, gain, *rest)
 
     def balanced(matrix, gain, weight, u):
         return (matrix - (1 - weight) * u[:, None] * (u.conj() @ matrix)) / gain
 
     arrays = (x.astype(operator.matrix.dtype) for x in (gain, *rest))
-    return Dense((jax.vmap(balanced) if gain.ndim else balanced)(operator.matrix, *arrays), operator.image_shape)
+    return Dense(jax.jit(jax.vmap(balanced) if gain.ndim else balanced)(operator.matrix, *arrays), operator.image_shape)
 
 
 @jax.jit
@@ -242,22 +254,30 @@ def _others(operator: LinearOperator, direction: Array) -> Array:
     return operator.frobenius_norm(direction)
 
 
-def _flat_fit(measurements: np.ndarray, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """The flat image that explains y best: a level for each channel, their standard errors, and ||y - A x||^2.
+def _flat_fit(y: np.ndarray, flat: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The flat image that explains y best: a level for each channel, by how much it may be off, and ||y - A x||^2.
 
     Args:
-        measurements: y, [m].
+        y: [m].
         flat: A of each channel's flat image of 1, [c, m].
+        least: norm of what tells a level; below, it is NaN and may be off by anything.
     """
-    y, columns = (np.concatenate([x.real, x.imag], -1) if np.iscomplexobj(x) else x for x in (measurements, flat))
-    inverse = np.linalg.pinv(columns.T, rcond=1e-6)
-    levels = inverse @ y
-    loss = float(np.sum(np.square(y - levels @ columns)))
-    return levels, np.sqrt(np.sum(np.square(inverse), -1) * loss / len(y)), loss
+    y, columns = (np.concatenate([x.real, x.imag], -1) if np.iscomplexobj(x) else x for x in (y, flat))
+    told = np.linalg.norm(columns, axis=-1) > least
+    inverse = np.linalg.pinv(columns[told].T, rcond=1e-6)
+    levels, errors = np.full(len(columns), np.nan), np.full(len(columns), np.inf)
+    levels[told] = inverse @ y
+    loss = float(np.sum(np.square(y - levels[told] @ columns[told])))
+    freedom = len(y) - told.sum()
+    if freedom > 0:  # of rows as random ones: Student's distribution of so many degrees
+        errors[told] = scipy.stats.t.isf(SURE, freedom) * np.sqrt(np.sum(np.square(inverse), -1) * loss / freedom)
+    return levels, errors, loss
 
 
 def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
     """Middle and half of a range that holds the pixels: three standard deviations on both sides of their means."""
+    if np.isnan(means).any():
+        raise InputError("the measurements do not tell the mean pixel: give pixel_range=(black, white)")
     reach = 3 * spreads[:, None]
     low, high = float((means - reach).min()), float((means + reach).max())
     return (low + high) / 2, (high - low) / 2 or 1.0
@@ -270,7 +290,7 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
 
     Args:
         operator: A, normalised.
-        means, errors: of the channels of each image, [b, c], in [-1, 1] if the range is right.
+        means, errors: of the channels of each image, [b, c], in [-1, 1] if the range is right; see `_flat_fit`.
         spreads: of the pixels around them, [b], estimated as if A measured every image alike.
         losses: ||y - A x||^2 of the flat images with these means, [b].
         given: middle and half of the range, to tell it by.
@@ -278,7 +298,7 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
     middle, half = given
     black, white = middle - half, middle + half
     sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
-    other_unit = ((sizes > 0) & (sizes < SMALLEST_PIXEL)) | (abs(means) > 1 + FAR_OUT + 4 * errors).any(-1)
+    other_unit = ((sizes > 0) & (sizes < SMALLEST_PIXEL)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
     contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
     large = np.array([c > 1 and c > _norm(_operator_of(operator, i, len(means))) for i, c in enumerate(contrasts)])
     if (other_unit | large).any():
@@ -291,10 +311,10 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
         if other_unit.any():
             raise InputError(told)
         warnings.warn(told, ReconstructionWarning, stacklevel=7)
-    dim = (spreads < SMALL_PIXEL) & (sizes > 0)
+    dim = (spreads < SMALL_PIXEL) & (spreads > FLAT)
     if dim.any():
         told = (
-            f"the pixels seem to use about {200 * spreads[dim].max():.1g} % of the range {black:g} to {white:g}: a "
+            f"the pixels seem to fill about {200 * spreads[dim].max():.1g} % of the range {black:g} to {white:g}: a "
             "narrower pixel_range gives a better image"
         )
         warnings.warn(told, ReconstructionWarning, stacklevel=7)
@@ -314,9 +334,18 @@ def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Un
             stacklevel=6,
         )
     n = math.prod(function.image_shape)
+    measured = np.asarray(y).reshape(len(y), -1)
+    within = max(np.linalg.norm(flat, axis=-1).max(), gain * math.sqrt(n))
+    if (np.linalg.norm(measured, axis=-1) > BEYOND * within).any():
+        told = (
+            f"the measurements are far larger than those of images of pixels from {middle - half:g} to "
+            f"{middle + half:g}: give pixel_range=black,white, the lowest and highest pixel value there may be"
+        )
+        warnings.warn(told, ReconstructionWarning, stacklevel=6)
+    losses = np.array([_least_loss(one, flat) for one in measured])
     if abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (PROBES * flat.shape[-1])):
         gain = np.ones(())
-    losses = np.square(abs(np.asarray(y)[:, None] - flat)).reshape(len(y), len(flat), -1).sum(-1).min(-1) / gain**2
+    losses /= gain**2
     units = Units(
         problem=problem,
         middle=middle,
@@ -350,7 +379,17 @@ def _look_at_function(function: Operator, middle, half) -> tuple[Array, Array, A
     plain, negative = function.forward(half * image), function.forward(-half * image)
     same = squared_norm(plain - negative) <= 1e-8 * squared_norm(plain)
     levels = jnp.linspace(-1, 1, FLAT_IMAGES)
-    return gain, same, jax.lax.map(lambda level: of_range(jnp.full(image.shape, level)), levels)
+    flat = jax.lax.map(lambda level: of_range(jnp.full(image.shape, level)), levels)
+    return gain, same, flat.reshape(FLAT_IMAGES, -1)
+
+
+def _least_loss(y: np.ndarray, flat: np.ndarray) -> float:
+    """||y - f(x)||^2 of the best flat image, f taken to be straight between flat images [levels, m]."""
+    steps = np.diff(flat, axis=0)
+    along = np.sum((steps.conj() * (y - flat[:-1])).real, -1) / np.maximum(np.sum(abs(steps) ** 2, -1), 1e-30)
+    between = flat[:-1] + np.clip(along, 0, 1)[:, None] * steps
+    losses = np.sum(abs(y - between) ** 2, -1)
+    return float(np.nanmin(losses)) if np.isfinite(losses).any() else float(np.sum(abs(y) ** 2))
 
 
 def in_user_units(solution: Solution, units: Units) -> Solution:
