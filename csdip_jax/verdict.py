@@ -35,24 +35,30 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
     """
     if np.ndim(solution.ok):
         raise InputError(f"solutions of {len(solution.ok)} problems: give verdict one of them")
+    if noise_energy is not None and not (
+        isinstance(noise_energy, (int, float, np.number)) and 0 <= noise_energy < math.inf
+    ):
+        raise InputError(f"noise_energy = {noise_energy!r}: it must be a number of at least 0, or None")
     times_noise = float(solution.measurement_loss) / noise_energy if noise_energy else None
     return in_words(bool(solution.ok), float(solution.unexplained), falling(solution.trace), times_noise)
 
 
-def falling(trace: np.ndarray) -> float:
-    """The share by which a loss fell in the second half of its steps; 0 of a fit that stopped before the last of them.
+def falling(trace: np.ndarray) -> float | None:
+    """The share by which a loss fell in the second half of its steps, 0 where there are fewer than 20.
 
-    0 also where there are fewer than 20.
+    None of a fit that stopped before the last of them, by its own rule.
     """
     trace = np.asarray(trace)
     tenth = len(trace) // 10
-    if tenth < 2 or not np.isfinite(trace[-1]):
+    if not np.isfinite(trace[-1]):
+        return None
+    if tenth < 2:
         return 0.0
     before, last = (float(np.median(part)) for part in (trace[5 * tenth : 6 * tenth], trace[-tenth:]))
     return 1 - last / before if last < before else 0.0
 
 
-def in_words(ok: bool, unexplained: float, falling: float, times_noise: float | None = None) -> str:
+def in_words(ok: bool, unexplained: float, falling: float | None, times_noise: float | None = None) -> str:
     """See `verdict`."""
     if not ok:
         return "every attempt collapsed or diverged"
@@ -63,10 +69,11 @@ def in_words(ok: bool, unexplained: float, falling: float, times_noise: float | 
     words = [_explains(unexplained)]
     if times_noise is not None:
         words.append(f"leaves {times_noise:.2g} times the noise")
-    if falling > FALLING and unexplained > EXPLAINED_WELL:
+    if falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL:
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps")
     if unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE:
-        words.append("take more steps, or A (its order, its scale), pixel range or noise are others than assumed")
+        more = "" if falling is None else "take more steps, or "
+        words.append(f"{more}A (its order, its scale), the pixel range or the noise may be others than assumed")
     elif times_noise is not None and times_noise < BELOW_THE_NOISE:
         words.append("so it fits noise too: take fewer steps, or a larger weight of the regularization")
     elif times_noise is None and len(words) > 1:

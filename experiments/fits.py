@@ -116,7 +116,7 @@ def warn(fit: Fit, method: cs.methods.Method) -> None:
     elif fit.solution.unexplained > EXPLAINED:
         tqdm.write(f"warning: {fit.stem}: {words}")
     elif not fit.solution.converged:
-        tqdm.write(f"warning: {fit.stem}: not converged, but {words}; {method.remedy}")
+        tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
 
 
 def verdict_of(row: dict) -> str:

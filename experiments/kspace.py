@@ -57,7 +57,7 @@ def symmetry(grid: np.ndarray, chosen: np.ndarray) -> Symmetry:
     noises = [count * _weaker_half(difference[both], total[both])]
     images = [np.fft.ifft2(part, axes=(0, 1), norm="ortho") for part in (difference, total)]
     noises.append(images[0].size * _weaker_half(*images))
-    noise = min(*noises, contradiction)
+    noise = min(*noises, contradiction, float((np.abs(total) ** 2).sum()))  # it is in S as strong as in D
     return Symmetry(
         pairs,
         (contradiction - noise) / 4 / energy,

@@ -198,8 +198,9 @@ def with_matrix(
     _require_finite(measurements, "measurements")
     _require_finite(matrix, "matrix")
     notes = ()
-    if order is None and _by_columns(matrix) and sum(side > 1 for side in image_shape) > 1:
-        notes = ("pixels taken row by row, of a matrix stored column by column as in MATLAB; --order=F changes it",)
+    if order is None and sum(side > 1 for side in image_shape) > 1:
+        stored = ", of a matrix stored column by column as in MATLAB" if _by_columns(matrix) else ""
+        notes = (f"pixels taken row by row{stored}; --order=F takes them column by column, as MATLAB's x(:)",)
     matrix = _row_major(matrix, image_shape) if order == "F" else matrix
     in_stored = np.asarray if matrix_dtype == "float64" else _single
     operator = operators.Dense(in_stored(matrix), image_shape)

@@ -59,6 +59,7 @@ OFFSETS = {
     "16-bit": lambda signs: 32767.5 * (signs + 1),
     "offset": lambda signs: signs + 10,
     "weak": lambda signs: 0.5 + 0.05 * signs,
+    "far": lambda signs: 3e4 + signs,
     "negative": lambda signs: -3 - signs,
     "vignetted": lambda signs: (signs + 1) * np.linspace(0.8, 1.2, PIXELS),
 }
@@ -86,7 +87,7 @@ def test_the_unit_of_the_pixels_does_not_matter(plain, name, black, white):
     np.testing.assert_allclose(solution.measurement_loss, expected, rtol=0.02, atol=1e-8 * (white - black) ** 2)
 
 
-@pytest.mark.parametrize("factor", [255.0, 1e5, 1e-6])
+@pytest.mark.parametrize("factor", [255.0, 1e5, 1e-6, 1e-12])
 def test_pixels_of_another_unit_are_refused_with_what_they_are(factor):
     with pytest.raises(cs.InputError, match=r"pixels of about .* not of -1 to 1: give pixel_range") as refusal:
         solve(make("tv"), patterns(), factor * (disc() + 1.2))
@@ -109,6 +110,18 @@ def test_an_estimated_range_gives_the_image(low, high):
     assert black <= image.min() and image.max() <= white and white - black < 8 * (high - low)
     solution = cs.reconstruct(make("tv", steps=400), problem, KEY, pixel_range="auto")
     assert relative_error(solution.image, image) < 0.02
+
+
+@pytest.mark.parametrize("pixel_range", [(0, 1e9), (-5e4, 5e4)])
+def test_a_range_far_too_wide_is_refused(pixel_range):
+    with pytest.raises(cs.InputError, match="pixels of about .* give pixel_range"):
+        solve(make("tv"), patterns(), 10 * (disc() + 1.2), pixel_range=pixel_range)
+
+
+@pytest.mark.parametrize("level", [-1.0, -0.3, 0.0, 0.7])
+def test_a_flat_image_is_an_image(level):
+    solution = solve(make("tv"), patterns(), np.full(SHAPE, level))
+    np.testing.assert_allclose(solution.image, level, atol=0.01)
 
 
 def test_an_image_that_uses_little_of_the_range_is_noted():
@@ -239,7 +252,7 @@ def test_unexplained_is_relative_to_a_flat_image():
 
 def test_pixels_at_the_ends_are_noted():
     with pytest.warns(cs.EndsOfRangeWarning, match="of the pixels of a channel lie at the ends"):
-        solve(make("tv"), patterns(), np.where(np.indices(SHAPE)[0] < 12, -1.0, 0.3))
+        solve(make("tv", steps=300), patterns(), np.where(np.indices(SHAPE)[0] < 15, -1.0, 0.3))
     with pytest.warns(cs.EndsOfRangeWarning):  # a range that is too narrow
         solve(make("tv"), patterns(), disc() + 0.9)
 

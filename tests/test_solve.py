@@ -38,6 +38,7 @@ def problem(m=20, seed=1):
         lambda x: jnp.abs(jnp.fft.fft2(x[..., 0]))[:3],  # a plain callable, measurements of two axes
     ],
 )
+@pytest.mark.filterwarnings("ignore:the measurements are the same")
 def test_any_differentiable_function_is_an_operator(operator):
     y = cs.operators.measure(KEY, operator, jnp.linspace(-1, 1, 64).reshape(SHAPE))
     solution = cs.reconstruct(METHOD, cs.Problem(operator, y), KEY)
@@ -106,6 +107,7 @@ def test_narrow_storage_stays_narrow_in_x64(x64):
     assert widened.matrix.dtype == np.int8 and widened.row_scale.dtype == np.float64
 
 
+@pytest.mark.filterwarnings("ignore:the measurements are of pixels")
 def test_counts_beyond_the_integers_of_jax_do_not_wrap_round():
     y = np.array([3_000_000_000, 5, 7] + [0] * 17)
     operator = cs.operators.Dense(np.eye(64)[:20], SHAPE)
@@ -153,6 +155,7 @@ def test_debugging_switches_do_not_stop_a_run_nor_change_its_answer(switch):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:the measurements are of pixels")
 def test_numpy_and_integer_measurements_are_taken():
     operator, y = problem()
     as_numpy = cs.reconstruct(METHOD, cs.Problem(operator, np.asarray(y)), KEY)

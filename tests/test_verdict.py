@@ -21,7 +21,12 @@ WORDS = {
     "nearly all": ({"unexplained": 1.5e-4}, None, r"explains 99\.985 %.*contrast$"),
     "but a rest": ({"unexplained": 7e-10}, None, "explains all but 7e-10 of the measurements' contrast$"),
     "all": ({"unexplained": 0.0}, None, "explains all of the measurements' contrast$"),
-    "half": ({"unexplained": 0.5}, None, "explains 50 % .*take more steps, or A .* are others than assumed"),
+    "half": ({"unexplained": 0.5}, None, "explains 50 % .*take more steps, or A .* may be others than assumed"),
+    "half, by its own rule": (
+        {"trace": STOPPED, "unexplained": 0.5},
+        None,
+        "explains 50 % of .* contrast, A .its order",
+    ),
     "half, of noise": ({"unexplained": 0.4}, 6.0, "explains 60 % .*leaves 1 times the noise$"),
     "nothing": ({"unexplained": 1.7}, None, "explains no more than a flat image does, take more steps, or A"),
     "cannot be told": ({"unexplained": np.nan}, None, "cannot be told"),
@@ -59,10 +64,16 @@ def test_verdict_is_of_one_solution():
         cs.verdict(solution(ok=np.ones(3, bool)))
 
 
+@pytest.mark.parametrize("noise", ["a", -1.0, np.nan, np.inf, np.ones(3)])
+def test_the_energy_of_noise_is_a_number(noise):
+    with pytest.raises(cs.InputError, match="noise_energy"):
+        cs.verdict(solution(), noise)
+
+
 def test_falling_is_of_fits_that_took_all_their_steps():
-    assert falling(np.concatenate([np.linspace(10, 1, 100), [np.nan]])) == 0.0  # stopped before the last
+    assert falling(np.concatenate([np.linspace(10, 1, 100), [np.nan]])) is None
     assert falling(np.linspace(10, 1, 100)) == pytest.approx(1 - 1.41 / 5.05, abs=0.02)
-    assert falling(np.linspace(1, 10, 100)) == falling(np.ones(5)) == falling(np.full(40, np.nan)) == 0.0
+    assert falling(np.linspace(1, 10, 100)) == falling(np.ones(5)) == 0.0
 
 
 def test_a_loss_at_zero_fell_no_further():

@@ -176,7 +176,8 @@ class CsDip(Method):
         checked = (state.step == max(1, self.steps // 10)) | (state.step == self.steps)
         flat = jnp.std(state.best_image, axis=(0, 1)).max() < 0.01
         saturated = jnp.abs(state.best_image).min() > 0.999 * self.room
-        unexplained = state.loss > self.collapse_residual * jnp.sum(jnp.square(jnp.abs(problem.measurements)))
+        energy = jnp.sum(jnp.square(jnp.abs(problem.measurements)))
+        unexplained = (state.loss > self.collapse_residual * energy) & (energy > 0)
         return super().failed(problem, state) | (checked & (flat | saturated) & unexplained)
 
     def image(self, state: State) -> Array:

@@ -24,7 +24,7 @@ from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.inputs import checked_batch, checked_cases, checked_ids, num_cases, split_swept
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
-from csdip_jax.solve.normalise import Units, in_user_units, normalise
+from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, Problem, Solution, require_key
@@ -158,6 +158,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
     require_count("cases_per_operator", cases_per_operator)
     method.require_data()
+    exact = in_double(problem.measurements)
     problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)
     images = problem.measurements.shape[0]
     ids = list(range(images)) if image_ids is None else checked_ids(image_ids)
@@ -165,7 +166,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
         raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
     if key.shape not in ((), (images,)):
         raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
-    problem, units = normalise(problem, pixel_range)
+    problem, units = normalise(problem, pixel_range, exact)
     method, swept = split_swept(method, problem.measurements.dtype)
     if swept and not batched:
         ids = ids * num_cases(swept)

@@ -53,6 +53,8 @@ def checked_batch(
     measurements = measurements.astype(jnp.result_type(measurements, expected))
     operator = jax.tree.map(partial(_widened, as_wide_as=measurements), operator)
     batched = measurements.ndim == len(expected.shape) + 1
+    if not measurements.size:
+        raise InputError(f"measurements of shape {measurements.shape} are empty: give at least those of one image")
     if measurements.shape[batched:] != expected.shape:
         raise InputError(
             f"measurements of shape {measurements.shape} do not fit the operator: "

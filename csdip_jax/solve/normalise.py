@@ -9,12 +9,12 @@ y = A x becomes one of u = (x - middle) / half. A problem that is there already 
 import math
 import warnings
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit
 
 from csdip_jax.methods.lasso import spectral_norm
 from csdip_jax.operators import (
@@ -32,8 +32,8 @@ from csdip_jax.verdict import EXPLAINED
 
 GAIN_TOLERANCE = 0.03
 """A gain that differs from 1 by less, and by what the draw of a Gaussian A makes of it, is 1."""
-STANDS_OUT, LEAST_OTHERS = 5.0, 1e-5
-"""Flat images stand out by so many standard errors of a random A, unless A has nothing else."""
+STANDS_OUT, LEAST_OTHERS = 5.0, 4.0
+"""Flat images stand out by so many standard errors of a random A, unless all else is below so many roundings of A."""
 SURE = 3e-5
 """Probability of a mean that is refused though it lies in the range, per channel."""
 LEAST_FLAT = 1e-3
@@ -41,10 +41,10 @@ LEAST_FLAT = 1e-3
 FAR_OUT, DIGITS = 0.1, 1e-4
 """So far beyond the range, in halves of it, no mean and no contrast of pixels may lie; and a range that is narrower
 than this, relative to its middle, leaves single precision too few digits."""
-LEAST_CONTRAST, SMALLEST_PIXEL, SMALL_PIXEL, FLAT = 1e-3, 1e-3, 0.02, 1e-5
-"""Root mean squares of pixels, of half a pixel range: least contrast to be explained; of other units; so small that the
-pixel range is doubtful, unless the image is flat."""
-AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.5, 0.1
+SMALLEST_CONTRAST, SMALL_CONTRAST, FLAT = 1e-3, 0.02, 1e-5
+"""Root mean squares of what pixels differ from their mean by, of half a pixel range: of other units; so small that the
+range is doubtful; and relative to their mean: what is rounding of a flat image."""
+AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.8, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
 PROBES, FLAT_IMAGES, BEYOND = 16, 9, 3.0
@@ -60,7 +60,7 @@ class Units(NamedTuple):
         middle, half: of the pixel range.
         scales: of normalised measurements to the user's, one per image.
         flat_loss: of each image, normalised: ||y - A x||^2 of the best flat image, but at least that of an image whose
-            contrast is `LEAST_CONTRAST`.
+            contrast is `FLAT`.
         untouched: whether nothing was changed.
     """
 
@@ -90,11 +90,14 @@ class Look(NamedTuple):
     flat: Array
 
 
-def normalise(problem: Problem, pixel_range: tuple[float, float] | str | None = None) -> tuple[Problem, Units]:
+def normalise(
+    problem: Problem, pixel_range: tuple[float, float] | str | None = None, exact: np.ndarray | None = None
+) -> tuple[Problem, Units]:
     """A batch of problems in the methods' units.
 
     Args:
         problem: checked; a leading axis of images on the measurements.
+        exact: the measurements before they were rounded to single precision, see `in_double`.
         pixel_range: (black, white) of the images in the user's units; None for (-1, 1), "auto" to estimate it.
 
     Raises:
@@ -110,10 +113,24 @@ def normalise(problem: Problem, pixel_range: tuple[float, float] | str | None = 
         )
         warnings.warn(told, ReconstructionWarning, stacklevel=5)
     if isinstance(problem.operator, LinearOperator):
-        return _linear(problem, middle, half, auto)
+        return _linear(problem, middle, half, auto, problem.measurements if exact is None else exact)
     if auto:
         raise InputError("pixel_range = 'auto' is for linear operators: give (black, white)")
     return _function(problem, middle, half)
+
+
+def in_double(measurements: Any) -> np.ndarray | None:
+    """A user's measurements in double precision, since a large offset may be taken off them; None where JAX holds them.
+
+    Whether they are measurements at all is `checked_batch`'s to say.
+    """
+    if isinstance(measurements, jax.Array):
+        return None
+    try:
+        values = np.asarray(measurements)
+        return values.astype(np.result_type(values, np.float64)) if values.dtype.kind in "biufc" else None
+    except (TypeError, ValueError):
+        return None
 
 
 def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
@@ -136,14 +153,14 @@ def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
     return units.middle - units.half, units.middle + units.half
 
 
-def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[Problem, Units]:
+def _linear(problem: Problem, middle: float, half: float, auto: bool, exact: np.ndarray) -> tuple[Problem, Units]:
     operator, y = problem
     several = operator.batch_size is not None
     look = (jax.vmap(_look) if several else _look)(operator)
     look = Look(*(np.asarray(x) if several else np.asarray(x)[None] for x in look))
     balance = _balance(operator, look)
     served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
-    measured = balance.normalise(np.asarray(y).reshape(len(y), -1), served)
+    measured = balance.normalise(np.asarray(exact).reshape(len(y), -1), served)
     flat = np.stack([balance.normalise(x, served) for x in np.moveaxis(look.flat[served], 1, 0)], 1)
     size = balance.size[served]
     fits = [_flat_fit(*each) for each in zip(measured, flat, LEAST_FLAT * size, strict=True)]
@@ -159,7 +176,7 @@ def _linear(problem: Problem, middle: float, half: float, auto: bool) -> tuple[P
         middle=middle,
         half=half,
         scales=balance.gain[served] * abs(half),
-        flat_loss=np.maximum(losses, (LEAST_CONTRAST * size) ** 2),
+        flat_loss=np.maximum(losses, (FLAT * size) ** 2),
         untouched=operator is problem.operator and (middle, half) == (0, 1),
     )
     if units.untouched:
@@ -193,8 +210,14 @@ class Balance(NamedTuple):
         stands_out = (self.weight != 1).any()
         if not stands_out and (self.gain == 1).all():
             return operator
-        numbers = (self.gain, self.weight, self.direction) if stands_out else (self.gain,)
+        numbers = (self.gain, self.weight, self.direction, self.of_ones) if stands_out else (self.gain,)
         return _normalised(operator, *(jnp.asarray(x[0] if operator.batch_size is None else x) for x in numbers))
+
+    @property
+    def of_ones(self) -> np.ndarray:
+        """C 1, in double precision where so little is left of it."""
+        u = self.direction.astype(np.result_type(self.direction, np.float64)).reshape(len(self.gain), -1)
+        return (1 - (1 - self.weight[:, None]) * u * u.conj().sum(-1, keepdims=True)).reshape(self.direction.shape)
 
 
 def _balance(operator: LinearOperator, look: Look) -> Balance:
@@ -207,7 +230,7 @@ def _balance(operator: LinearOperator, look: Look) -> Balance:
         one = operator.batch_size is None
         others = _others(operator, look.direction[0]) if one else jax.vmap(_others)(operator, look.direction)
         others = np.atleast_1d(others)
-        stands_out &= others > LEAST_OTHERS * look.frobenius
+        stands_out &= others > LEAST_OTHERS * np.finfo(look.flat.dtype).eps * look.frobenius
     gain = np.where(stands_out, others / math.sqrt(n), look.gain)
     if not (np.isfinite(gain) & (gain > 0)).all():
         raise InputError(
@@ -223,16 +246,25 @@ def _balance(operator: LinearOperator, look: Look) -> Balance:
     )
 
 
-def _normalised(operator: LinearOperator, gain: Array, *rest: Array) -> LinearOperator:
+def _normalised(
+    operator: LinearOperator,
+    gain: Array,
+    weight: Array | None = None,
+    direction: Array | None = None,
+    of_ones: Array | None = None,
+) -> LinearOperator:
     """`Normalised`; of a matrix whose flat images stand out another matrix, which keeps the digits that these cost."""
-    if not rest or type(operator) is not Dense or operator.is_narrow:
-        return Normalised(operator, gain, *rest)
+    if weight is None or type(operator) is not Dense or operator.is_narrow:
+        return Normalised(operator, gain, weight, direction)
 
-    def balanced(matrix, gain, weight, u):
-        return (matrix - (1 - weight) * u[:, None] * (u.conj() @ matrix)) / gain
+    def balanced(matrix, gain, weight, u, of_ones):
+        mean = matrix.mean(0)  # of the rows; what is left of them is small, and so is the rounding of its products
+        rest = matrix - mean
+        return (rest - (1 - weight) * u[:, None] * (u.conj() @ rest) + of_ones[:, None] * mean) / gain
 
-    arrays = (x.astype(operator.matrix.dtype) for x in (gain, *rest))
-    return Dense(jax.jit(jax.vmap(balanced) if gain.ndim else balanced)(operator.matrix, *arrays), operator.image_shape)
+    arrays = (x.astype(operator.matrix.dtype) for x in (gain, weight, direction, of_ones))
+    several = jax.vmap(balanced) if gain.ndim else balanced
+    return Dense(jax.jit(several)(operator.matrix, *arrays), operator.image_shape)
 
 
 @jax.jit
@@ -270,7 +302,7 @@ def _flat_fit(y: np.ndarray, flat: np.ndarray, least: float) -> tuple[np.ndarray
     loss = float(np.sum(np.square(y - levels[told] @ columns[told])))
     freedom = len(y) - told.sum()
     if freedom > 0:  # of rows as random ones: Student's distribution of so many degrees
-        errors[told] = scipy.stats.t.isf(SURE, freedom) * np.sqrt(np.sum(np.square(inverse), -1) * loss / freedom)
+        errors[told] = stdtrit(freedom, 1 - SURE) * np.sqrt(np.sum(np.square(inverse), -1) * loss / freedom)
     return levels, errors, loss
 
 
@@ -297,8 +329,8 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
     """
     middle, half = given
     black, white = middle - half, middle + half
-    sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
-    other_unit = ((sizes > 0) & (sizes < SMALLEST_PIXEL)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
+    contrast = spreads > FLAT * abs(middle / half + means).max(-1)  # as the user's pixels have it
+    other_unit = (contrast & (spreads < SMALLEST_CONTRAST)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
     contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
     large = np.array([c > 1 and c > _norm(_operator_of(operator, i, len(means))) for i, c in enumerate(contrasts)])
     if (other_unit | large).any():
@@ -306,12 +338,12 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
         low, high = sorted((middle + half * (levels - reach).min(), middle + half * (levels + reach).max()))
         told = (
             f"the measurements are of pixels of about {low:.3g} to {high:.3g}, not of {black:g} to {white:g}: "
-            "give pixel_range=black,white, the lowest and highest pixel value there may be"
+            "give pixel_range=black,white, the lowest and highest pixel value there may be, or auto for an estimate"
         )
         if other_unit.any():
             raise InputError(told)
         warnings.warn(told, ReconstructionWarning, stacklevel=7)
-    dim = (spreads < SMALL_PIXEL) & (spreads > FLAT)
+    dim = contrast & (spreads < SMALL_CONTRAST) & ~other_unit
     if dim.any():
         told = (
             f"the pixels seem to fill about {200 * spreads[dim].max():.1g} % of the range {black:g} to {white:g}: a "
@@ -351,7 +383,7 @@ def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Un
         middle=middle,
         half=half,
         scales=np.full(len(y), gain),
-        flat_loss=np.maximum(losses, LEAST_CONTRAST**2 * n),
+        flat_loss=np.maximum(losses, FLAT**2 * n),
         untouched=(gain, middle, half) == (1, 0, 1),
     )
     if units.untouched:

@@ -146,6 +146,7 @@ def test_measurements_of_zero_are_an_image_of_zeros():
     np.testing.assert_array_equal(solution.image, 0)
 
 
+@pytest.mark.filterwarnings("ignore:the measurements are of pixels")
 def test_no_bounds():
     """The box is not needed: pixels beyond [-1, 1] are clipped only in the image returned."""
     operator = cs.operators.Identity(GREY)
