@@ -88,6 +88,9 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
                 main()
         except InputError as error:
             sys.exit(f"error: {error}")
+        except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+            where = error.filename2 or error.filename
+            sys.exit(f"error: {where} cannot be written ({error.strerror}): move it away, or choose another folder")
         except KeyboardInterrupt:
             print(f"\ninterrupted: {interrupted}", file=sys.stderr, flush=True)
             sys.stdout.flush()

@@ -271,6 +271,9 @@ def with_mask(
         notes.append(
             "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
         )
+    zeros = float((grid[chosen] == 0).mean())
+    if zeros > 0.1:
+        notes.append(f"{100 * zeros:.0f} % of the samples that the mask chooses are exactly 0: were they measured?")
     if centre == "auto":
         largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])

@@ -42,6 +42,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default:
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 _IMAGES = flags.DEFINE_string("images", None, "Your own images: a file, a folder or a quoted glob.")
 _PIXEL_RANGE = launcher.define_pixel_range()
+flags.declare_key_flag("pixel_range")  # so that --help lists it
 
 
 def main() -> None:

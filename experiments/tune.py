@@ -166,6 +166,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/tuning-<method>-<data>.")
     flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
     PIXEL_RANGE = launcher.define_pixel_range()
+    flags.declare_key_flag("pixel_range")  # so that --help lists it
 
     def main() -> None:
         config = launcher.config_of(CONFIG)

@@ -52,6 +52,7 @@ _IMAGE_SHAPE = flags.DEFINE_list(
 _PIXEL_RANGE = launcher.define_pixel_range(
     "-1,1 for measurements and float images, the type's range for integers; auto, for measurements: as they tell"
 )
+flags.declare_key_flag("pixel_range")  # so that --help lists it
 _DC = flags.DEFINE_enum(
     "dc", "auto", ["auto", "centre", "corner"], "With --mask: where k-space has its zero frequency."
 )

@@ -26,6 +26,7 @@ flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 _PIXEL_RANGE = launcher.define_pixel_range()
+flags.declare_key_flag("pixel_range")  # so that --help lists it
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, how much of it --workdir has, memory and time.")
 _CURVES = flags.DEFINE_bool("curves", False, "Write the loss of each cell, step by step, as curves/<cell>.csv.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that share the sweep.")

@@ -109,7 +109,7 @@ def test_what_noise_and_a_slight_phase_leave_is_a_note():
     assert any("taken for noise" in note for note in noisy.notes)
 
 
-@pytest.mark.parametrize("phase", [-3, -1.2, 0.01, 0.5, 2, np.pi])
+@pytest.mark.parametrize("phase", [-3, -1.2, 0.01, 0.5, 2, np.pi, np.pi / 2, -np.pi / 2])
 def test_a_constant_phase_is_taken_out(phase):
     for kind, mask in masks_of(BOX.shape).items():
         result = own.with_mask(samples_of(BOX * np.exp(1j * phase), mask), mask, None, (0, 1), origin="corner")
@@ -117,6 +117,22 @@ def test_a_constant_phase_is_taken_out(phase):
         assert any("constant phase" in note for note in result.notes)
     signed = own.with_mask(samples_of(BOX - 1, True), np.ones(BOX.shape), None, (-1, 1), origin="corner")
     assert unexplained(signed, BOX - 1) < 1e-10  # a dark image is no bright one turned by pi
+
+
+def test_zeros_that_the_mask_claims_to_be_measured_are_noted():
+    mask = masks_of(BOX.shape)["single"]
+    claimed = own.with_mask(samples_of(BOX, mask), np.ones(BOX.shape), None, (0, 1), force_real=True)
+    assert any("are exactly 0: were they measured?" in note for note in claimed.notes)
+    told = own.with_mask(samples_of(BOX, mask), mask, None, (0, 1))
+    assert not any("exactly 0" in note for note in told.notes)
+
+
+def test_an_image_that_is_imaginary_to_the_last_bit():
+    """i times a real one: S, what a real image would have, is exactly 0."""
+    for kind, mask in masks_of(BOX.shape).items():
+        for i in (1j, -1j):
+            result = own.with_mask(i * samples_of(BOX, mask), mask, None, (0, 1), origin="corner")
+            assert unexplained(result, BOX) < 1e-10, kind
 
 
 def test_half_a_plane_cannot_be_checked_and_says_so():
