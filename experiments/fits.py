@@ -227,11 +227,8 @@ def metrics(image: np.ndarray, original: np.ndarray) -> dict:
     own = float(np.max(original)) - float(np.min(original))
     data_range = own if own < 2.0 * WIDE else 2.0
     values = {"mse": float(cs.metrics.mse(image, original)), "data_range": data_range}
-    if data_range < 2.0:  # float32 may be too coarse for the variances of so small a contrast
-        image, original = np.asarray(image, np.float64), np.asarray(original, np.float64)
     names = ["psnr"] + ["ssim"] * (min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW)
     for name in names:
-        with jax.enable_x64(data_range < 2.0 or jax.config.jax_enable_x64):
-            value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
+        value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
         values[name] = value if math.isfinite(value) else None
     return values
