@@ -17,6 +17,7 @@ from csdip_jax import estimate_pixel_range, operators
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
 from csdip_jax.data.kinds import first_bytes, foreign_kind
+from csdip_jax.data.pixels import checked_range
 from csdip_jax.solve import memory
 from csdip_jax.types import InputError, Problem, as_floating, checked_shape
 from experiments import kspace_conventions as conventions
@@ -213,7 +214,7 @@ def with_matrix(
     elif pixel_range is None:
         pixel_range = conventions.DEFAULT_RANGE
         notes = (*notes, "pixel range -1 to 1 taken; --pixel_range sets it")
-    return OwnProblem(problem, conventions.checked_range(pixel_range), notes)
+    return OwnProblem(problem, checked_range(pixel_range), notes)
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
@@ -278,7 +279,7 @@ def with_mask(
         notes.append(f"DC taken to lie in the {centre} (largest sample at {tuple(map(int, largest))}); --dc sets it")
     if centre == "centre":
         grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
-    known_range = None if pixel_range == "auto" else conventions.checked_range(pixel_range or conventions.DEFAULT_RANGE)
+    known_range = None if pixel_range == "auto" else checked_range(pixel_range or conventions.DEFAULT_RANGE)
     grid, noise, phase_notes = conventions.of_real_image(
         grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
     )
