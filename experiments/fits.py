@@ -211,13 +211,18 @@ def facts(solution: cs.Solution, measurements, seconds: float | None, noise_ener
         "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
         "unexplained": float(solution.unexplained),
         "falling": falling(solution.trace),
-        "times_noise": loss / noise_energy if noise_energy else None,
+        "times_noise": times_noise(loss, noise_energy),
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
         "ok": bool(solution.ok),
         "converged": bool(solution.converged),
     }
+
+
+def times_noise(measurement_loss: float | None, noise_energy: float | None) -> float | None:
+    """How many times what noise alone would leave; None where one of the two is not known, or there is no noise."""
+    return measurement_loss / noise_energy if noise_energy and measurement_loss is not None else None
 
 
 def metrics(image: np.ndarray, original: np.ndarray) -> dict:

@@ -271,6 +271,8 @@ def with_mask(
         notes.append(
             "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
         )
+    if order and not listed:
+        notes.append(f"--order={order} is not needed: these samples are a whole grid, not a list")
     if centre == "auto":
         largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])

@@ -83,6 +83,16 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     )
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_order_of_samples_that_are_no_list_is_noted(order):
+    grid = np.fft.fft2(IMAGE, norm="ortho")
+    for samples in (grid, grid[..., None]):
+        notes = " ".join(own.with_mask(samples, MASK, None, (0, 1), order=order).notes)
+        assert f"--order={order} is not needed: these samples are a whole grid" in notes
+        assert "--order" not in " ".join(own.with_mask(samples, MASK, None, (0, 1)).notes)
+    assert "not needed" not in " ".join(own.with_mask(grid[MASK != 0], MASK, None, (0, 1), order=order).notes)
+
+
 def test_colour_kspace():
     image = np.stack([IMAGE, 1 - IMAGE, IMAGE**2], axis=-1)
     kspace = np.fft.fftshift(np.fft.fft2(image, axes=(0, 1)), axes=(0, 1))
