@@ -12,19 +12,50 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, as_floating
+from csdip_jax.types import Array, InputError, as_floating, as_numbers
 
 SSIM_WINDOW = 7
 
 
-def _pair(a: Any, b: Any) -> tuple[Array, Array]:
-    """Both as [h, w, c], floating point."""
-    a, b = (as_floating(image, "image", real=True) for image in (a, b))
-    if a.shape != b.shape:
-        raise InputError(f"images of shapes {a.shape} and {b.shape} cannot be compared: they must be equal")
-    if a.ndim not in (2, 3):
-        raise InputError(f"images of shape {a.shape}: give [h, w, c], of a batch one at a time, or by jax.vmap")
-    return jnp.atleast_3d(a), jnp.atleast_3d(b)
+def _pair(a: Any, b: Any) -> tuple[tuple, tuple, Any]:
+    """Each image as two arrays [h, w, c] that add up to it (see `_parts`), and the type to compute in.
+
+    What images share may be large beside what they differ by: it has to cancel before anything is rounded.
+    """
+    floating = [as_floating(image, "image", real=True) for image in (a, b)]
+    shapes = [image.shape for image in floating]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"images of shapes {shapes[0]} and {shapes[1]} cannot be compared: they must be equal")
+    if len(shapes[0]) not in (2, 3):
+        raise InputError(f"images of shape {shapes[0]}: give [h, w, c], of a batch one at a time, or by jax.vmap")
+    dtype = jnp.result_type(*floating)
+    if any(isinstance(image, jax.core.Tracer) for image in floating):
+        given = [x if isinstance(x, jax.Array) else y for x, y in zip((a, b), floating, strict=True)]
+        return *(_parts(jnp, image, dtype) for image in given), dtype
+    given = [np.asarray(as_numbers(image, "image")) for image in (a, b)]
+    return *(_parts(np, image, np.result_type(image.dtype, np.float64)) for image in given), dtype
+
+
+def _parts(numpy: Any, image: Array, dtype: Any) -> tuple[Array, Array]:
+    """The image in `dtype`; of integers without their last 12 bits, which no float may have room for, and those."""
+    long = jnp.issubdtype(image.dtype, jnp.integer) and image.dtype.itemsize >= 4
+    low = image & 0xFFF if long else 0
+    return numpy.atleast_3d((image - low).astype(dtype)), numpy.atleast_3d(numpy.asarray(low, dtype))
+
+
+def _difference(a: Any, b: Any, unit: Any = 1.0) -> Array:
+    """(a - b) / unit."""
+    (a, low_a), (b, low_b), dtype = _pair(a, b)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return jnp.asarray(((a - b) + (low_a - low_b)) / unit, dtype)
+
+
+def _shifted(parts: tuple, unit: Any, dtype: Any) -> tuple[Array, Array]:
+    """An image without the means of its channels, and these, in units of `unit`."""
+    high, low = parts
+    with np.errstate(invalid="ignore", over="ignore"):
+        offset = high.mean((0, 1), keepdims=True)
+        return jnp.asarray(((high - offset) + low) / unit, dtype), jnp.asarray(offset / unit, dtype)
 
 
 def _checked_range(data_range: Any) -> Any:
@@ -43,14 +74,13 @@ def mse(a: Array, b: Array) -> Array:
     Raises:
         InputError: shapes that differ, a batch, or no real numbers; `psnr` and `ssim` likewise.
     """
-    a, b = _pair(a, b)
-    return jnp.mean(jnp.square(a - b))
+    return jnp.mean(jnp.square(_difference(a, b)))
 
 
 @without_switches
 def psnr(a: Array, b: Array, data_range: float = 2.0) -> Array:
     """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / MSE); inf for equal images."""
-    return 10.0 * jnp.log10(_checked_range(data_range) ** 2 / mse(a, b))
+    return -10.0 * jnp.log10(jnp.mean(jnp.square(_difference(a, b, _checked_range(data_range)))))
 
 
 @without_switches
@@ -68,7 +98,10 @@ def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW)
     References:
         Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 13(4), 2004.
     """
-    (a, b), data_range = _pair(a, b), _checked_range(data_range)
+    *images, dtype = _pair(a, b)
+    unit = _checked_range(data_range)
+    # Variances cancel under an offset: they are those of the image without its own.
+    (a, offset_a), (b, offset_b) = (_shifted(parts, unit, dtype) for parts in images)
     if min(a.shape[:2]) < window:
         raise InputError(f"images of shape {a.shape} are smaller than the SSIM window, {window} x {window}")
 
@@ -81,6 +114,8 @@ def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW)
     var_a = unbiased * (local_mean(a * a) - mean_a**2)
     var_b = unbiased * (local_mean(b * b) - mean_b**2)
     covariance = unbiased * (local_mean(a * b) - mean_a * mean_b)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return jnp.mean(similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)))
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = 2 * covariance + c2
+    mean_a, mean_b = mean_a + offset_a, mean_b + offset_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return jnp.mean(luminance * similarity / (var_a + var_b + c2))

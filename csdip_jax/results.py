@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,7 +33,10 @@ OWN_FOLDERS = ("reconstructions", "originals", "curves", "weights", "priors")
 """Of a workdir, with a file per cell, image or prior."""
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp")
-OWN_NAMES = re.compile(r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|loss)(-.*)?\.png")
+OWN_NAMES = re.compile(
+    r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|loss)(-.*)?\.png"
+    rf"|({'|'.join(METHODS)})(-\w+=[-+.\w]+)*\.(npy|png)"  # an image, by its method and swept settings
+)
 """Files in a workdir itself that a kill may leave half written; those of `OWN_FOLDERS` are .npz, .png and .csv."""
 
 DEEPEST = 100

@@ -105,11 +105,8 @@ def as_floating(values: Any, name: str, real: bool = False) -> Array:
         InputError: not numbers, rows of unequal lengths, masked entries, or beyond the range of the float.
     """
     wide = jax.dtypes.canonicalize_dtype(np.float64)
-    given = values if isinstance(values, jax.Array) else _dense(values, name)
+    given = as_numbers(values, name)
     dtype = given.dtype
-    is_number = jnp.issubdtype(dtype, np.number) and not jnp.issubdtype(dtype, np.timedelta64)
-    if not (is_number or jnp.issubdtype(dtype, np.bool_)):
-        raise _not_numbers(values, name)
     is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
     if real and is_complex:
         raise InputError(f"{name} {_be(name)} {dtype.name}, but pixels are real: give magnitudes, or two channels")
@@ -124,6 +121,19 @@ def as_floating(values: Any, name: str, real: bool = False) -> Array:
         cast = given.astype(target, order="C", copy=False)
     _require_in_range(given, cast, name)
     return jnp.asarray(cast)
+
+
+def as_numbers(values: Any, name: str) -> Array | np.ndarray:
+    """Whatever holds numbers or bool as an array of its own type, JAX's where it is one, else NumPy's.
+
+    Raises:
+        InputError: not numbers, rows of unequal lengths, or masked entries.
+    """
+    array = values if isinstance(values, jax.Array) else _dense(values, name)
+    is_number = jnp.issubdtype(array.dtype, np.number) and not jnp.issubdtype(array.dtype, np.timedelta64)
+    if not (is_number or jnp.issubdtype(array.dtype, np.bool_)):
+        raise _not_numbers(values, name)
+    return array
 
 
 def _dense(values: Any, name: str) -> Array | np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.data.pixels import WIDE, from_signed_range, to_signed_range
+from csdip_jax.data.pixels import WIDE, checked_range, from_signed_range, to_signed_range
 from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
+from csdip_jax.types import InputError
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
 
@@ -121,9 +122,11 @@ def warn(fit: Fit, method: cs.methods.Method) -> None:
 
 def verdict_of(row: dict) -> str:
     """What a row proves, in words; nothing of rows that were written before it was known."""
-    if row.get("unexplained") is None:
-        return ""
-    return in_words(row["ok"], row["unexplained"], row["falling"], row.get("times_noise"))
+    unexplained, falling_by, times_noise = (
+        value if value is not None and math.isfinite(value) else None
+        for value in map(row.get, ("unexplained", "falling", "times_noise"))
+    )
+    return "" if unexplained is None else in_words(row["ok"], unexplained, falling_by or 0.0, times_noise)
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
@@ -183,11 +186,10 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
     if "pixel_range" in arrays:
         ends = arrays.pop("pixel_range")
-        if ends.shape != (2,) or ends.dtype.kind not in "fiu" or not np.isfinite(ends).all() or ends[0] == ends[1]:
-            raise DamagedFile(
-                f"{path} is damaged (it holds pixel_range = {' '.join(str(ends).split())}): remove it, {ANEW}"
-            )
-        arrays["image"] = to_signed_range(arrays["image"], tuple(map(float, ends)))
+        try:
+            arrays["image"] = to_signed_range(arrays["image"], checked_range(ends))
+        except InputError as error:
+            raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
     return arrays
 
 
@@ -209,13 +211,18 @@ def facts(solution: cs.Solution, measurements, seconds: float | None, noise_ener
         "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
         "unexplained": float(solution.unexplained),
         "falling": falling(solution.trace),
-        "times_noise": loss / noise_energy if noise_energy else None,
+        "times_noise": times_noise(loss, noise_energy),
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
         "ok": bool(solution.ok),
         "converged": bool(solution.converged),
     }
+
+
+def times_noise(measurement_loss: float | None, noise_energy: float | None) -> float | None:
+    """How many times what noise alone would leave; None where one of the two is not known, or there is no noise."""
+    return measurement_loss / noise_energy if noise_energy and measurement_loss is not None else None
 
 
 def metrics(image: np.ndarray, original: np.ndarray) -> dict:
@@ -227,11 +234,8 @@ def metrics(image: np.ndarray, original: np.ndarray) -> dict:
     own = float(np.max(original)) - float(np.min(original))
     data_range = own if own < 2.0 * WIDE else 2.0
     values = {"mse": float(cs.metrics.mse(image, original)), "data_range": data_range}
-    if data_range < 2.0:  # float32 may be too coarse for the variances of so small a contrast
-        image, original = np.asarray(image, np.float64), np.asarray(original, np.float64)
     names = ["psnr"] + ["ssim"] * (min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW)
     for name in names:
-        with jax.enable_x64(data_range < 2.0 or jax.config.jax_enable_x64):
-            value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
+        value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
         values[name] = value if math.isfinite(value) else None
     return values

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from csdip_jax.data.pixels import checked_range
 from csdip_jax.types import InputError
 from experiments import kspace
 
@@ -112,10 +113,3 @@ def in_natural_place(grid, chosen, origin) -> tuple[np.ndarray, list[str]]:
     if origin == "centre":
         grid = grid * kspace.natural_place(chosen.shape)[..., None]
     return grid, notes
-
-
-def checked_range(pixel_range) -> tuple[float, float]:
-    low, high = pixel_range
-    if low == high or not np.isfinite([low, high]).all():
-        raise InputError(f"--pixel_range={low},{high}: black and white must differ, and be finite")
-    return low, high

@@ -17,6 +17,7 @@ from csdip_jax import estimate_pixel_range, operators
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
 from csdip_jax.data.kinds import first_bytes, foreign_kind
+from csdip_jax.data.pixels import checked_range
 from csdip_jax.solve import memory
 from csdip_jax.types import InputError, Problem, as_floating, checked_shape
 from experiments import kspace_conventions as conventions
@@ -214,7 +215,7 @@ def with_matrix(
     elif pixel_range is None:
         pixel_range = conventions.DEFAULT_RANGE
         notes = (*notes, "pixel range -1 to 1 taken; --pixel_range sets it")
-    return OwnProblem(problem, conventions.checked_range(pixel_range), notes)
+    return OwnProblem(problem, checked_range(pixel_range), notes)
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
@@ -271,6 +272,8 @@ def with_mask(
         notes.append(
             "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
         )
+    if order and not listed:
+        notes.append(f"--order={order} is not needed: these samples are a whole grid, not a list")
     zeros = float((grid[chosen] == 0).mean())
     if zeros > 0.1:
         notes.append(f"{100 * zeros:.0f} % of the samples that the mask chooses are exactly 0: were they measured?")
@@ -282,7 +285,7 @@ def with_mask(
         notes.append(f"DC taken to lie in the {centre} (largest sample at {tuple(map(int, largest))}); --dc sets it")
     if centre == "centre":
         grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
-    known_range = None if pixel_range == "auto" else conventions.checked_range(pixel_range or conventions.DEFAULT_RANGE)
+    known_range = None if pixel_range == "auto" else checked_range(pixel_range or conventions.DEFAULT_RANGE)
     grid, noise, phase_notes = conventions.of_real_image(
         grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
     )

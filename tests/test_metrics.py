@@ -1,6 +1,7 @@
 """Against scikit-image."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from skimage import metrics as skimage_metrics
@@ -88,3 +89,55 @@ def test_a_batch_is_refused_and_vmapped(name):
 def test_a_data_range_that_is_none(name, data_range):
     with pytest.raises(cs.InputError, match="data_range = .*: it must be a number above 0"):
         METRICS[name](np.zeros((8, 8, 1)), np.zeros((8, 8, 1)), data_range)
+
+
+def as_jax(image):
+    with jax.enable_x64(image.dtype.itemsize == 8):
+        return jnp.asarray(image)
+
+
+FORMS = {"NumPy": np.asarray, "list": np.ndarray.tolist, "JAX": as_jax, "traced": None}
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "float32", "float64"])
+@pytest.mark.parametrize("offset", [-(2.0**14), 2.0**14, 2.0**24])
+def test_what_images_share_does_not_count(name, form, dtype, offset):
+    """Of pixels that every one of these types holds beside the offset; for each channel it may be another one."""
+    unit = 4 if offset == 2.0**24 and dtype == "float32" else 1
+    if offset < 0 and dtype == "uint32":
+        offset = -offset
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 100, (16, 16, 2))
+    b = np.clip(a + rng.integers(-9, 9, a.shape), 0, 99)
+    wide = [image * float(unit) for image in (a, b)]
+    offsets = np.array([offset, 0])
+    images = [(image + offsets).astype(dtype) for image in wide]
+    ranges = () if name == "mse" else (99.0 * unit,)
+    near = METRICS[name](*wide, *ranges)
+    if name == "ssim":  # its means are those with the offset
+        near = skimage_metrics.structural_similarity(
+            *(image + offsets for image in wide), data_range=99 * unit, channel_axis=-1
+        )
+    with jax.enable_x64(form == "traced" and dtype in ("int64", "float64")):
+        if form == "traced":
+            value = jax.jit(METRICS[name])(*images, *ranges)
+        else:
+            value = METRICS[name](*map(FORMS[form], images), *ranges)
+    np.testing.assert_allclose(value, near, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+@pytest.mark.parametrize("power", [28, 53, 61])
+def test_whole_numbers_beyond_any_float_differ_by_what_they_differ(dtype, power):
+    a = np.full((8, 8), 2**power, dtype)
+    np.testing.assert_allclose(cs.metrics.mse(a, a + np.array(3, dtype)), 9)
+    np.testing.assert_allclose(cs.metrics.psnr(a + np.array(3, dtype), a, 3), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e-6, 1e6, 1e25])
+@pytest.mark.parametrize("name", ["psnr", "ssim"])
+def test_the_unit_of_pixels_does_not_matter(name, unit):
+    a, b = (image.astype(float) for image in pair((16, 16, 1)))
+    np.testing.assert_allclose(METRICS[name](unit * a, unit * b, 2 * unit), METRICS[name](a, b), rtol=1e-5)

@@ -207,6 +207,8 @@ def test_masks_of_any_type(form):
         (np.full((6, 8), "1"), "mask is of type ndarray and dtype <U1"),
         (np.ma.masked_array(np.ones((6, 8)), ZEROS_AND_ONES), "mask: .* entries are masked"),
         (None, "mask is of type NoneType"),
+        (np.full((6, 8), 1j), "mask is complex128: give 0 or 1"),
+        (np.ones((6, 8), np.complex64), "mask is complex64: give 0 or 1"),
     ],
 )
 def test_masks_that_are_none(make, mask, message):
@@ -354,6 +356,86 @@ def test_fourier_of_all_frequencies_is_numpys_fft():
 
 GRIDS = [(7, 7, 1), (8, 8, 2), (6, 9, 1), (9, 6, 3), (5, 1, 1)]
 """Square and not, odd and even sides: what is flipped, rolled or transposed on one of them shows on another."""
+
+
+POINTING = {
+    "inpainting": lambda indices, _: operators.Inpainting(indices, (6, 8, 1)),
+    "fourier": lambda indices, ones: operators.Fourier(indices, ones, (6, 8, 1)),
+    "dct": lambda indices, _: operators.RandomizedTransform(jnp.ones(48), indices, 1.0, "dct", (6, 8, 1)),
+}
+
+
+@pytest.mark.parametrize("name", POINTING)
+@pytest.mark.parametrize("form", [list, tuple, *(np.dtype(each).type for each in ("u1", "i2", "i8", "f4", "f8"))])
+def test_indices_of_any_type(name, form):
+    image, chosen = jax.random.normal(key(), (6, 8, 1)), [47, 0, 5]
+    made, same = (POINTING[name](indices, np.ones(3)) for indices in (form(chosen), jnp.array(chosen)))
+    np.testing.assert_array_equal(made.forward(image), same.forward(image))
+    batch = POINTING[name](np.array([chosen, chosen[::-1]]), np.ones((2, 3)))
+    assert batch.batch_size == 2 and made.batch_size is None
+    traced = jax.jit(lambda indices: POINTING[name](indices, jnp.ones(3)).forward(image))(jnp.array(chosen))
+    np.testing.assert_allclose(traced, same.forward(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", POINTING)
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([0, 48, 9999], "indices: 48 .2 of 3 are wrong.: give whole numbers from 0 to 47"),
+        ([-1, 3], "indices: -1 "),
+        (np.array([2**32, 3]), "indices: 4294967296 "),
+        (np.array([2**64 - 1, 3], np.uint64), "indices: 18446744073709551615 "),
+        ([0.5, 3.0], "indices: 0.5 "),
+        ([1 + 1j, 3], "indices: .1.1j. "),
+        ([np.nan, 3], "indices: nan "),
+        (np.arange(48) % 3 == 0, "indices are bool: give whole numbers"),
+        (5, r"indices of shape \(\)"),
+        (np.zeros((1, 2, 3), int), r"indices of shape \(1, 2, 3\)"),
+        ([], r"indices of shape \(0,\)"),
+        (["0", "1"], "indices are of type list"),
+        ([[0, 1], [2]], "indices are of type list"),
+        (None, "indices are of type NoneType"),
+        (np.ma.masked_array([1, 2], [True, False]), "indices: 1 entries are masked"),
+    ],
+)
+def test_indices_that_are_none_of_the_image(name, indices, message):
+    with pytest.raises(cs.InputError, match=message) as error:
+        POINTING[name](indices, np.ones(2))
+    assert "\n" not in str(error.value)
+
+
+def test_indices_of_a_randomized_transform_come_once():
+    with pytest.raises(cs.InputError, match="some come twice"):
+        POINTING["dct"]([3, 5, 3], None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0, 0.0], "weights: 0.0 .1 of 2 are wrong.: give finite numbers above 0"),
+        ([1, -2], "weights: -2"),
+        ([1, np.nan], "weights: nan"),
+        ([np.inf, 1], "weights: inf"),
+        ([1.0, 1e-60], "weights: 0.0"),
+        ([1, 1j], "weights are complex"),
+        ([1.0, 1.0, 1.0], r"weights of shape \(3,\) for indices of shape \(2,\): give one for each"),
+        (1.0, r"weights of shape \(\)"),
+        ([[1.0, 1.0]], r"weights of shape \(1, 2\)"),
+        ("none", "weights are of type str"),
+    ],
+)
+def test_weights_that_are_none(weights, message):
+    with pytest.raises(cs.InputError, match=message):
+        operators.Fourier([0, 5], weights, (6, 8, 1))
+
+
+@pytest.mark.parametrize("small", [np.float64(1e-50), np.float64(5e-324), np.longdouble(1e-310), np.float16(6e-8)])
+@pytest.mark.parametrize("make", [operators.inpainting, operators.cartesian_fourier])
+def test_a_mask_is_compared_with_zero_before_it_is_rounded(make, small):
+    mask = np.ones((6, 8), small.dtype)
+    mask[::2] = small
+    assert make(mask, (6, 8, 1)).indices.size == 48
+    assert make(mask * small, (6, 8, 1)).indices.size == np.count_nonzero(mask * small)
 
 
 def random_mask(shape, seed=0):

@@ -13,6 +13,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import results
+from csdip_jax.methods import METHODS
 
 
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
@@ -188,11 +189,17 @@ OWN = [
     "reconstructions/.a.npz.abcd1234.tmp",
     "originals/.a.png.abcd1234.tmp",
     "curves/.a.csv.abcd1234.tmp",
+    *(f".{name}{swept}.abcd1234.tmp" for name in METHODS for swept in (".npy", ".png", "-mu=1e-05-steps=3.npy")),
 ]
 OTHERS = [
     ".draft.tmp",
     ".notes.md.abcd1234.tmp",
     ".report.html.abcd1234.tmp",
+    ".tvset.npy.abcd1234.tmp",
+    ".my-tv.png.abcd1234.tmp",
+    ".tv-draft.png.abcd1234.tmp",
+    ".tv.md.abcd1234.tmp",
+    "notes/.tv.npy.abcd1234.tmp",
     "config.json.abcd1234.tmp",
     ".config.json.abc.tmp",
     "reconstructions/.draft.tmp",
@@ -216,7 +223,9 @@ def test_only_what_this_run_left_half_written_is_removed(tmp_path):
     assert [name for name in OTHERS if not (tmp_path / name).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["config.json", "checkpoint-a.npz", "reconstructions/a.npz", "originals/a.png"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "checkpoint-a.npz", "reconstructions/a.npz", "originals/a.png", "csdip.npy", "tv-mu=3.png"]
+)
 def test_what_a_kill_leaves_of_a_write_goes_with_the_next_run(name, tmp_path, monkeypatch):
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
         killed.setattr(results.Path, "unlink", lambda *_, **__: None)  # nothing is tidied up by a dead process

@@ -21,7 +21,7 @@ _JPEG2000 = ("a JPEG 2000 file", "save it as PNG or TIFF")
 _PICTURE = "save it as PNG or TIFF"
 _SIGNATURES = (  # offset, bytes there, (what such a file is, remedy)
     (128, b"DICM", _DICOM),
-    (0, b"\x02\0\0\0", _DICOM),  # without its preamble, a file begins with one of these
+    (0, b"\x02\0\0\0UL\x04\0", _DICOM),  # without its preamble, a file begins with one of these
     (0, b"\x08\0\0\0", _DICOM),
     (0, b"\x08\0\x05\0", _DICOM),
     (0, b"\x08\0\x08\0", _DICOM),

@@ -105,7 +105,7 @@ def values_of(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: st
 
     low, high = float(pixels.min()), float(pixels.max())
     if pixel_range is not None:
-        black, white = _checked_range(pixel_range)
+        black, white = checked_range(pixel_range)
     elif kind == "f":
         black, white = -1.0, 1.0
     elif kind == "b":
@@ -142,13 +142,15 @@ def from_signed_range(image: np.ndarray, pixel_range: tuple[float, float]) -> np
     return black + (white - black) * (np.asarray(image, np.float64) + 1.0) / 2.0
 
 
-def _checked_range(pixel_range: Sequence[float]) -> tuple[float, float]:
+def checked_range(pixel_range: Sequence[float]) -> tuple[float, float]:
+    """(black, white) as floats; InputError unless they are two different finite numbers."""
     try:
-        black, white = (float(value) for value in pixel_range)
-    except (TypeError, ValueError):
+        black, white = map(float, np.asarray(pixel_range).astype(np.float64, casting="same_kind").tolist())
+    except (TypeError, ValueError):  # no numbers, or not two
         black = white = math.nan
-    if not (math.isfinite(black) and math.isfinite(white) and black != white):
-        raise InputError(f"pixel_range={pixel_range!r}: give two different finite numbers (black, white)")
+    if not 0 < abs(white - black) < math.inf:
+        given = " ".join(repr(pixel_range).split())
+        raise InputError(f"pixel_range={given:.60}: give two different finite numbers (black, white)")
     return black, white
 
 

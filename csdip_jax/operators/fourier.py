@@ -1,13 +1,15 @@
 """Samples of k-space: radial lines and Cartesian masks."""
 
 import math
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.operators.pixels import selected_entries
-from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
+from csdip_jax.operators.pixels import checked_indices, selected_entries
+from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -15,9 +17,12 @@ class Fourier(LinearOperator):
     """Chosen coefficients of the unitary 2-D DFT of each channel, y_k = weight_k (F x)_k.
 
     Attributes:
-        indices: [m] integers into the flattened h x w grid of `jnp.fft.fft2` (DC is 0, not centred).
+        indices: [m] whole numbers, into the flattened h x w grid of `jnp.fft.fft2` (DC is 0, not centred).
         weights: [m] positive factors (1 for plain samples).
         image_shape: (h, w, c); measurements of c channels follow each other channel by channel, [c m].
+
+    Raises:
+        InputError: an index that is none of the grid's, or weights that are not above 0, or not as many.
     """
 
     indices: Array
@@ -25,6 +30,12 @@ class Fourier(LinearOperator):
     image_shape: Shape = static_field()
     is_balanced = True
     unbatched_ndim = {"indices": 1, "weights": 1}
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        size = math.prod(self.image_shape[:2])
+        object.__setattr__(self, "indices", checked_indices(self.indices, size, "operators.cartesian_fourier"))
+        object.__setattr__(self, "weights", _checked_weights(self.weights, self.indices.shape))
 
     def forward(self, image: Array) -> Array:
         h, w, c = self.image_shape
@@ -52,6 +63,22 @@ class Fourier(LinearOperator):
         gains = (gains + jnp.roll(gains[::-1, ::-1], (1, 1), axis=(0, 1))) / 2
         spectrum = jnp.fft.fft2(image, axes=(0, 1)) / (gains[..., None] + shift)
         return jnp.fft.ifft2(spectrum, axes=(0, 1)).real
+
+
+def _checked_weights(weights: Any, shape: tuple[int, ...]) -> Array:
+    """As floating point of this shape; the values of traced ones are not looked at."""
+    weights = as_floating(weights, "weights")
+    if jnp.iscomplexobj(weights):
+        raise InputError(f"weights are {weights.dtype}: give real ones, above 0")
+    if weights.shape != shape:
+        raise InputError(f"weights of shape {weights.shape} for indices of shape {shape}: give one for each")
+    if not isinstance(weights, jax.core.Tracer):
+        values = np.asarray(weights)
+        wrong = ~((values > 0) & (values < math.inf))
+        if wrong.any():
+            told = f"{values[wrong][0]} ({wrong.sum()} of {values.size} are wrong)"
+            raise InputError(f"weights: {told}: give finite numbers above 0, and leave out what is not measured")
+    return weights
 
 
 def radial_mask(num_lines: int, size: tuple[int, int]) -> np.ndarray:

@@ -1,10 +1,14 @@
 """Pixels themselves, all or chosen ones."""
 
+import math
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, as_numbers, checked_shape, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -33,14 +37,22 @@ class Inpainting(LinearOperator):
     """Chosen entries of the flattened image are measured.
 
     Attributes:
-        indices: [m] integers into `image.reshape(-1)`.
+        indices: [m] whole numbers, pixels of `image.reshape(-1)` counted from 0.
         image_shape: (h, w, c).
+
+    Raises:
+        InputError: an index that is none of the image's, see `checked_indices`.
     """
 
     indices: Array
     image_shape: Shape = static_field()
     is_balanced = True
     unbatched_ndim = {"indices": 1}
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        indices = checked_indices(self.indices, math.prod(self.image_shape), "operators.inpainting")
+        object.__setattr__(self, "indices", indices)
 
     def forward(self, image: Array) -> Array:
         return image.reshape(-1)[self.indices]
@@ -70,13 +82,47 @@ def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
     return Inpainting(jnp.asarray(selected_entries(mask, image_shape, "the image"), jnp.int32), image_shape)
 
 
-def checked_mask(mask: np.ndarray) -> np.ndarray:
-    """As numbers; InputError for anything else, NaN included: it is neither zero nor not."""
-    mask = np.asarray(as_floating(mask, "mask"))
+def checked_indices(indices: Any, size: int, of_mask: str = "", distinct: bool = False) -> Array:
+    """Indices into a flat array of `size` entries as int32; the values of traced ones are not looked at.
+
+    Args:
+        indices: [m], of a batch of operators [b, m]: whole numbers of any type.
+        size: of what they point into.
+        of_mask: the recipe that takes a mask, for the error.
+        distinct: whether none may come twice.
+
+    Raises:
+        InputError: other axes, none at all, no whole numbers, or some outside of 0 to size - 1.
+    """
+    indices = as_numbers(indices, "indices")
+    if jnp.issubdtype(indices.dtype, jnp.bool_):
+        raise InputError("indices are bool: give whole numbers" + (f", or the mask to {of_mask}" if of_mask else ""))
+    if indices.ndim not in (1, 2) or not indices.size:
+        raise InputError(f"indices of shape {indices.shape}: give [m], or [b, m] of a batch, m at least 1")
+    if isinstance(indices, jax.core.Tracer):
+        if not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise InputError(f"indices are {indices.dtype}: give whole numbers")
+        return indices.astype(jnp.int32)
+    values = np.asarray(indices)
+    inside = (values.real >= 0) & (values.real < size) & (values == np.floor(values.real))
+    if not inside.all():
+        told = f"{values[~inside][0]} ({values.size - inside.sum()} of {values.size} are wrong)"
+        raise InputError(f"indices: {told}: give whole numbers from 0 to {size - 1}")
+    values = values.real.astype(np.int32)
+    if distinct and not np.diff(np.sort(values)).all():
+        raise InputError("indices: some come twice: give each once")
+    return jnp.asarray(values)
+
+
+def checked_mask(mask: Any) -> np.ndarray:
+    """Where it is not zero; InputError unless it is of real numbers, without NaN: it is neither zero nor not."""
+    mask = np.asarray(as_numbers(mask, "mask"))
+    if jnp.issubdtype(mask.dtype, jnp.complexfloating):
+        raise InputError(f"mask is {mask.dtype}: give 0 or 1, real")
     bad = int((~np.isfinite(mask)).sum())
     if bad:
         raise InputError(f"mask: {bad} of {mask.size} entries are NaN or infinite: give 0 or 1")
-    return mask
+    return mask != 0  # before it is rounded: float32 may make 0 of it
 
 
 def selected_entries(mask: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.dense import require_num_measurements
+from csdip_jax.operators.pixels import checked_indices
 from csdip_jax.transforms import ORTHONORMAL
-from csdip_jax.types import Array, InputError, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
 
 
 @pytree_dataclass
@@ -42,6 +43,9 @@ class RandomizedTransform(LinearOperator):
             raise InputError(f"unknown transform {self.transform!r}: choose from {', '.join(ORTHONORMAL)}")
         if not 0 < self.scale < math.inf:
             raise InputError(f"scale = {self.scale}: it must be above 0")
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        size = math.prod(self.image_shape)
+        object.__setattr__(self, "indices", checked_indices(self.indices, size, distinct=True))
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; exact for all of A."""

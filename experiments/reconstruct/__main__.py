@@ -13,6 +13,9 @@ and reconstructions as .npz and .png, comparison.png and loss.png. The .npz hold
 with --pixel_range, which then lies beside them.
 """
 
+import math
+from collections.abc import Collection
+
 from absl import flags
 
 from csdip_jax.data.pixels import shape_of_pictures
@@ -76,14 +79,13 @@ _ORDER = flags.DEFINE_enum(
 _FORCE_REAL = flags.DEFINE_bool(
     "force_real", False, "With --mask: fit a real image even where samples at k and -k contradict it."
 )
-
-
 _NOISE = flags.DEFINE_float(
     "noise",
     None,
     "With --measurements: standard deviation of the noise of one measurement, to tell how well it is explained.",
-    lower_bound=0.0,
 )
+_WITH_MASK = (_DC, _NORM, _ORIGIN, _FORCE_REAL)
+_WITH_MEASUREMENTS = (_MATRIX, _MASK, _ORDER, _NOISE, *_WITH_MASK)
 
 
 def main() -> None:
@@ -95,14 +97,31 @@ def main() -> None:
     pixel_range = "auto" if auto else launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
+    _require_used()
     if _MEASUREMENTS.value:
         conventions = own.Conventions(_DC.value, _NORM.value, _ORIGIN.value, _ORDER.value, _FORCE_REAL.value)
         files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions, _NOISE.value)
         own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range)
-    elif _MATRIX.value or _MASK.value:
-        raise InputError("--matrix and --mask describe --measurements, which is missing")
     else:
         images.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range)
+
+
+def _require_used() -> None:
+    """Raises InputError for options that nothing would come of, and for a noise that is none."""
+    if not _MEASUREMENTS.value:
+        given, missing = _changed(_WITH_MEASUREMENTS), "measurements"
+    else:
+        given, missing = _changed(_WITH_MASK) if _MATRIX.value else [], "mask"
+    if given:
+        describe, them = ("describes", "it") if len(given) == 1 else ("describe", "them")
+        raise InputError(f"{' and '.join(given)} {describe} --{missing}, which is missing: leave {them} out")
+    noise = _NOISE.value
+    if noise is not None and not (noise > 0 and 0 < noise * noise < math.inf):
+        raise InputError(f"--noise={noise}: give a standard deviation, a finite number above 0, or leave it out")
+
+
+def _changed(options: Collection[flags.FlagHolder]) -> list[str]:
+    return [f"--{option.name}" for option in options if option.value != option.default]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The user's own measurements: no original, so no metrics."""
 
+import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,12 +9,14 @@ import jax
 
 from csdip_jax.data.pixels import to_signed_range
 from csdip_jax.results import FLAG, NUMBER_OR_NULL, TEXT, WHOLE, content_digest, write_array
-from csdip_jax.types import InputError
+from csdip_jax.solve.inputs import checked_batch, split_swept
+from csdip_jax.solve.normalise import normalise
+from csdip_jax.types import InputError, ReconstructionWarning
 from experiments import fits, own_measurements, pictures, settings
 from experiments.reconstruct import table
 
 ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG} | {
-    name: NUMBER_OR_NULL._replace(optional=True) for name in ("unexplained", "falling", "times_noise")
+    name: NUMBER_OR_NULL._replace(optional=True) for name in ("unexplained", "falling", "measurement_loss")
 }
 
 
@@ -45,15 +49,16 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     noise_energy = own.problem.measurements.size * (files.noise / own.unit) ** 2 if files.noise else None
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
     key = settings.keys(config.seed).fit
+    _require_solvable(own, sweeps)
     workdir = fits.open_workdir(
         workdir,
         Path(files.measurements.partition(":")[0]).stem,
         config,
+        free=(*fits.FREE_SETTINGS, "noise"),  # earlier versions kept it, but only the verdict uses it
         fields=ROW,
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
-        noise=files.noise,
         contents=content_digest(*jax.tree.leaves(own.problem)),
         image_shape=shape,
         pixel_range=own.pixel_range,
@@ -82,9 +87,20 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for row in {row["label"]: row for row in workdir.rows}.values():
         residual = table.number(row["relative_residual"], ".3g")
         line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
+        row["times_noise"] = fits.times_noise(row.get("measurement_loss"), noise_energy)  # as it is told now
         print("  ".join(filter(None, [line, table.flag(row), fits.verdict_of(row)])))
         name = fits.stem(row["label"])
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
+
+
+def _require_solvable(own: own_measurements.OwnProblem, sweeps: Collection[settings.Sweep]) -> None:
+    """InputError for what `reconstruct` would refuse, before there is a workdir that holds it; it warns by itself."""
+    for sweep in sweeps:
+        problem, _ = checked_batch(own.problem, sweep.method)
+        split_swept(sweep.method, problem.measurements.dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReconstructionWarning)
+        normalise(problem, own.pixel_range)
 
 
 def _read(files: Files, image_shape, pixel_range, matrix_dtype) -> own_measurements.OwnProblem:

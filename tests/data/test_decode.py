@@ -192,6 +192,7 @@ def test_an_array_of_too_many_pixels_is_refused_before_memory_is_taken(tmp_path)
     [
         (bytes(128) + b"DICM" + bytes(200), "a DICOM file; .*pydicom"),
         (b"II*\0" + bytes(124) + b"DICM" + bytes(200), "a DICOM file; .*pydicom"),  # which may be a TIFF in front
+        (b"\x02\0\0\0UL\x04\0\xb8\0\0\0" + bytes(200), "a DICOM file; .*pydicom"),
         (b"\x08\0\x05\0CS" + bytes(200), "a DICOM file; .*pydicom"),
         (bytes(344) + b"n+1\0" + bytes(200), "a NIfTI volume; .*nibabel"),
         (gzip.compress(bytes(344) + b"n+1\0" + bytes(10_000), mtime=0), "a NIfTI volume; .*nibabel"),

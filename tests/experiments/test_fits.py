@@ -59,6 +59,23 @@ def test_a_fit_is_warned_of_once_and_by_its_reason(ok, converged, capsys):
     assert shown.out + shown.err == expected
 
 
+ABSENT = object()
+KNOWN = {"ok": True, "unexplained": 0.5, "falling": 0.9, "times_noise": 3.0}
+
+
+@pytest.mark.parametrize("value", [ABSENT, None, np.nan, np.inf], ids=["absent", "null", "NaN", "infinite"])
+@pytest.mark.parametrize("name", ["unexplained", "falling", "times_noise"])
+def test_what_a_row_does_not_know_is_not_told(name, value):
+    row = {key: held for key, held in (KNOWN | {name: value}).items() if held is not ABSENT}
+    told, whole = fits.verdict_of(row), fits.verdict_of(KNOWN)
+    assert "explains 50 %" in whole and "3 times the noise" in whole and "fell by 90 %" in whole
+    if name == "unexplained":
+        assert told == ""
+    else:
+        assert "explains 50 %" in told and ("3 times the noise" in told) == (name != "times_noise")
+        assert ("fell by" in told) == (name != "falling")
+
+
 @pytest.mark.parametrize("cases", [None, 1, 4])
 @pytest.mark.parametrize("resumed", [False, True])
 def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, resumed, tmp_path, monkeypatch):
@@ -115,6 +132,7 @@ DAMAGES = {
     "one end": {"pixel_range": np.ones(1)},
     "no contrast": {"pixel_range": np.ones(2)},
     "not finite": {"pixel_range": np.array([0, np.inf])},
+    "sides": {"pixel_range": np.array([[0.0], [1.0]])},
     "text": {"pixel_range": np.array(["0", "1"])},
     "complex": {"pixel_range": np.array([0j, 1])},
     "many": {"pixel_range": np.zeros((40, 40))},

@@ -83,6 +83,16 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     )
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_order_of_samples_that_are_no_list_is_noted(order):
+    grid = np.fft.fft2(IMAGE, norm="ortho")
+    for samples in (grid, grid[..., None]):
+        notes = " ".join(own.with_mask(samples, MASK, None, (0, 1), order=order).notes)
+        assert f"--order={order} is not needed: these samples are a whole grid" in notes
+        assert "--order" not in " ".join(own.with_mask(samples, MASK, None, (0, 1)).notes)
+    assert "not needed" not in " ".join(own.with_mask(grid[MASK != 0], MASK, None, (0, 1), order=order).notes)
+
+
 def test_colour_kspace():
     image = np.stack([IMAGE, 1 - IMAGE, IMAGE**2], axis=-1)
     kspace = np.fft.fftshift(np.fft.fft2(image, axes=(0, 1)), axes=(0, 1))
@@ -196,6 +206,18 @@ def test_sparse_files_are_read_as_dense(tmp_path, form, dtype):
     for compressed in (False, True):
         scipy.io.savemat(tmp_path / "a.mat", {"S": sparse.asformat(form), "y": Y}, do_compression=compressed)
         np.testing.assert_array_equal(own.read_array(f"{tmp_path}/a.mat:S"), dense)
+
+
+@pytest.mark.parametrize("entries", [0, 1, 3, 7, 48])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int16", "uint8", "complex128"])
+def test_files_of_matlab_4_begin_as_they_like(tmp_path, dtype, entries):
+    """Theirs are a type and a size, 02 00 00 00 of a sparse matrix, by which other files are known."""
+    array = np.zeros(48, dtype)
+    array[:entries] = np.arange(1, entries + 1)
+    array = array.reshape(6, 8)
+    for form in (np.asarray, scipy.sparse.csc_matrix, scipy.sparse.coo_matrix):
+        scipy.io.savemat(tmp_path / "a.mat", {"A": form(array)}, format="4")
+        np.testing.assert_array_equal(own.read_array(tmp_path / "a.mat"), array)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "mat"])
@@ -346,7 +368,7 @@ def broken(array, value):
         ),
         (lambda: own.with_matrix(np.array(["a"]), MATRIX, SHAPE, (-1, 1)), "dtype <U1: it needs numbers"),
         (lambda: own.with_matrix(np.ones(0), MATRIX, SHAPE, (-1, 1)), "measurements is empty"),
-        (lambda: own.with_matrix(Y, MATRIX, SHAPE, (1, 1)), "--pixel_range=1,1: black and white must differ"),
+        (lambda: own.with_matrix(Y, MATRIX, SHAPE, (1, 1)), r"pixel_range=\(1, 1\): give two different finite numbers"),
         (lambda: own.with_mask(KSPACE.real, MASK, None, (0, 1)), "k-space samples, complex"),
         (lambda: own.with_mask(KSPACE, MASK * 0, None, (0, 1)), "the mask selects nothing: all 120 entries"),
         (lambda: own.with_mask(KSPACE, MASK[1:], None, (0, 1)), r"\(12, 10\) fit neither the grid \(11, 10\)"),

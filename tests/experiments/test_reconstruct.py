@@ -1,6 +1,7 @@
 """The command as a user runs it, on small images and few steps."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -241,6 +242,9 @@ def test_own_kspace_by_its_conventions(tmp_path):
     assert forced.returncode == 0 and "contradict a real image" in forced.stdout
 
 
+OF_KSPACE = ("--norm=ortho", "--dc=corner", "--origin=centre", "--force_real")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -254,6 +258,29 @@ def test_own_kspace_by_its_conventions(tmp_path):
         (["--images={tmp}/scans", "--workdir={tmp}/text.png/run"], "cannot be used"),
         (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", "--image_shape=4,4,1"], "1 of 8 entries are NaN"),
         (["--images={tmp}/scans", "--pixel_range=auto"], "--pixel_range=auto is told by --measurements"),
+        (
+            ["--matrix={tmp}/A.npy", "--mask={tmp}/A.npy"],
+            "--matrix and --mask describe --measurements, which is missing",
+        ),
+        *(
+            (
+                [begin, option, *FAST, "--image_shape=16,12,1"],
+                f"{option.partition('=')[0]} describes --measurements, which is missing: leave it out",
+            )
+            for begin in ("--images={tmp}/scans", "--config.data=demo")
+            for option in (*OF_KSPACE, "--order=F", "--order=C", "--noise=1", "--mask={tmp}/A.npy")
+        ),
+        *(
+            (
+                ["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", option],
+                f"{option.partition('=')[0]} describes --mask",
+            )
+            for option in OF_KSPACE
+        ),
+        *(
+            (["--measurements={tmp}/y.npy", "--matrix={tmp}/A.npy", f"--noise={value}"], "give a standard deviation")
+            for value in ("nan", "inf", "-inf", "0", "-0.1", "1e200", "1e-200")
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(options, message, scans, tmp_path):
@@ -333,3 +360,58 @@ def test_own_measurements_again_when_a_file_is_damaged_or_a_number_is_null(tmp_p
     assert "relative residual - after" in again().stdout
     rows.write_text(json.dumps(row | {"steps": "3"}) + "\n")
     assert "line 1 is damaged, steps =" in refused(again())
+
+
+@pytest.fixture
+def own_files(tmp_path):
+    """Measurements of pixels of 10 to 170, real and complex, and the options that name them."""
+    rng = np.random.default_rng(0)
+    matrix, image = rng.standard_normal((60, 192)), rng.uniform(10, 170, (16, 12))
+    np.save(tmp_path / "A.npy", matrix)
+    np.save(tmp_path / "complex.npy", matrix + 0j)
+    np.save(tmp_path / "y.npy", matrix @ image.ravel())
+    np.save(tmp_path / "mask.npy", np.ones((16, 12)))
+    np.save(tmp_path / "k.npy", np.fft.fft2(image, norm="ortho"))
+    matrix = [f"--measurements={tmp_path}/y.npy", f"--matrix={tmp_path}/A.npy", "--image_shape=16,12,1"]
+    mask = [f"--measurements={tmp_path}/k.npy", f"--mask={tmp_path}/mask.npy"]
+    return {name: [*files, *FAST, f"--workdir={tmp_path}/run"] for name, files in {"A": matrix, "k": mask}.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "wrong", "message"),
+    [
+        ("A", [], "the measurements are of pixels of about"),
+        ("A", ["--pixel_range=0,1"], "the measurements are of pixels of about"),
+        ("k", [], "the measurements are of pixels of about"),
+        ("A", ["--pixel_range=0,180", "--matrix={tmp}/complex.npy"], "the operator's are complex64"),
+        ("A", ["--pixel_range=0,180", "--sweep=tv.mu=-1"], "mu = -1.0: it must be"),
+        ("A", ["--pixel_range=0,0"], "give two different finite numbers"),
+    ],
+)
+def test_a_refused_problem_leaves_no_workdir_in_the_way_of_its_remedy(files, wrong, message, own_files, tmp_path):
+    wrong = [option.format(tmp=tmp_path) for option in wrong]
+    assert message in refused(run("reconstruct", *own_files[files], *wrong))
+    assert not (tmp_path / "run").exists()
+    done = run("reconstruct", *own_files[files], "--pixel_range=0,180")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("relative residual") == 1
+
+
+@pytest.mark.parametrize("files", ["A", "k"])
+def test_the_noise_is_compared_with_whenever_it_is_told(files, own_files, tmp_path):
+    """A rerun with another one, or with none, does nothing but say so."""
+    told = []
+    for option in ([], ["--noise=2"], ["--noise=1"], []):
+        found = run("reconstruct", *own_files[files], "--pixel_range=0,180", *option)
+        assert found.returncode == 0, found.stderr
+        told.append(re.findall(r"leaves (\S+) times the noise", found.stdout.splitlines()[-2]))
+    (row,) = rows_of(tmp_path / "run")
+    sizes = {"A": 60, "k": 192}
+    assert told[0] == told[3] == []
+    for found, noise in zip(told[1:3], (2, 1), strict=True):
+        np.testing.assert_allclose(float(*found), row["measurement_loss"] / sizes[files] / noise**2, rtol=0.06)
+    config = tmp_path / "run" / "config.json"
+    before = json.loads(config.read_text())
+    before["settings"]["flags"]["noise"] = 2.0  # as earlier versions wrote it
+    config.write_text(json.dumps(before))
+    assert run("reconstruct", *own_files[files], "--pixel_range=0,180", "--noise=3").returncode == 0
