@@ -41,9 +41,9 @@ LEAST_FLAT = 1e-3
 FAR_OUT, DIGITS = 0.1, 1e-4
 """So far beyond the range, in halves of it, no mean and no contrast of pixels may lie; and a range that is narrower
 than this, relative to its middle, leaves single precision too few digits."""
-SMALLEST_CONTRAST, SMALL_CONTRAST, FLAT = 1e-3, 0.02, 1e-5
-"""Root mean squares of what pixels differ from their mean by, of half a pixel range: of other units; so small that the
-range is doubtful; and relative to their mean: what is rounding of a flat image."""
+SMALLEST_SIZE, SMALL_CONTRAST, FLAT = 1e-3, 0.02, 1e-5
+"""Root mean squares, of half a pixel range: of pixels around the middle of the range, which then are of another unit; of
+what they differ from their mean by, which makes the range doubtful; and relative to their mean: rounding."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.8, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
@@ -330,7 +330,8 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
     middle, half = given
     black, white = middle - half, middle + half
     contrast = spreads > FLAT * abs(middle / half + means).max(-1)  # as the user's pixels have it
-    other_unit = (contrast & (spreads < SMALLEST_CONTRAST)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
+    sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
+    other_unit = ((sizes > 0) & (sizes < SMALLEST_SIZE)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
     contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
     large = np.array([c > 1 and c > _norm(_operator_of(operator, i, len(means))) for i, c in enumerate(contrasts)])
     if (other_unit | large).any():

@@ -1,5 +1,6 @@
 """A sweep: its plan, what it computes beside single runs, growing, and what is refused."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -526,7 +527,8 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
         for _ in range(20):
             child = start()
             time.sleep(dice.uniform(0.1, 1.6))
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it had finished
+                os.kill(child, signal.SIGKILL)
             wait_until_gone()
             unfinished += len(cs.results.read_all_rows(tmp_path)) < len(undisturbed[1])
         start()
