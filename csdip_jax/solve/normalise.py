@@ -42,8 +42,8 @@ FAR_OUT, DIGITS = 0.1, 1e-4
 """So far beyond the range, in halves of it, no mean and no contrast of pixels may lie; and a range that is narrower
 than this, relative to its middle, leaves single precision too few digits."""
 SMALLEST_SIZE, SMALL_CONTRAST, FLAT = 1e-3, 0.02, 1e-5
-"""Root mean squares, of half a pixel range: of pixels around the middle of the range, which then are of another unit; of
-what they differ from their mean by, which makes the range doubtful; and relative to their mean: rounding."""
+"""Root mean squares, of half a pixel range: of pixels around its middle, which then are of another unit; of what they
+differ from their mean by, which makes the range doubtful; and relative to their mean: rounding."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.8, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
