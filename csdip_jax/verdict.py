@@ -72,7 +72,7 @@ def in_words(ok: bool, unexplained: float, falling: float | None, times_noise: f
     if falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL:
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps")
     if unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE:
-        more = "" if falling is None else "take more steps, or "
+        more = "regularize less, or " if falling is None else "take more steps, or "
         words.append(f"{more}A (its order, its scale), the pixel range or the noise may be others than assumed")
     elif times_noise is not None and times_noise < BELOW_THE_NOISE:
         words.append("so it fits noise too: take fewer steps, or a larger weight of the regularization")

@@ -268,6 +268,9 @@ def with_mask(
         )
     chosen, shape, notes = _selected(mask, measurements, image_shape)
     grid, listed = _on_grid(measurements, chosen, shape, order)
+    whole = np.abs(measurements).reshape(shape[:2]) if measurements.size == chosen.size and not listed else None
+    if whole is not None and not chosen[np.unravel_index(np.nan_to_num(whole).argmax(), chosen.shape)]:
+        notes.append("the mask leaves out the largest sample: is it shifted against the measurements?")
     if listed and order is None and _by_columns(mask):
         notes.append(
             "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"

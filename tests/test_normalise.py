@@ -95,6 +95,25 @@ def test_pixels_of_another_unit_are_refused_with_what_they_are(factor):
     assert low < factor * 0.6 and factor * 1.5 < high < factor * 4
 
 
+@pytest.mark.parametrize("offset", [1e7, -3e8])
+def test_an_offset_that_hides_the_patterns_is_refused(offset):
+    with pytest.raises(cs.InputError, match="differ by less than rounding .* take that offset off A and y"):
+        solve(make("tv"), patterns() + offset, disc())
+
+
+@pytest.mark.parametrize("name", ["csdip", "tv", "lasso_dct", "damp_tv"])
+@pytest.mark.parametrize("level", [0.0, 0.5])
+def test_a_flat_image_is_explained(name, level):
+    solution = solve(make(name, steps=300), patterns(), np.full(SHAPE, level))
+    np.testing.assert_allclose(solution.image, level, atol=0.05)
+    assert solution.ok and solution.unexplained < 1
+
+
+def test_a_range_that_is_too_narrow_for_random_rows_is_noted():
+    with pytest.warns(cs.ReconstructionWarning, match="pixels of about .* not of -0.2 to 0.2"):
+        solve(make("tv"), patterns(), disc() - disc().mean(), pixel_range=(-0.2, 0.2))
+
+
 def test_a_contrast_beyond_the_range_is_noted():
     with pytest.warns(cs.ReconstructionWarning, match="pixels of about -.* not of -1 to 1: give pixel_range"):
         solution = solve(make("tv"), patterns(), 300 * (disc() - disc().mean()))

@@ -25,7 +25,7 @@ WORDS = {
     "half, by its own rule": (
         {"trace": STOPPED, "unexplained": 0.5},
         None,
-        "explains 50 % of .* contrast, A .its order",
+        "explains 50 % of .* contrast, regularize less, or A .its",
     ),
     "half, of noise": ({"unexplained": 0.4}, 6.0, "explains 60 % .*leaves 1 times the noise$"),
     "nothing": ({"unexplained": 1.7}, None, "explains no more than a flat image does, take more steps, or A"),

@@ -23,6 +23,7 @@ from csdip_jax.operators import (
     Normalised,
     NormalisedFunction,
     Operator,
+    RowOperator,
     measurement_loss,
     squared_norm,
 )
@@ -41,9 +42,13 @@ LEAST_FLAT = 1e-3
 FAR_OUT, DIGITS = 0.1, 1e-4
 """So far beyond the range, in halves of it, no mean and no contrast of pixels may lie; and a range that is narrower
 than this, relative to its middle, leaves single precision too few digits."""
-SMALLEST_SIZE, SMALL_CONTRAST, FLAT = 1e-3, 0.02, 1e-5
+SMALLEST_SIZE, SMALL_CONTRAST, FLAT, OF_FLAT = 1e-3, 0.02, 1e-5, 1e-2
 """Root mean squares, of half a pixel range: of pixels around its middle, which then are of another unit; of what they
-differ from their mean by, which makes the range doubtful; and relative to their mean: rounding."""
+differ from their mean by, which makes the range doubtful; relative to their mean: rounding; and what a flat image may
+be off by."""
+LARGE_SPREAD = 2.0
+"""Of pixels around their mean, in halves of the range, under rows that measure every image alike: 1 at most, but for
+noise."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.8, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
@@ -170,13 +175,15 @@ def _linear(problem: Problem, middle: float, half: float, auto: bool, exact: np.
     means = np.where(np.isnan(means), middle, means)
     operator = balance.operator(operator)
     means, errors, losses = (means - middle) / half, errors / abs(half), losses / half**2
-    _require_range(operator, means, errors, np.sqrt(losses) / size, losses, (middle, half))
+    spreads = np.sqrt(losses) / size
+    contrast = spreads > FLAT * abs(middle / half + means).max(-1)  # as the user's pixels have it
+    _require_range(operator, means, errors, spreads, contrast, losses, (middle, half))
     units = Units(
         problem=problem,
         middle=middle,
         half=half,
         scales=balance.gain[served] * abs(half),
-        flat_loss=np.maximum(losses, (FLAT * size) ** 2),
+        flat_loss=np.maximum(losses, (np.where(contrast, FLAT, OF_FLAT) * size) ** 2),
         untouched=operator is problem.operator and (middle, half) == (0, 1),
     )
     if units.untouched:
@@ -230,7 +237,13 @@ def _balance(operator: LinearOperator, look: Look) -> Balance:
         one = operator.batch_size is None
         others = _others(operator, look.direction[0]) if one else jax.vmap(_others)(operator, look.direction)
         others = np.atleast_1d(others)
-        stands_out &= others > LEAST_OTHERS * np.finfo(look.flat.dtype).eps * look.frobenius
+        rounded = stands_out & (others <= LEAST_OTHERS * np.finfo(look.flat.dtype).eps * look.frobenius)
+        if rounded.any() and m > 1:
+            raise InputError(
+                "the rows of A differ by less than rounding beside what they share: take that offset off A and y, or "
+                "set JAX_ENABLE_X64=1"
+            )
+        stands_out &= ~rounded
     gain = np.where(stands_out, others / math.sqrt(n), look.gain)
     if not (np.isfinite(gain) & (gain > 0)).all():
         raise InputError(
@@ -315,7 +328,7 @@ def _estimated(means: np.ndarray, spreads: np.ndarray) -> tuple[float, float]:
     return (low + high) / 2, (high - low) / 2 or 1.0
 
 
-def _require_range(operator, means, errors, spreads, losses, given) -> None:
+def _require_range(operator, means, errors, spreads, contrast, losses, given) -> None:
     """Raises InputError where the mean pixel lies outside of the range, or pixels are of a far smaller unit.
 
     Warns where their contrast is larger than the range, or hardly uses it, which noise or an unusual A may feign.
@@ -324,16 +337,20 @@ def _require_range(operator, means, errors, spreads, losses, given) -> None:
         operator: A, normalised.
         means, errors: of the channels of each image, [b, c], in [-1, 1] if the range is right; see `_flat_fit`.
         spreads: of the pixels around them, [b], estimated as if A measured every image alike.
+        contrast: whether these are more than rounding, [b].
         losses: ||y - A x||^2 of the flat images with these means, [b].
         given: middle and half of the range, to tell it by.
     """
     middle, half = given
     black, white = middle - half, middle + half
-    contrast = spreads > FLAT * abs(middle / half + means).max(-1)  # as the user's pixels have it
     sizes = np.sqrt(np.mean(np.square(means), -1) + np.square(spreads))
     other_unit = ((sizes > 0) & (sizes < SMALLEST_SIZE)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
-    contrasts = np.sqrt(losses / math.prod(operator.image_shape)) / (1 + FAR_OUT)
-    large = np.array([c > 1 and c > _norm(_operator_of(operator, i, len(means))) for i, c in enumerate(contrasts)])
+    n, m = math.prod(operator.image_shape), operator.measurements_like.size
+    large = np.sqrt(losses / n) > 1 + FAR_OUT
+    for i in np.flatnonzero(large | (spreads > LARGE_SPREAD)):
+        norm = float(_norm(_operator_of(operator, i, len(means))))
+        alike = isinstance(operator, RowOperator) and norm < 1.5 * (1 + math.sqrt(n / m))  # as random rows measure
+        large[i] = np.sqrt(losses[i] / n) > (1 + FAR_OUT) * norm or (alike and spreads[i] > LARGE_SPREAD)
     if (other_unit | large).any():
         levels, reach = means[other_unit | large], 2 * spreads[other_unit | large, None]
         low, high = sorted((middle + half * (levels - reach).min(), middle + half * (levels + reach).max()))

@@ -127,6 +127,14 @@ def test_zeros_that_the_mask_claims_to_be_measured_are_noted():
     assert not any("exactly 0" in note for note in told.notes)
 
 
+def test_a_mask_in_the_other_convention_than_the_grid_is_noted():
+    mask = np.zeros(BOX.shape, bool)
+    mask[20:45, 20:46] = True
+    shifted = own.with_mask(samples_of(BOX, True), np.fft.ifftshift(mask), None, (0, 1), force_real=True)
+    assert any("leaves out the largest sample" in note for note in shifted.notes)
+    assert not any("leaves out" in note for note in own.with_mask(samples_of(BOX, True), mask, None, (0, 1)).notes)
+
+
 def test_an_image_that_is_imaginary_to_the_last_bit():
     """i times a real one: S, what a real image would have, is exactly 0."""
     for kind, mask in masks_of(BOX.shape).items():
