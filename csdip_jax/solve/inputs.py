@@ -1,7 +1,6 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, as_operator
 from csdip_jax.operators.functions import is_own, linear_if_it_is
@@ -20,12 +20,7 @@ from csdip_jax.types import InputError, Problem, as_floating
 
 def middle_and_half(pixel_range: Any) -> tuple[float, float]:
     """Of (black, white), None for (-1, 1); raises InputError unless these are two different finite numbers."""
-    try:
-        black, white = (-1.0, 1.0) if pixel_range is None else (float(value) for value in pixel_range)
-    except (TypeError, ValueError):
-        black = white = math.nan
-    if not (math.isfinite(black) and math.isfinite(white) and black != white):
-        raise InputError(f"pixel_range = {pixel_range!r}: give two different finite numbers, (black, white)")
+    black, white = (-1.0, 1.0) if pixel_range is None else checked_range(pixel_range)
     return (black + white) / 2, (white - black) / 2
 
 

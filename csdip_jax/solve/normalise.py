@@ -27,6 +27,7 @@ from csdip_jax.operators import (
     measurement_loss,
     squared_norm,
 )
+from csdip_jax.operators.base import PROBES
 from csdip_jax.solve.inputs import checked_batch, middle_and_half
 from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
 from csdip_jax.verdict import EXPLAINED
@@ -52,9 +53,8 @@ noise."""
 AT_THE_END, OF_A_CHANNEL, OF_WHITE = 0.999, 0.8, 0.1
 """A pixel beyond the first (in [-1, 1]) lies at the end of the range. Noted from the second, a share of a channel at
 either end, or the third, a share of the image at its white end, on."""
-PROBES, FLAT_IMAGES, BEYOND = 16, 9, 3.0
-"""Of functions that are not linear: random directions that their gain is taken from; flat images in the range; and how
-much larger than the measurements of these y may be."""
+FLAT_IMAGES, BEYOND = 9, 3.0
+"""Of functions that are not linear: flat images in the range; and how much larger y may be than what they make."""
 
 
 class Units(NamedTuple):
