@@ -12,6 +12,7 @@ from pathlib import Path
 from ml_collections.config_dict import ConfigDict
 
 from csdip_jax.methods import METHODS
+from csdip_jax.operators import COUNTS, OPERATORS
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -26,6 +27,11 @@ def fields(config: ConfigDict, file: Path) -> list[str]:
             allowed += " >= 1" * (kind is int)  # all that a method counts
             told = attributes(METHODS[method]).get(field)
             value = _default(METHODS[method], field) if value is None else value
+        elif name == "operator":
+            told = f"{told or 'Measurements.'} {_operators()}"
+        elif name in COUNTS:
+            kinds = [kind.name for kind in OPERATORS.values() if kind.count is COUNTS[name]]
+            told = f"{COUNTS[name].about} ({', '.join(kinds)})"
         lines.append(f"--config.{name}={value}  {allowed}" + (f": {told}" if told else ""))
     return lines
 
@@ -36,6 +42,10 @@ def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, type, obj
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, config.get_type(name), value
+
+
+def _operators() -> str:
+    return "Kinds: " + "; ".join(f"{kind.name}, {kind.about}" for kind in OPERATORS.values())
 
 
 def _default(method: type, field: str):

@@ -20,16 +20,6 @@ from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import Array, InputError, Problem
 from experiments import learned_priors, vae_weights
 
-DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
-OPERATORS = {
-    "gaussian": "Gaussian",
-    "rademacher": "Rademacher",
-    "dct": "randomised DCT",
-    "hadamard": "randomised Hadamard",
-    "radial_fourier": "radial lines",
-}
-"""Kinds of measurements, and how they are called."""
-
 
 class Keys(NamedTuple):
     """Independent random keys of a run, all from its seed."""
@@ -213,8 +203,8 @@ class Measurement(NamedTuple):
     """How one part's images are measured.
 
     Attributes:
-        kind: one of OPERATORS.
-        count: lines for radial_fourier, m for the others.
+        kind: a name of `operators.OPERATORS`.
+        count: what the kind counts, m or a number of lines.
         noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
             deviation (the reference code).
         reference: as the reference code does it, which also shares one operator among all images.
@@ -228,20 +218,12 @@ class Measurement(NamedTuple):
     matrix_dtype: str = "float32"
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
-        if self.kind == "radial_fourier":
-            return operators.radial_fourier(self.count, image_shape)
         key = jax.random.fold_in(key, 0 if self.reference else image)
-        if self.kind == "gaussian":
-            return operators.gaussian(key, self.count, image_shape, self.matrix_dtype)
-        if self.kind == "rademacher":
-            return operators.rademacher(key, self.count, image_shape)
-        make = operators.subsampled_dct if self.kind == "dct" else operators.subsampled_hadamard
-        # Columns of the norm that gaussian's have, so that noise and every method's weights mean the same.
-        return make(key, self.count, image_shape, math.sqrt(math.prod(image_shape) / self.count))
+        return operators.OPERATORS[self.kind].make(key, self.count, image_shape, self.matrix_dtype)
 
     def operator_bytes(self, pixels: int) -> int:
         """Of the operator's arrays; those that are no dense matrix are small."""
-        return np.dtype(self.matrix_dtype).itemsize * self.count * pixels if self.kind == "gaussian" else 0
+        return operators.OPERATORS[self.kind].bytes(self.count, pixels, self.matrix_dtype)
 
     def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
@@ -258,7 +240,7 @@ class Measurement(NamedTuple):
 
     @property
     def description(self) -> str:
-        return (f"{self.count} " if self.kind == "radial_fourier" else "") + OPERATORS[self.kind]
+        return operators.OPERATORS[self.kind].described(self.count)
 
 
 def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int], **instead) -> Measurement:
@@ -275,28 +257,23 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
     if instead:
         config = config_dict.ConfigDict(config.to_dict() | instead)
     pixels = math.prod(image_shape)
-    m = config.num_measurements if config.num_measurements is not None else max(1, pixels // 10)
-    kind = config.operator
-    if kind is None:
-        too_large = config.num_measurements is None and 4 * m * pixels > DENSE_BYTES
-        kind = "radial_fourier" if too_large or config.num_lines is not None else "gaussian"
-    if kind not in OPERATORS:
-        raise InputError(f"unknown operator {kind!r} in --config.operator: choose from {', '.join(OPERATORS)}")
+    name, kinds = config.operator, operators.OPERATORS
+    if name is not None and name not in kinds:
+        raise InputError(f"unknown operator {name!r} in --config.operator: choose from {', '.join(kinds)}")
+    given = {count: config[count] for count in operators.COUNTS}
+    kind = operators.unnamed_kind(kinds, image_shape, given) if name is None else kinds[name]
     require_number("noise_variance", config.noise_variance)
-    reference = config.preset == "reference"
-    if kind == "radial_fourier":
-        count = config.num_lines if config.num_lines is not None else max(1, round(0.1 * max(image_shape[:2])))
-        operators.radial_mask(count, image_shape[:2])
-    else:
-        count = m
-        operators.require_num_measurements(m, image_shape, distinct=kind in ("dct", "hadamard"))
+    number = given[kind.count.name] if given[kind.count.name] is not None else kind.count.default(image_shape)
+    kind.require(number, image_shape)
     operators.require_dtype(config.matrix_dtype)
-    if config.matrix_dtype != "float32" and kind != "gaussian":
+    if config.matrix_dtype != "float32" and not kind.takes_dtype:
+        dense = " or ".join(f"--config.operator={name}" for name, one in kinds.items() if one.takes_dtype)
         raise InputError(
-            f"--config.matrix_dtype={config.matrix_dtype} is for a dense matrix, and the operator {kind} has none: "
-            "leave it out, or choose --config.operator=gaussian"
+            f"--config.matrix_dtype={config.matrix_dtype} is for a dense matrix, and the operator {kind.name} has "
+            f"none: leave it out, or choose {dense}"
         )
-    chosen = Measurement(kind, count, float(config.noise_variance), reference, config.matrix_dtype)
+    reference = config.preset == "reference"
+    chosen = Measurement(kind.name, number, float(config.noise_variance), reference, config.matrix_dtype)
     _require_memory(chosen, pixels)
     return chosen
 

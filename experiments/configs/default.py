@@ -10,6 +10,7 @@ import importlib.util
 from ml_collections import config_dict
 
 from csdip_jax.methods import METHODS
+from csdip_jax.operators import COUNTS
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -22,11 +23,10 @@ def get_config() -> config_dict.ConfigDict:
     config.num_images = config_dict.placeholder(int)  # None: all
     config.first_image = 0  # index of the first one taken
 
-    # Measurements: gaussian; rademacher, dct, hadamard (random too, but without a matrix); radial_fourier; or None:
-    # gaussian where its matrix stays below 1 GB, else radial_fourier.
+    # Measurements; None: gaussian where its matrix stays below 1 GB, else radial_fourier. A kind has its own count.
     config.operator = config_dict.placeholder(str)
-    config.num_measurements = config_dict.placeholder(int)  # m, but for radial_fourier; None: a tenth of the pixels
-    config.num_lines = config_dict.placeholder(int)  # radial_fourier: L; None: about a tenth of the coefficients
+    for count in COUNTS:
+        config[count] = config_dict.placeholder(int)
     config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)
 
