@@ -6,7 +6,7 @@ import numpy as np
 
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.types import InputError
-from experiments import kspace
+from csdip_jax.io import kspace
 
 DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
 

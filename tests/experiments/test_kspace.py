@@ -6,7 +6,7 @@ import skimage.data
 
 import csdip_jax as cs
 from csdip_jax.operators.fourier import radial_mask
-from experiments import kspace
+from csdip_jax.io import kspace
 from experiments import own_measurements as own
 
 ROWS, COLUMNS = np.mgrid[-1:1:64j, -1:1:66j]
