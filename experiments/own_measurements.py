@@ -20,7 +20,7 @@ from csdip_jax.data.kinds import first_bytes, foreign_kind
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.solve import memory
 from csdip_jax.types import InputError, Problem, as_floating, checked_shape
-from experiments import kspace_conventions as conventions
+from csdip_jax.io import kspace_conventions as conventions
 
 
 class OwnProblem(NamedTuple):
