@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from csdip_jax.data.pixels import checked_range
-from csdip_jax.types import InputError
 from csdip_jax.io import kspace
+from csdip_jax.types import InputError
 
 DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
 
@@ -54,7 +54,7 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
     Args:
         grid, chosen: as above.
         noise: energy of the noise in one sample.
-        pixel_range: (black, white), "auto" or None, see `own_measurements.with_mask`.
+        pixel_range: (black, white), "auto" or None, see `measurements.with_mask`.
         norm: "ortho", "backward", "forward" or "auto".
     """
     root, notes, told = math.sqrt(chosen.size), [], pixel_range is not None

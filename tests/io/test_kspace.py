@@ -5,9 +5,9 @@ import pytest
 import skimage.data
 
 import csdip_jax as cs
-from csdip_jax.operators.fourier import radial_mask
 from csdip_jax.io import kspace
-from experiments import own_measurements as own
+from csdip_jax.io import measurements as own
+from csdip_jax.operators.fourier import radial_mask
 
 ROWS, COLUMNS = np.mgrid[-1:1:64j, -1:1:66j]
 BOX = np.zeros((64, 66))
