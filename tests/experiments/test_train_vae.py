@@ -13,8 +13,8 @@ from PIL import Image
 
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decoder_of, decoder_sizes
+from csdip_jax.io import vae_weights
 from csdip_jax.methods import Csgm
-from experiments import vae_weights
 from tests.conftest import REPOSITORY
 from tests.experiments.commands import command, refused, rows_of, run, run_process
 
