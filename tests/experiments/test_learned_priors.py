@@ -8,7 +8,8 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.generators import dcgan_layers, draw_params
-from experiments import learned_priors, settings
+from csdip_jax.io import learned_priors
+from experiments import settings
 from experiments.configs import default
 
 SHAPE = (16, 16, 1)
