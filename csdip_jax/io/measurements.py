@@ -52,7 +52,7 @@ def with_matrix(
     if matrix.ndim != 2:
         raise InputError(f"matrix has shape {matrix.shape}: it needs two axes, [m, n]")
     if image_shape is None:
-        raise InputError(f"--image_shape=h,w,c is needed beside --matrix (h w c = n = {matrix.shape[1]})")
+        raise InputError(f"`image_shape=(h, w, c)` is needed beside a matrix (h w c = n = {matrix.shape[1]})")
     measurements = measurements.reshape(-1) if 1 in measurements.shape else measurements
     if measurements.shape != matrix.shape[:1]:
         raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
@@ -61,7 +61,7 @@ def with_matrix(
     notes = ()
     if order is None and sum(side > 1 for side in image_shape) > 1:
         stored = ", of a matrix stored column by column as in MATLAB" if _by_columns(matrix) else ""
-        notes = (f"pixels taken row by row{stored}; --order=F takes them column by column, as MATLAB's x(:)",)
+        notes = (f"pixels taken row by row{stored}; `order='F'` takes them column by column, as MATLAB's x(:)",)
     matrix = _row_major(matrix, image_shape) if order == "F" else matrix
     in_stored = np.asarray if matrix_dtype == "float64" else _single
     operator = operators.Dense(in_stored(matrix), image_shape)
@@ -71,10 +71,10 @@ def with_matrix(
     if pixel_range == "auto":
         pixel_range = estimate_pixel_range(problem)
         told = "{:.3g} to {:.3g}".format(*pixel_range)
-        notes = (*notes, f"pixel range {told} estimated from the measurements; --pixel_range sets it")
+        notes = (*notes, f"pixel range {told} estimated from the measurements; `pixel_range` sets it")
     elif pixel_range is None:
         pixel_range = conventions.DEFAULT_RANGE
-        notes = (*notes, "pixel range -1 to 1 taken; --pixel_range sets it")
+        notes = (*notes, "pixel range -1 to 1 taken; `pixel_range` sets it")
     return OwnProblem(problem, checked_range(pixel_range), notes)
 
 
@@ -90,7 +90,7 @@ def with_mask(
     mask: np.ndarray,
     image_shape: tuple | None,
     pixel_range: tuple[float, float] | str | None,
-    centre: str = "auto",
+    dc: str = "auto",
     norm: str = "auto",
     origin: str = "auto",
     order: str | None = None,
@@ -105,7 +105,7 @@ def with_mask(
         image_shape: (h, w, c); by default the mask's, grey.
         pixel_range: (black, white) of the image; "auto": as estimated from the samples; None: -1 and 1, refused where
             the samples tell of other pixels.
-        centre: where DC lies, "centre" (as scanners and fftshift put it), "corner", or "auto": where the largest sample
+        dc: where DC lies, "centre" (as scanners and fftshift put it), "corner", or "auto": where the largest sample
             lies nearest to.
         norm: scale of the DFT, "ortho", "backward" (numpy's default, unscaled), "forward" (1 / n), or "auto": the one
             whose zero-filled image fits the pixel range.
@@ -124,7 +124,7 @@ def with_mask(
     if not np.iscomplexobj(measurements):
         pairs = ": join real and imaginary part, a[..., 0] + 1j * a[..., 1]" if measurements.shape[-1:] == (2,) else ""
         raise InputError(
-            f"measurements have dtype {measurements.dtype}: with --mask they are k-space samples, complex{pairs}"
+            f"measurements have dtype {measurements.dtype}: beside a mask they are k-space samples, complex{pairs}"
         )
     chosen, shape, notes = _selected(mask, measurements, image_shape)
     grid, listed = _on_grid(measurements, chosen, shape, order)
@@ -133,24 +133,25 @@ def with_mask(
         notes.append("the mask leaves out the largest sample: is it shifted against the measurements?")
     if listed and order is None and _by_columns(mask):
         notes.append(
-            "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
+            "samples taken row by row of the mask, which is stored column by column as in MATLAB; "
+            "`order='F'` changes it"
         )
     if order and not listed:
-        notes.append(f"--order={order} is not needed: these samples are a whole grid, not a list")
+        notes.append(f"`order={order!r}` is not needed: these samples are a whole grid, not a list")
     zeros = float((grid[chosen] == 0).mean())
     if zeros > 0.1:
         notes.append(f"{100 * zeros:.0f} % of the samples that the mask chooses are exactly 0: were they measured?")
-    if centre == "auto":
+    if dc == "auto":
         largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])
         to_corner = math.dist([0, 0], [min(i, side - i) for i, side in zip(largest, chosen.shape, strict=True)])
-        centre = "centre" if to_centre <= to_corner else "corner"
-        notes.append(f"DC taken to lie in the {centre} (largest sample at {tuple(map(int, largest))}); --dc sets it")
-    if centre == "centre":
+        dc = "centre" if to_centre <= to_corner else "corner"
+        notes.append(f"DC taken to lie in the {dc} (largest sample at {tuple(map(int, largest))}); `dc` sets it")
+    if dc == "centre":
         grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
     known_range = None if pixel_range == "auto" else checked_range(pixel_range or conventions.DEFAULT_RANGE)
     grid, noise, phase_notes = conventions.of_real_image(
-        grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
+        grid, chosen, known_range, force_real, "`dc` or `order`" if listed else "`dc`"
     )
     grid, unit, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
@@ -173,14 +174,14 @@ def _selected(mask, measurements, image_shape) -> tuple[np.ndarray, tuple, list[
         size = image_shape[:2] if image_shape else measurements.squeeze().shape[-2:]
         fits = len(size) == 2 and all(mine in (1, side) for mine, side in zip(mask.shape, size, strict=True))
         if not fits and len(given) != 2:
-            raise InputError(f"mask has shape {given}: it needs [h, w], or [w] beside a whole grid or --image_shape")
+            raise InputError(f"mask has shape {given}: it needs [h, w], or [w] beside a whole grid or `image_shape`")
         if fits and mask.shape != size:
             line = "row" if mask.shape[0] == 1 else "column"
             notes.append(f"mask of shape {given} taken for every {line} of the {size[0]} x {size[1]} grid")
             mask = np.broadcast_to(mask, size)
     shape = checked_shape(image_shape or (*mask.shape, 1))
     if mask.shape != shape[:2]:
-        raise InputError(f"mask of shape {given} does not fit --image_shape={','.join(map(str, shape))}")
+        raise InputError(f"mask of shape {given} does not fit `image_shape={shape}`")
     if not mask.any():
         raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
     return mask != 0, shape, notes

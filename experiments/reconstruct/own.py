@@ -14,7 +14,7 @@ from csdip_jax.results import FLAG, NUMBER_OR_NULL, TEXT, WHOLE, content_digest,
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
-from experiments import fits, pictures, settings
+from experiments import fits, launcher, pictures, settings
 from experiments.reconstruct import table
 
 ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG} | {
@@ -46,7 +46,7 @@ class Files(NamedTuple):
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
     own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
-        print(f"note: {note}")
+        print(f"note: {launcher.spelled(note)}")
     shape = own.problem.operator.image_shape
     noise_energy = own.problem.measurements.size * (files.noise / own.unit) ** 2 if files.noise else None
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)

@@ -75,7 +75,7 @@ def test_runs_with_different_priors_differ(saved):
 
 
 def test_bad_files(tmp_path, saved):
-    with pytest.raises(cs.InputError, match="absent.npz holds no prior .FileNotFoundError.: make one by"):
+    with pytest.raises(cs.InputError, match="absent.npz holds no prior .FileNotFoundError.: learn one anew"):
         learned_priors.load(tmp_path / "absent.npz", TENSORS)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(cs.InputError, match="text.npz holds no prior"):

@@ -137,8 +137,9 @@ def test_weights_there_and_back(weights, tmp_path):
 def test_places_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data_dir, own = tmp_path / "data", tmp_path / "own.msgpack"
-    with pytest.raises(cs.InputError, match=r"there is no .*data/vae_mnist.msgpack nor runs/.*train_vae"):
+    with pytest.raises(cs.InputError, match=r"there is no .*data/vae_mnist.msgpack nor runs/.*train one") as caught:
         vae_weights.find(data_dir)
+    assert caught.value.needs == "vae"
     places = [tmp_path / "runs" / "vae_mnist" / "vae_mnist.msgpack", data_dir / "vae_mnist.msgpack", own]
     for place in places:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def test_damaged_weights(weights, tmp_path):
     whole = path.read_bytes()
     for content in (b"", whole[:-9], b"no msgpack at all", b"\x81\xa1a\x01"):
         path.write_bytes(content)
-        with pytest.raises(cs.InputError, match="holds no VAE's weights .*train_vae"):
+        with pytest.raises(cs.InputError, match="holds no VAE's weights .*train anew"):
             vae_weights.load(path)
     vae_weights.save(path, jax.tree.map(lambda leaf: leaf * np.nan, weights), {})
     with pytest.raises(cs.InputError, match="weights are NaN or infinite"):

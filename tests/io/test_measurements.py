@@ -31,7 +31,7 @@ def test_matrix_and_pixel_range():
     estimated = own.with_matrix(Y, MATRIX, SHAPE, "auto")
     low, high = estimated.pixel_range
     assert -1 < low < IMAGE.min() and IMAGE.max() < high < 2 and "estimated" in estimated.notes[-1]
-    assert own.with_matrix(Y, MATRIX, SHAPE, None).notes[-1] == "pixel range -1 to 1 taken; --pixel_range sets it"
+    assert own.with_matrix(Y, MATRIX, SHAPE, None).notes[-1] == "pixel range -1 to 1 taken; `pixel_range` sets it"
 
 
 def test_a_matrix_stored_narrowly_is_the_same_but_for_its_rounding():
@@ -65,11 +65,11 @@ def test_kspace_by_any_convention(norm, centre, whole_grid, told):
     else:
         mask = np.fft.ifftshift(mask)
     samples = np.where(mask, kspace, 0) if whole_grid else kspace[mask]
-    options = {"centre": centre, "norm": norm, "origin": "corner"} if told else {}
+    options = {"dc": centre, "norm": norm, "origin": "corner"} if told else {}
     result = own.with_mask(samples, mask, None, (0.0, 1.0), **options)
     assert residual(result.problem, IMAGE) < 1e-8
-    assert [flag for flag in ("--dc", "--norm", "--origin") if any(f"; {flag} " in note for note in result.notes)] == (
-        [] if told else ["--dc", "--norm", "--origin"]
+    assert [name for name in ("dc", "norm", "origin") if any(f"; `{name}` " in note for note in result.notes)] == (
+        [] if told else ["dc", "norm", "origin"]
     )
 
 
@@ -78,8 +78,8 @@ def test_an_order_of_samples_that_are_no_list_is_noted(order):
     grid = np.fft.fft2(IMAGE, norm="ortho")
     for samples in (grid, grid[..., None]):
         notes = " ".join(own.with_mask(samples, MASK, None, (0, 1), order=order).notes)
-        assert f"--order={order} is not needed: these samples are a whole grid" in notes
-        assert "--order" not in " ".join(own.with_mask(samples, MASK, None, (0, 1)).notes)
+        assert f"`order={order!r}` is not needed: these samples are a whole grid" in notes
+        assert "`order=" not in " ".join(own.with_mask(samples, MASK, None, (0, 1)).notes)
     assert "not needed" not in " ".join(own.with_mask(grid[MASK != 0], MASK, None, (0, 1), order=order).notes)
 
 
@@ -102,7 +102,7 @@ def test_pixels_counted_column_by_column(shape):
         assert residual(result.problem, image) < 1e-9 and not result.notes
         hinted = sum(side > 1 for side in shape) > 1  # else there is one order only
         told = own.with_matrix(y, stored, shape, (-1, 1)).notes
-        assert ["--order=F" in note for note in told] == [True] * hinted
+        assert ["`order='F'`" in note for note in told] == [True] * hinted
         assert any("column by column as in MATLAB" in note for note in told) == (hinted and stored.flags.f_contiguous)
         assert not own.with_matrix(y, stored, shape, (-1, 1), order="C").notes
     with pytest.raises(cs.InputError, match="columns"):
@@ -122,7 +122,7 @@ def broken(array, value):
     ("call", "message"),
     [
         (lambda: own.with_matrix(Y[:-1], MATRIX, SHAPE, (-1, 1)), r"\(39,\) do not fit a matrix of shape \(40, 120\)"),
-        (lambda: own.with_matrix(Y, MATRIX, None, (-1, 1)), "--image_shape=h,w,c is needed .* n = 120"),
+        (lambda: own.with_matrix(Y, MATRIX, None, (-1, 1)), r"`image_shape=\(h, w, c\)` is needed .* n = 120"),
         (lambda: own.with_matrix(Y, MATRIX, (12, 11, 1), (-1, 1)), "needs .* n = 132 columns"),
         (lambda: own.with_matrix(Y, MATRIX[0], SHAPE, (-1, 1)), "needs two axes"),
         (lambda: own.with_matrix(broken(Y, np.nan), MATRIX, SHAPE, (-1, 1)), "measurements: 1 of 40 entries are NaN"),
@@ -136,7 +136,7 @@ def broken(array, value):
         (lambda: own.with_mask(KSPACE.real, MASK, None, (0, 1)), "k-space samples, complex"),
         (lambda: own.with_mask(KSPACE, MASK * 0, None, (0, 1)), "the mask selects nothing: all 120 entries"),
         (lambda: own.with_mask(KSPACE, MASK[1:], None, (0, 1)), r"\(12, 10\) fit neither the grid \(11, 10\)"),
-        (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), "does not fit --image_shape=10,12,1"),
+        (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), r"does not fit `image_shape=\(10, 12, 1\)`"),
         (lambda: own.with_mask(broken(KSPACE, np.nan), MASK, None, (0, 1)), "measurements: 1 of .* NaN"),
         (lambda: own.with_mask(KSPACE, MASK, (H, W, 3), (0, 1)), "fit neither the grid"),
         (
