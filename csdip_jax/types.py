@@ -81,7 +81,18 @@ class EndsOfRangeWarning(ReconstructionWarning):
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used. One line: the offending value and the remedy."""
+    """What a user gave cannot be used. One line: the offending value and the remedy.
+
+    Parameters to change stand in it as Python has them, in backquotes: `order='F'`. A program may spell its options so.
+
+    Attributes:
+        needs: what has to be made or fetched first, where that is the remedy: "mnist", "xray", "retino" (the images),
+            "vae" or "prior" (the trained files). A program may know how.
+    """
+
+    def __init__(self, message: str = "", *, needs: str | None = None):
+        super().__init__(message)
+        self.needs = needs
 
 
 class PixelRangeWarning(UserWarning):

@@ -23,6 +23,7 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
+from csdip_jax.io import vae_weights
 from csdip_jax.methods.base import require, require_number
 from csdip_jax.results import (
     NUMBER_OR_NULL,
@@ -36,7 +37,7 @@ from csdip_jax.results import (
 )
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import launcher, pictures, vae_weights
+from experiments import launcher, pictures
 from experiments.reconstruct.table import number
 from experiments.settings import require_seed
 

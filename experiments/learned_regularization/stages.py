@@ -15,9 +15,10 @@ import numpy as np
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.io import learned_priors
 from csdip_jax.results import Workdir, content_digest, environment, is_whole, read_arrays, write_arrays
 from csdip_jax.types import InputError
-from experiments import fits, learned_priors, settings
+from experiments import fits, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
 
 OFF = "off"

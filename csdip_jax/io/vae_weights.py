@@ -14,7 +14,6 @@ from csdip_jax.results import write_atomically
 from csdip_jax.types import InputError
 
 DEFAULT = "vae_mnist"
-COMMAND = "python -m experiments.train_vae --data_dir=<folder of mnist>"
 
 
 def save(path: Path, params: dict, provenance: dict) -> None:
@@ -34,9 +33,9 @@ def load(path: Path | str) -> tuple[dict, dict]:
         params, provenance = content["vae"], json.loads(content["provenance"])
         decoder_sizes(decoder_of(params))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own
-        raise InputError(f"{path} holds no VAE's weights ({type(error).__name__}): make them by `{COMMAND}`") from error
+        raise InputError(f"{path} holds no VAE's weights ({type(error).__name__}): train anew", needs="vae") from error
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
-        raise InputError(f"{path}: weights are NaN or infinite: train again by `{COMMAND}`")
+        raise InputError(f"{path}: weights are NaN or infinite: train anew", needs="vae")
     return jax.tree.map(jnp.asarray, params), provenance
 
 
@@ -44,7 +43,7 @@ def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | No
     """The weights' file: `path` if given, else data_dir/vae_mnist.msgpack, else runs/vae_mnist/vae_mnist.msgpack.
 
     Raises:
-        InputError: there is none; names the command that makes one.
+        InputError: there is none.
     """
     if path is not None:
         places = [Path(path).expanduser()]
@@ -55,7 +54,8 @@ def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | No
     for place in places:
         if place.is_file():
             return place
-    raise InputError(f"csgm needs a trained VAE, there is no {' nor '.join(map(str, places))}: run `{COMMAND}`")
+    missing = " nor ".join(map(str, places))
+    raise InputError(f"csgm needs a trained VAE, there is no {missing}: train one, or name its file", needs="vae")
 
 
 def load_decoder(
