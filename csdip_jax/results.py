@@ -346,8 +346,18 @@ def read_all_rows(folder: Path, fields: Mapping[str, Kind] | None = None, of: st
     return [row for path in sorted(Path(folder).glob("results*.jsonl")) for row in read_rows(path, fields, of)]
 
 
+class Share(NamedTuple):
+    """One of several processes that share a run: which one it is, from 0, and how many there are."""
+
+    index: int
+    count: int
+
+
+ALONE = Share(0, 1)
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, share: Share = ALONE) -> Iterator[None]:
     """Holds a run's folder against a second run by mistake; the operating system lets go when this process ends.
 
     One of several processes holds its part of it, a process alone holds all.
@@ -355,9 +365,9 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it.
     """
-    mine = folder / f".lock-{jax.process_index()}"
+    mine = folder / f".lock-{share.index}"
     with ExitStack() as stack:
-        for path in {mine} if jax.process_count() > 1 else {mine, *folder.glob(".lock-*")}:
+        for path in {mine} if share.count > 1 else {mine, *folder.glob(".lock-*")}:
             file = stack.enter_context(open_own(path, os.O_RDWR))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -436,6 +446,7 @@ class Workdir:
         free: tuple[str, ...] = (),
         fields: Mapping[str, Kind] | None = None,
         of: str = "row",
+        share: Share = ALONE,
     ):
         """Makes or reopens the folder.
 
@@ -444,20 +455,21 @@ class Workdir:
             settings: JSON-able description of the run.
             free: names of settings that may change between reruns (how many images, say).
             fields, of: what its rows have to have, see `read_rows`.
+            share: which of several processes this is.
 
         Raises:
             InputError: the folder cannot be written, holds a run with other settings, or another process works in it.
         """
-        self.path, self.process, self.fields, self.of = Path(path), jax.process_index(), fields, of
+        self.path, self.share, self.fields, self.of = Path(path), share, fields, of
         settings = _as_json(settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             require_same_settings(self.path, settings, free)
-            with locked(self.path):
-                if jax.process_count() == 1:
+            with locked(self.path, share):
+                if share.count == 1:
                     for leftover in leftovers(self.path):
                         leftover.unlink(missing_ok=True)
-                if self.process == 0:
+                if share.index == 0:
                     write_json(self.path / "config.json", {"settings": settings, **environment()})
         except OSError as error:
             raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
@@ -468,7 +480,7 @@ class Workdir:
         return read_all_rows(self.path, self.fields, self.of)
 
     def append(self, row: dict) -> None:
-        name = f"results-{self.process}.jsonl" if self.process else "results.jsonl"
+        name = f"results-{self.share.index}.jsonl" if self.share.index else "results.jsonl"
         append_row(self.path / name, row)
 
 

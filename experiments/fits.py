@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import WIDE, checked_range, from_signed_range, to_signed_range
-from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
+from csdip_jax.results import ALONE, ANEW, DamagedFile, Share, Workdir, device_name, read_arrays, write_arrays
 from csdip_jax.types import InputError
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
@@ -37,7 +37,9 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, **inputs) -> Workdir:
+def open_workdir(
+    path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, share: Share = ALONE, **inputs
+) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
 
     `fields` are those of its rows, see `csdip_jax.results.read_rows`.
@@ -45,7 +47,7 @@ def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
