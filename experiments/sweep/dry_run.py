@@ -5,7 +5,7 @@ from pathlib import Path
 from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
-from csdip_jax.results import ALONE, Share
+from csdip_jax.runs.workdir import ALONE, Share
 from csdip_jax.solve.memory import as_size
 from csdip_jax.solve.trial import Trial, trial
 from experiments.sweep.plan import Batch, batches, dealt, make_programs, stem

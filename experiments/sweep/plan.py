@@ -15,7 +15,7 @@ from ml_collections.config_dict import ConfigDict
 
 from csdip_jax.methods import Method
 from csdip_jax.methods.base import require, require_distinct
-from csdip_jax.results import Share
+from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
 from csdip_jax.types import InputError
 from experiments import fits, settings

@@ -13,27 +13,10 @@ from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax import results
-from csdip_jax.results import (
-    ALONE,
-    FLAG,
-    NAME,
-    NUMBER,
-    NUMBER_OR_NULL,
-    NUMBERS,
-    TEXT,
-    WHOLE,
-    DamagedFile,
-    Share,
-    Workdir,
-    content_digest,
-    device_name,
-    locked,
-    read_all_rows,
-    read_arrays,
-    write_arrays,
-    write_atomically,
-)
+from csdip_jax.io.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
+from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, read_all_rows
+from csdip_jax.runs import workdir as workdirs
+from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name, locked
 from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
@@ -94,7 +77,7 @@ def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str,
 def require_same_settings(config: ConfigDict, folder: Path, **inputs) -> None:
     """What `open_workdir` checks of a folder that may be there, which is left alone."""
     described = fits.describe(config, axes=listed_axes(config), **inputs)
-    results.require_same_settings(folder, described, free_settings(config))
+    workdirs.require_same_settings(folder, described, free_settings(config))
 
 
 def free_settings(config: ConfigDict) -> tuple[str, ...]:

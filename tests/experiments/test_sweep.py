@@ -22,7 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax import results
+from csdip_jax.io import files, lines
+from csdip_jax.runs.workdir import Share
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
@@ -53,7 +54,7 @@ def config(**changes):
 def content(folder: Path) -> dict:
     """Name of a cell -> (its row but for what is said of time, its image)."""
     found = {}
-    for row in cs.results.read_all_rows(folder):
+    for row in lines.read_all_rows(folder):
         assert row["file"] not in found, "a cell has two rows"
         with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
             same = {name: row[name] for name in row if name not in ("seconds", "compiled")}
@@ -172,9 +173,9 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "reconstructions" / "camera-m40-noise0-seed0-tv-mu=64.npz").write_bytes(b"")
     (tmp_path / "originals" / "camera.npz").unlink()
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
-    assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
+    assert all(files.is_whole(path) for path in tmp_path.rglob("*.npz"))
     # What its batch had besides is left alone.
-    again = [row["file"] for row in cs.results.read_all_rows(tmp_path)]
+    again = [row["file"] for row in lines.read_all_rows(tmp_path)]
     assert len(again) == 5 and again.count("camera-m40-noise0-seed0-tv-mu=64") == 2
 
 
@@ -269,7 +270,7 @@ def test_null_among_the_metrics_is_a_dash(nothing, undisturbed, capsys):
 
 def test_an_exact_recovery_is_null_on_the_disk_and_infinite_in_the_table(tmp_path, capsys):
     (row,) = run.sweep(one_cell(), tmp_path, None)
-    results.append_row(tmp_path / "results.jsonl", row | {"mse": 0.0, "psnr": math.inf})
+    lines.append_row(tmp_path / "results.jsonl", row | {"mse": 0.0, "psnr": math.inf})
     assert '"psnr": null' in (tmp_path / "results.jsonl").read_text()
     (row,) = run.sweep(one_cell(), tmp_path, None)
     assert row["psnr"] == math.inf
@@ -385,7 +386,7 @@ def test_time_left_is_that_of_the_same_program_or_method():
 def test_processes_share_every_method_alike(count):
     every = plan.make_programs(config(num_measurements=(40, 80), methods="csdip,lasso_dct,tv,damp_tv", grids=()), None)
     every = [batch for program in every for batch in plan.batches(program)]
-    parts = [[batch.checkpoint for batch in plan.dealt(every, results.Share(i, count))] for i in range(count)]
+    parts = [[batch.checkpoint for batch in plan.dealt(every, Share(i, count))] for i in range(count)]
     assert sorted(itertools.chain(*parts)) == sorted(batch.checkpoint for batch in every)
     for method in ("csdip", "lasso_dct", "tv", "damp_tv"):
         counts = [sum(f"-{method}-" in name for name in part) for part in parts]
@@ -497,7 +498,7 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
             with contextlib.suppress(ProcessLookupError):  # it had finished
                 os.kill(child, signal.SIGKILL)
             wait_until_gone()
-            unfinished += len(cs.results.read_all_rows(tmp_path)) < len(undisturbed[1])
+            unfinished += len(lines.read_all_rows(tmp_path)) < len(undisturbed[1])
         start()
         wait_until_gone()
     assert unfinished >= 5
@@ -517,7 +518,7 @@ def jax_settings(devices: int = 1) -> dict[str, str]:
 PROCESS = """
 import sys
 import jax
-from csdip_jax.results import Share
+from csdip_jax.runs.workdir import Share
 from experiments.sweep import run
 from tests.experiments.test_sweep import GRIDS, config
 folder, number, count, method = sys.argv[1:]
