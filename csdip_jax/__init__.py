@@ -5,7 +5,7 @@ problem = csdip_jax.Problem(operator, measurements)
 solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_shape), problem, key)
 """
 
-from csdip_jax import data, generators, methods, metrics, operators, priors, results, rules, theory
+from csdip_jax import data, generators, methods, metrics, operators, priors, rules, theory
 from csdip_jax.solve import estimate_pixel_range, reconstruct
 from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import verdict
@@ -25,7 +25,6 @@ __all__ = [
     "operators",
     "priors",
     "reconstruct",
-    "results",
     "rules",
     "theory",
     "verdict",

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import WIDE, checked_range, from_signed_range, to_signed_range
-from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
+from csdip_jax.io.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
 from csdip_jax.types import InputError
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
@@ -37,15 +38,17 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, **inputs) -> Workdir:
+def open_workdir(
+    path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, share: Share = ALONE, **inputs
+) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
 
-    `fields` are those of its rows, see `csdip_jax.results.read_rows`.
+    `fields` are those of its rows, see `csdip_jax.io.lines.read_rows`.
     """
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
@@ -180,7 +183,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
         more: further arrays that have to be there: "trace" [steps], or others of the image's shape.
 
     Raises:
-        DamagedFile: see `csdip_jax.results.read_arrays`; also a pixel range that is none.
+        DamagedFile: see `csdip_jax.io.files.read_arrays`; also a pixel range that is none.
     """
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))

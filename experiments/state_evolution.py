@@ -18,9 +18,11 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
+from csdip_jax.io.files import content_digest
+from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
-from csdip_jax.results import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import fits, launcher, pictures, settings

@@ -24,7 +24,7 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
-from csdip_jax.methods.base import require, require_number
+from csdip_jax.checks import require, require_number
 from csdip_jax.results import (
     NUMBER_OR_NULL,
     WHOLE,

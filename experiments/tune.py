@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
+from csdip_jax.io.files import write_atomically
 from csdip_jax.methods import METHODS, Method
-from csdip_jax.results import write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher, pictures, tables
 from experiments.sweep import run

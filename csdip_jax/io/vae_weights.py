@@ -10,7 +10,7 @@ import numpy as np
 from flax import serialization
 
 from csdip_jax.generators import decode, decoder_of, decoder_sizes
-from csdip_jax.results import write_atomically
+from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 
 DEFAULT = "vae_mnist"

@@ -11,7 +11,7 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.methods import CsDip
-from csdip_jax.methods.base import require, require_count, require_distinct, require_number
+from csdip_jax.checks import require, require_count, require_distinct, require_number
 from csdip_jax.results import FLAG, NAME, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
 from csdip_jax.types import InputError
 from experiments import fits, settings

@@ -14,8 +14,9 @@ import numpy as np
 from ml_collections.config_dict import ConfigDict
 
 from csdip_jax.methods import Method
-from csdip_jax.methods.base import require, require_distinct
+from csdip_jax.checks import require, require_distinct
 from csdip_jax.operators import COUNTS, OPERATORS, first_of_each_count
+from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
 from csdip_jax.types import InputError
 from experiments import fits, settings
@@ -240,6 +241,12 @@ def batches(program: Program) -> list[Batch]:
     """
     scenes, size = program.scenes, scenes_at_once(program)
     return [Batch(program, scenes[first : first + size]) for first in range(0, len(scenes), size)]
+
+
+def dealt(batches: Sequence[Batch], share: Share) -> list[Batch]:
+    """A process's part, which it can tell without asking the others: of each method as much as anybody's."""
+    order = sorted(range(len(batches)), key=lambda i: batches[i].program.sweep.name)
+    return [batches[i] for i in sorted(order[share.index :: share.count])]
 
 
 def scenes_at_once(program: Program) -> int:
