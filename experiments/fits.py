@@ -96,9 +96,9 @@ def reconstructed(
     resumed, began = checkpoint.exists(), time.perf_counter()
     solution = jax.tree.map(np.asarray, cs.reconstruct(method, problem, key, checkpoint=checkpoint, **options))
     elapsed = time.perf_counter() - began
-    if not solution.ok.ndim:
+    if not solution.status.ndim:
         solution = jax.tree.map(lambda x: x[None], solution)
-    count = len(solution.ok)
+    count = len(solution.status)
     solutions = [jax.tree.map(lambda x, i=i: x[i], solution) for i in range(count)]
     return solutions, None if resumed else round(elapsed / count, 3)
 
@@ -119,7 +119,7 @@ def warn(fit: Fit, method: cs.methods.Method) -> None:
         tqdm.write(f"warning: {fit.stem}: {words}; {method.remedy}")
     elif fit.solution.unexplained > EXPLAINED:
         tqdm.write(f"warning: {fit.stem}: {words}")
-    elif not fit.solution.converged:
+    elif fit.solution.status > cs.Status.FINISHED:
         tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
 
 
@@ -164,7 +164,7 @@ def save(
     path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    write_arrays(path, image=image, trace=fit.solution.trace, **known, **more)
+    write_arrays(path, image=image, trace=fit.solution.trace["measurement_loss"], **known, **more)
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
@@ -213,13 +213,13 @@ def facts(solution: cs.Solution, measurements, seconds: float | None, noise_ener
         "measurement_loss": loss,
         "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
         "unexplained": float(solution.unexplained),
-        "falling": falling(solution.trace),
+        "falling": falling(solution.trace["measurement_loss"]),
         "times_noise": times_noise(loss, noise_energy),
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
         "ok": bool(solution.ok),
-        "converged": bool(solution.converged),
+        "converged": bool(solution.status <= cs.Status.FINISHED),
     }
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
+from csdip_jax.checks import require, require_distinct, require_number
 from csdip_jax.io import learned_priors, vae_weights
 from csdip_jax.io.files import content_digest
-from csdip_jax.methods import METHODS, Method
-from csdip_jax.checks import require, require_distinct, require_number
+from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax.types import Array, InputError, Problem, with_fields
 
 
 class Keys(NamedTuple):
@@ -91,14 +91,20 @@ def make_method(
     """The method's preset with the configuration's departures from it; `data_dir` may hold what was trained for it."""
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
-    method, changes = METHODS[name].preset(config.preset, image_shape), {}
-    if name == "csgm":
-        changes["decoder"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
-    if name == "csdip" and config.prior is not None:
-        changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(method.params_like))
-        changes |= {} if lr_weight is None else {"lr_weight": lr_weight}
-    changes |= {field: value for field, value in config[name].items() if value is not None}
+    given = {field: value for field, value in config[name].items() if value is not None}
+    method = METHODS[name].make(config.preset, image_shape, given, {part: config[part] for part in PARTS})
+    generator, changes = getattr(method, "generator", None), {}
+    if generator is not None and generator.needs_weights and generator.trained is None:
+        changes["generator"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
+    if config.prior is not None and takes_prior(name):
+        changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(generator.params_like))
+        changes |= {} if lr_weight is None or "lr_weight" in given else {"lr_weight": lr_weight}
     return dataclasses.replace(method, **changes)
+
+
+def takes_prior(name: str) -> bool:
+    """Whether a method can be given a prior over its weights."""
+    return any(field.name == "prior" for field in dataclasses.fields(METHODS[name].method))
 
 
 class Sweep(NamedTuple):
@@ -138,8 +144,11 @@ def sweeps(
         InputError: a flag that cannot be read, or of a method or field that is not there.
     """
     grids = {name: {} for name in method_names(config)}
-    if config.prior is not None and "csdip" not in grids:
-        raise InputError(f"--config.prior={config.prior}: csdip alone uses it, not --config.methods={config.methods}")
+    able = [name for name in METHODS if takes_prior(name)]
+    if config.prior is not None and not grids.keys() & able:
+        raise InputError(
+            f"--config.prior={config.prior}: {', '.join(able)} alone uses it, not --config.methods={config.methods}"
+        )
     require_distinct("methods", method_names(config))
     for flag in flags:
         method, field, values = _read_sweep(flag)
@@ -149,18 +158,18 @@ def sweeps(
             raise InputError(f"grid {flag}: {method}.{field} has a grid already: write all its values into one")
         grids[method][field] = values
     methods = {name: make_method(name, config, image_shape, data_dir) for name in grids}
-    if "csdip" in grids:
-        _require_that_lr_weight_acts(config, methods["csdip"], "lr_weight" in grids["csdip"])
+    for name in grids.keys() & able:
+        _require_that_lr_weight_acts(config, name, methods[name], "lr_weight" in grids[name])
     return [_sweep(name, methods[name], grid) for name, grid in grids.items()]
 
 
-def _require_that_lr_weight_acts(config: config_dict.ConfigDict, method: Method, swept: bool) -> None:
+def _require_that_lr_weight_acts(config: config_dict.ConfigDict, name: str, method: Method, swept: bool) -> None:
     """Raises InputError where lr_weight is given without a prior; says so where a prior was found not to help."""
-    given = swept or config.csdip.lr_weight is not None
+    given = swept or config[name].lr_weight is not None
     if config.prior is None and given:
-        raise InputError("csdip.lr_weight without a prior changes nothing: give --config.prior, or leave it out")
+        raise InputError(f"{name}.lr_weight without a prior changes nothing: give --config.prior, or leave it out")
     if config.prior is not None and not given and method.lr_weight == 0:
-        print(f"note: {config.prior} is off: none helped where it was learned; set --config.csdip.lr_weight")
+        print(f"note: {config.prior} is off: none helped where it was learned; set --config.{name}.lr_weight")
 
 
 def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
@@ -183,9 +192,9 @@ def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
         return Sweep(name, method, {})
     points = list(itertools.product(*grid.values()))
     for point in points:
-        dataclasses.replace(method, **dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
+        with_fields(method, dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
     swept = dict(zip(grid, np.array(points).T, strict=True))
-    return Sweep(name, dataclasses.replace(method, **swept), swept)
+    return Sweep(name, with_fields(method, swept), swept)
 
 
 def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
@@ -193,7 +202,7 @@ def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
     trained = {}
     for sweep in sweeps:
         method = sweep.method
-        trained[sweep.name] = jax.tree.leaves(getattr(method, "decoder", None))
+        trained[sweep.name] = jax.tree.leaves(getattr(getattr(method, "generator", None), "trained", None))
         if getattr(method, "prior", None) is not None:
             trained[sweep.name] += jax.tree.leaves((method.prior, method.lr_weight))
     return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}

@@ -1,6 +1,6 @@
 """What a generator is: a network that makes an image of a latent and of weights, both of which it draws."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ class Generator:
 
     Attributes:
         image_shape: (h, w, c) of the images it makes.
+        needs_weights: whether it is of use only with weights that were trained before.
 
     Example:
         >>> generator = DCGAN((28, 28, 1))
@@ -26,6 +27,7 @@ class Generator:
     """
 
     image_shape: tuple[int, int, int] = static_field()
+    needs_weights: ClassVar[bool] = False
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))

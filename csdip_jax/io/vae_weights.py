@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from csdip_jax.generators import decode, decoder_of, decoder_sizes
+from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 
@@ -62,16 +62,15 @@ def load_decoder(
     image_shape: tuple[int, int, int],
     data_dir: str | os.PathLike | None = None,
     path: str | os.PathLike | None = None,
-) -> dict:
-    """The decoder's parameters for `Csgm.decoder`, from where `find` finds them.
+) -> TrainedDecoder:
+    """The decoder for `Csgm.generator`, with weights from where `find` finds them.
 
     Raises:
         InputError: no file, a damaged one, or a decoder that makes images of another size.
     """
     found = find(data_dir, path)
-    decoder = decoder_of(load(found)[0])
+    weights = decoder_of(load(found)[0])
     try:
-        jax.eval_shape(lambda z: decode(decoder, z, image_shape), jnp.zeros(decoder_sizes(decoder)[0]))
+        return TrainedDecoder(image_shape, weights)
     except InputError as error:
         raise InputError(f"{found}: {error}") from error
-    return decoder

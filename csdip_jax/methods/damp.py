@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax import denoisers
-from csdip_jax.denoisers import Denoiser
 from csdip_jax.checks import require, require_number
+from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Method
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import Normalised, Operator, RowOperator, squared_norm

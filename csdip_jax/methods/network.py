@@ -18,7 +18,7 @@ from csdip_jax.generators.base import Generator, require_image
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import measurement_loss
 from csdip_jax.prox import project_box
-from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, pytree_dataclass
 
 MOVES = {"params": ("params",), "latent": ("latent",), "both": ("latent", "params")}
 """What a fit may move -> the fields of its state."""

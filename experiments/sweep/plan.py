@@ -1,6 +1,5 @@
 """What a sweep consists of: cells (rows to be), the programs they share, and the batches that run together."""
 
-import dataclasses
 import itertools
 import math
 import zlib
@@ -13,12 +12,12 @@ import jax
 import numpy as np
 from ml_collections.config_dict import ConfigDict
 
-from csdip_jax.methods import Method
 from csdip_jax.checks import require, require_distinct
+from csdip_jax.methods import Method
 from csdip_jax.operators import COUNTS, OPERATORS, first_of_each_count
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, with_fields
 from experiments import fits, settings
 from experiments.configs.sweep import AXES
 
@@ -117,7 +116,7 @@ class Batch(NamedTuple):
         """The method; what is swept has a value per cell."""
         sweep = self.program.sweep
         repeats = len(self.scenes) * len(self.program.measurements)
-        return dataclasses.replace(sweep.method, **{name: np.tile(x, repeats) for name, x in sweep.swept.items()})
+        return with_fields(sweep.method, {name: np.tile(x, repeats) for name, x in sweep.swept.items()})
 
     @property
     def name(self) -> str:
