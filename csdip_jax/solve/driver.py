@@ -86,9 +86,9 @@ def reconstruct(
         pixel_range: (black, white), the lowest and the highest value that a pixel may have, in the user's units; None
             for (-1, 1), "auto" to estimate it from the measurements of a linear operator. The unit of A does not
             matter, nor a common offset of its rows: docs/units.md.
-        record: name -> function of the iterate, or of (iterate, state of the method), jax-traceable; what it gives step
-            by step becomes a trace of that name. For study: this is where a true image may be looked at, and nothing else
-            sees it. The iterate is [h, w, c] in [-1, 1], whatever the pixel range; nothing is recorded of the start. A
+        record: name -> function of the iterate, or of (iterate, state of the method), that JAX can trace; what it gives
+            step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
+            nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
             `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
 
     Returns:

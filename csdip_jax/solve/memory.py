@@ -75,7 +75,10 @@ def fitting_blocks(
         at_once = default_fits_at_once(method, cases, keys, record, cases_per_image)
     while True:
         blocks = cut(at_once)
-        chunk, on_each = compiled_chunk(method, cases, keys, record, blocks[0]), blocks[0].columns.size // blocks[0].devices
+        chunk, on_each = (
+            compiled_chunk(method, cases, keys, record, blocks[0]),
+            blocks[0].columns.size // blocks[0].devices,
+        )
         if chunk.bytes <= there:
             return blocks, chunk
         growing = chunk.bytes - chunk.fixed

@@ -84,7 +84,8 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{fit.stem}.npy", image)
             pictures.save_image(workdir.path / f"{fit.stem}.png", signed.image)
-            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace["measurement_loss"])])
+            losses = fit.solution.trace["measurement_loss"]
+            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, losses)])
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
     for row in {row["label"]: row for row in workdir.rows}.values():
