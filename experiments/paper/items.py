@@ -21,6 +21,9 @@ DISPLAY = {
 }
 """Method -> its name in figures and tables."""
 
+COLUMNS = 6
+"""Images that a figure of reconstructions shows at most."""
+
 PUBLISHED_AS = {"tv": "tval3"}
 """Method -> its name in the published files, where that is another."""
 

@@ -35,7 +35,7 @@ from csdip_jax.results import (
 from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
-from experiments.reconstruct.table import psnr_of
+from experiments.row_tables import psnr_of
 from experiments.sweep import machines
 from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
