@@ -72,8 +72,8 @@ def _unequal(a: dict, b: dict) -> bool:
     return a["redraws"] != b["redraws"] or not (a["ok"] and b["ok"])
 
 
-def write(plan: Plan, workdir: Workdir) -> None:
-    """Prints the table, and writes it and the pictures into the workdir."""
+def write(plan: Plan, workdir: Workdir) -> pd.DataFrame:
+    """Prints the table, and writes it and the pictures into the workdir; the `entries`."""
     found = entries(plan, workdir)
     text = as_text(plan, workdir, found)
     print(f"\n{text}\n")
@@ -85,6 +85,7 @@ def write(plan: Plan, workdir: Workdir) -> None:
     for cell in plan.cells:
         save_comparison(plan, workdir, cell)
     print(f"tables and pictures: {workdir.path}; priors: {workdir.path / 'priors'}")
+    return found
 
 
 def as_text(plan: Plan, workdir: Workdir, found: pd.DataFrame) -> str:

@@ -37,16 +37,14 @@ class Rendered(NamedTuple):
         numbers: what its CSV holds.
         markdown: the numbers for people.
         notes: what a reader should know beside them.
-        sweep: folder of the results, relative to the scale's; None if nothing was computed.
-        seconds: that the rows took to compute, whenever that was.
+        rows: of the fits behind it; none where nothing is computed.
     """
 
     figure: Any
     numbers: pd.DataFrame
     markdown: str
     notes: list[str]
-    sweep: str | None
-    seconds: float
+    rows: Sequence[dict] = ()
 
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
@@ -69,10 +67,10 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "item": item.name,
         "title": item.title,
         "scale": scale,
-        "sweep": rendered.sweep,
+        "sweep": (item.sweep or item.name) if rendered.rows else None,
         "files": {suffix: f"{item.name}.{suffix}" for suffix in (*FORMATS, "csv", "md")},
         "command": again,
-        "seconds": round(rendered.seconds, 1),
+        "seconds": round(sum((row.get("seconds") or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
     }
     write_json(path.with_suffix(".json"), description)
@@ -114,30 +112,33 @@ def toy_decoder(parent: Path, image_shape: tuple[int, int, int]) -> Path:
     return path.parent
 
 
+def _published(item: Item, scale: str, column: str = "mse") -> numbers.Published:
+    """The item's published values, where they can be compared with."""
+    return published.values(item.published, column) if item.published and scale != "quick" else {}
+
+
 def _curve(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
-    points = numbers.points(item, rows, published.values(item.published) if item.published and scale != "quick" else {})
+    points = numbers.points(item, rows, _published(item, scale))
     lines = {numbers.place(item, row): row["count"] for row in rows} if SWEEPS[item.sweep].fourier else {}
     return Rendered(
         drawings.curve(item, points, lines),
         points.rename(columns={"x": numbers.axis_name(item)}),
         as_markdown(numbers.curve_table(item, points)),
         [*_notes(item, scale, rows), *_troubles(points)],
-        item.sweep,
-        _seconds(rows),
+        rows,
     )
 
 
 def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
-    times = numbers.seconds(rows, item.methods, published.values(item.published, "seconds") if scale != "quick" else {})
+    times = numbers.seconds(rows, item.methods, _published(item, scale, "seconds"))
     return Rendered(
         drawings.seconds(item, times, rows[0]["preset"]),
         times,
         as_markdown(numbers.seconds_table(times)),
         [f"Here: {numbers.device(rows)}.", numbers.SECONDS_NOTE, *_notes(item, scale, rows)],
-        item.sweep,
-        _seconds(rows),
+        rows,
     )
 
 
@@ -149,8 +150,7 @@ def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None)
         numbers.cells(rows),
         as_markdown(numbers.cells_table(item, rows)),
         [*_notes(item, scale, rows), *([f"Flagged: {'; '.join(flagged)}."] if flagged else [])],
-        item.sweep,
-        _seconds(rows),
+        rows,
     )
 
 
@@ -159,15 +159,13 @@ def _learned_regularization(item: Item, scale: str, folder: Path, data_dir: str 
     workdir = study.open_workdir(plan, str(folder / item.name))
     for cell in plan.cells:
         CellRun(plan, workdir, cell).run()
-    outcome.write(plan, workdir)
-    entries = outcome.entries(plan, workdir)
+    entries = outcome.write(plan, workdir)
     return Rendered(
         outcome.draw_decreases(entries, item.title),
         entries,
         outcome.as_text(plan, workdir, entries),
         _notes(item, scale, []),
-        item.name,
-        _seconds(workdir.rows),
+        workdir.rows,
     )
 
 
@@ -178,13 +176,7 @@ def _mask(item: Item, *_) -> Rendered:
         counts,
         as_markdown(counts.rename(columns={"published_coefficients": "published"}).astype(str)),
         [f"Published: {published.read(item.published).source}"],
-        None,
-        0.0,
     )
-
-
-def _seconds(rows: Sequence[dict]) -> float:
-    return sum(row.get("seconds") or 0.0 for row in rows)
 
 
 def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
