@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import pandas as pd
 
 from csdip_jax.generators import VAE
-from csdip_jax.results import write_atomically, write_json
+from csdip_jax.io import vae_weights
+from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.types import InputError
-from experiments import pictures, published, vae_weights
+from experiments import pictures, published
 from experiments.configs import paper
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun

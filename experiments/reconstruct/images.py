@@ -5,7 +5,7 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
-from csdip_jax.results import Workdir
+from csdip_jax.runs.workdir import Workdir
 from experiments import fits, pictures, row_tables, settings
 from experiments.sweep import run as sweep
 from experiments.sweep.plan import make_programs
