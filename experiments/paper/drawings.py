@@ -10,8 +10,9 @@ from matplotlib.ticker import LogLocator
 from matplotlib.transforms import offset_copy
 
 from csdip_jax import operators
+from csdip_jax.methods import METHODS
 from experiments import fits
-from experiments.paper.items import COLUMNS, DISPLAY, SWEEPS, Item
+from experiments.paper.items import COLUMNS, SWEEPS, Item
 from experiments.paper.numbers import MASK_SIZE
 from experiments.pictures import plt, show
 from experiments.row_tables import decibels, flag, measured
@@ -20,7 +21,6 @@ from experiments.tables import number
 SIZE = (8.2, 4.4)  # inches, the legend beside the axes
 DODGE = 2.5  # points between the bars of two methods at one place
 TITLE_CHARACTERS = 14  # an inch
-COLOURS = {"csdip": "C3", "bm3d_amp": "C0", "tv": "C2", "lasso_dct": "C1", "csgm": "C4"}
 
 
 def curve(item: Item, points: pd.DataFrame, lines: Mapping[float, int] | None = None):
@@ -36,15 +36,15 @@ def curve(item: Item, points: pd.DataFrame, lines: Mapping[float, int] | None = 
     for place, method in enumerate(methods):
         mine = points[points["method"] == method]
         aside = offset_copy(axis.transData, figure, x=DODGE * (place - (len(methods) - 1) / 2), units="points")
-        style = {"color": COLOURS[method], "capsize": 2, "lw": 1.3, "ms": 4, "transform": aside}
-        label = f"{DISPLAY[method]}, preset {mine['preset'].iloc[0]}"
+        style = {"color": METHODS[method].colour, "capsize": 2, "lw": 1.3, "ms": 4, "transform": aside}
+        label = f"{METHODS[method].label}, preset {mine['preset'].iloc[0]}"
         axis.errorbar(mine["x"], mine["mse"], mine["half_width_95"], fmt="o-", label=label, **style)
         lost, theirs = mine[mine["failed"] > 0], mine.dropna(subset="published")
         if len(lost):
-            hollow = {"ms": 4, "mfc": "white", "color": COLOURS[method]}
+            hollow = {"ms": 4, "mfc": "white", "color": METHODS[method].colour}
             axis.plot(lost["x"], lost["mse"], "o", transform=aside, zorder=3, **hollow)
         if len(theirs):
-            style |= {"lw": 0.9, "alpha": 0.6, "label": f"{DISPLAY[method]}, published"}
+            style |= {"lw": 0.9, "alpha": 0.6, "label": f"{METHODS[method].label}, published"}
             bars = 1.96 * theirs["published_standard_error"]
             axis.errorbar(theirs["x"], theirs["published"], bars, fmt="x--", **style)
     if points["failed"].any():
@@ -85,11 +85,11 @@ def seconds(item: Item, times: pd.DataFrame, preset: str):
     """Median seconds an image against m; published times, of other machines, as crosses."""
     figure, axis = plt.subplots(figsize=SIZE, layout="constrained")
     for method, mine in times.groupby("method", sort=False):
-        style = {"ms": 4, "color": COLOURS[method]}
-        axis.plot(mine["m"], mine["seconds"], "o-", label=f"{DISPLAY[method]}, preset {preset}", **style)
+        style = {"ms": 4, "color": METHODS[method].colour}
+        axis.plot(mine["m"], mine["seconds"], "o-", label=f"{METHODS[method].label}, preset {preset}", **style)
         theirs = mine.dropna(subset="published_seconds")
         if len(theirs):
-            style |= {"lw": 0.9, "alpha": 0.6, "label": f"{DISPLAY[method]}, published"}
+            style |= {"lw": 0.9, "alpha": 0.6, "label": f"{METHODS[method].label}, published"}
             axis.plot(theirs["m"], theirs["published_seconds"], "x--", **style)
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # times may span less than a decade
@@ -116,7 +116,7 @@ def reconstructions(item: Item, folder: Path, rows: Sequence[Mapping]):
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    for axis, label in zip(axes[:, 0], ["original", *(DISPLAY[method] for method in methods)], strict=True):
+    for axis, label in zip(axes[:, 0], ["original", *(METHODS[method].label for method in methods)], strict=True):
         axis.set_ylabel(label.replace(" (", "\n("), fontsize=8)
     for column, name in zip(axes.T, names, strict=True):
         show(column[0], fits.load(fits.original(folder, "", name))["image"])

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from csdip_jax import operators
+from csdip_jax.methods import METHODS
 from experiments.estimates import difference, estimate
-from experiments.paper.items import DISPLAY, PUBLISHED_AS, SWEEPS, Item
+from experiments.paper.items import PUBLISHED_AS, SWEEPS, Item
 from experiments.published import Value
 from experiments.row_tables import FAILED, counted_seconds, flag
 from experiments.tables import crossed, number
@@ -94,7 +95,7 @@ def curve_table(item: Item, points: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for point in points.sort_values("x", kind="stable").itertuples():
         mse, ratio = plus_minus(point.mse, point.half_width_95), number(point.over_csdip, ".3g", "")
-        line = [f"{point.x:g}", DISPLAY[point.method], mse, str(point.images), ratio]
+        line = [f"{point.x:g}", METHODS[point.method].label, mse, str(point.images), ratio]
         if theirs:
             known = not math.isnan(point.published)
             line += [plus_minus(point.published, point.published_standard_error) if known else ""]
@@ -144,7 +145,7 @@ def seconds_table(found: pd.DataFrame) -> pd.DataFrame:
     for time in found.itertuples():
         ours = number(time.seconds, ".3g", "resumed") + "*" * time.contains_compilation
         texts.append(ours + ("" if math.isnan(time.published_seconds) else f" ({time.published_seconds:g})"))
-    methods, columns = found["method"].map(DISPLAY), [f"m = {m}" for m in found["m"]]
+    methods, columns = [METHODS[method].label for method in found["method"]], [f"m = {m}" for m in found["m"]]
     return crossed("seconds an image (published)", methods, columns, texts)
 
 
@@ -160,7 +161,7 @@ def cells(rows: Sequence[Mapping]) -> pd.DataFrame:
 def cells_table(item: Item, rows: Sequence[Mapping]) -> pd.DataFrame:
     """MSE, a line per image, a column per method."""
     rows = sorted(rows, key=lambda row: item.methods.index(row["method"]))
-    columns = [DISPLAY[row["method"]] for row in rows]
+    columns = [METHODS[row["method"]].label for row in rows]
     return crossed("MSE", [row["image"] for row in rows], columns, [number(row["mse"], ".5f") for row in rows])
 
 

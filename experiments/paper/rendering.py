@@ -12,18 +12,18 @@ import pandas as pd
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
 from csdip_jax.io.files import write_atomically, write_json
+from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 from experiments.paper import drawings, numbers
-from experiments.paper.items import DISPLAY, SWEEPS, Item
+from experiments.paper.items import SWEEPS, Item
 from experiments.row_tables import flag
 from experiments.sweep import run as sweep_run
 from experiments.tables import as_csv, as_markdown
 
-NOT_INSTALLED = "BM3D-AMP is missing: its extra is not installed (pip install 'csdip_jax[bm3d]')."
 TOY_DECODER = "CSGM's decoder has random weights at this scale: its numbers mean nothing."
 FORMATS = ("png", "pdf")
 WORKDIR = "runs/paper"
@@ -145,7 +145,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
 
 def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
-    flagged = [f"{DISPLAY[row['method']]} of {row['image']}: {flag(row)}" for row in rows if flag(row)]
+    flagged = [f"{METHODS[row['method']].label} of {row['image']}: {flag(row)}" for row in rows if flag(row)]
     return Rendered(
         drawings.reconstructions(item, folder / item.sweep, rows),
         numbers.cells(rows),
@@ -190,9 +190,11 @@ def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
         notes.append(f"Published: {published.read(item.published).source}")
     if item.sweep:
         chosen, here = paper.methods_of(item, scale), paper.installed_methods(item, scale)
-        left_out = [DISPLAY[method] for method in item.methods if method not in chosen]
+        left_out = [METHODS[method].label for method in item.methods if method not in chosen]
         notes += [f"At this scale without {', '.join(left_out)}."] if left_out else []
-        notes += [NOT_INSTALLED] if "bm3d_amp" in set(chosen) - set(here) else []
+        for recipe in (METHODS[method] for method in chosen if method not in here):
+            extra = f"its extra is not installed (pip install 'csdip_jax[{recipe.extra}]')"
+            notes.append(f"{recipe.label} is missing: {extra}.")
     if any(row["seconds"] is None for row in rows):
         notes.append("Cells that were interrupted and resumed have no time.")
     return notes
@@ -203,7 +205,7 @@ def _troubles(points: pd.DataFrame) -> list[str]:
     notes = []
     for what, column in (("failed", "failed"), ("did not converge", "not_converged")):
         counts = [
-            f"{DISPLAY[point['method']]} at {point['x']:g}: {point[column]} of {point['images']}"
+            f"{METHODS[point['method']].label} at {point['x']:g}: {point[column]} of {point['images']}"
             for point in points[points[column] > 0].to_dict("records")
         ]
         if counts:
