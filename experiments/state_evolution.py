@@ -26,7 +26,7 @@ from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import fits, launcher, pictures, settings
-from experiments.reconstruct.table import decibels
+from experiments.row_tables import decibels
 
 ROW = {
     "image": TEXT,

@@ -15,8 +15,8 @@ from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
-from experiments import fits, launcher, pictures, settings
-from experiments.reconstruct import table
+from experiments import fits, launcher, pictures, row_tables, settings
+from experiments.tables import number
 
 ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG} | {
     name: NUMBER_OR_NULL._replace(optional=True) for name in ("unexplained", "falling", "measurement_loss")
@@ -89,10 +89,10 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
     for row in {row["label"]: row for row in workdir.rows}.values():
-        residual = table.number(row["relative_residual"], ".3g")
+        residual = number(row["relative_residual"], ".3g")
         line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
         row["times_noise"] = fits.times_noise(row.get("measurement_loss"), noise_energy)  # as it is told now
-        print("  ".join(filter(None, [line, table.flag(row), fits.verdict_of(row)])))
+        print("  ".join(filter(None, [line, row_tables.flag(row), fits.verdict_of(row)])))
         name = fits.stem(row["label"])
         print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
 

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from experiments.reconstruct.table import of_range
 from experiments.report.blocks import Entry, Flag, Folded, Link, Note, Number, Table
 from experiments.report.cells import Cell, worst_and_slowest
 from experiments.report.summary import Line
+from experiments.row_tables import of_range
 
 CELLS = 400  # of a run
 HOW = (

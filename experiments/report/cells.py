@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments import fits
-from experiments.reconstruct import table
-from experiments.reconstruct.table import FAILED
+from experiments import fits, row_tables
+from experiments.row_tables import FAILED
 
 
 class Cell(NamedTuple):
@@ -73,7 +72,7 @@ def read(row: Mapping) -> Cell:
     part, image = row.get("part") or "", row.get("image") or ""
     count = row.get("num_measurements")
     known = {name: _number(row, name) for name in ("mse", "psnr", "data_range")}
-    psnr, mse, data_range = table.psnr_of(known), known["mse"], known["data_range"]
+    psnr, mse, data_range = row_tables.psnr_of(known), known["mse"], known["data_range"]
     if math.isnan(psnr):  # as csdip_jax.metrics.psnr where the MSE is kept alone, as learned_regularization does
         derived = data_range is None and mse and math.isfinite(mse)
         psnr = 10 * math.log10(4 / mse) if derived else None
@@ -94,7 +93,7 @@ def read(row: Mapping) -> Cell:
         compiled=bool(row.get("compiled")),
         steps=_whole(row, "steps"),
         redraws=_whole(row, "redraws"),
-        flag=table.flag(row),
+        flag=row_tables.flag(row),
         file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
         data_range=2.0 if data_range is None else data_range,
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experiments.reconstruct.table import FAILED
 from experiments.report import cell_tables, curves, embed, sheets, tables
 from experiments.report.blocks import (
     Code,
@@ -26,6 +25,7 @@ from experiments.report.cells import Cell, cells_of, slowest_first, worst_first
 from experiments.report.departures import settings_of
 from experiments.report.find import Findings, PaperItem, Run, unusable
 from experiments.report.summary import summarize
+from experiments.row_tables import FAILED
 
 FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
 PROBLEMS = 8  # of one kind, lines

@@ -4,10 +4,10 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.reconstruct.table import FAILED
 from experiments.report import blocks as b
 from experiments.report.markup import Markup, element, join
 from experiments.report.plot import svg
+from experiments.row_tables import FAILED
 
 HERE = Path(__file__).parent
 SMALL = 160  # pixels: pictures below are shown enlarged, pixel by pixel

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import fits
-from experiments.reconstruct.table import of_range
 from experiments.report import embed
 from experiments.report.blocks import Note, Picture, Problem, Sheet, Strip, Thumb
 from experiments.report.cells import Cell
 from experiments.report.find import unusable
+from experiments.row_tables import of_range
 
 MEBIBYTE = 2**20
 

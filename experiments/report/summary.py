@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.estimates import over_images
-from experiments.reconstruct.table import FAILED
 from experiments.report.cells import Cell
-from experiments.sweep.table import counted_seconds
+from experiments.row_tables import FAILED, counted_seconds
 
 
 class Line(NamedTuple):

@@ -20,7 +20,7 @@ from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name, locked
 from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
-from experiments.reconstruct.table import psnr_of
+from experiments.row_tables import psnr_of
 from experiments.sweep.plan import Batch, Cell, Program, batches, dealt, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
 
