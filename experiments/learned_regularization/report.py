@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
@@ -133,7 +134,7 @@ def markdown(table: Sequence[Entry], images: int) -> str:
     for arm in dict.fromkeys(entry.arm for entry in table):
         head = [f"{arm}: noise variance", *(f"m = {m}" for m in counts)]
         rows = [[f"{noise:g}", *(_cell_text(found[arm, noise, m]) for m in counts)] for noise in noises]
-        lines += ["", tables.as_markdown(head, rows)]
+        lines += ["", tables.as_markdown(pd.DataFrame(rows, columns=head))]
     unequal = [f"{entry.arm}, {entry.cell.name}: {entry.unequal}" for entry in table if entry.unequal]
     if unequal:
         lines += ["", f"Pairs with a failed fit, or one drawn anew and so not paired: {'; '.join(unequal)}"]
@@ -151,7 +152,7 @@ def _cell_text(entry: Entry) -> str:
 
 def as_csv(table: Sequence[Entry]) -> str:
     rows = ((measurement.noise_variance, measurement.count, *values) for (measurement,), *values in table)
-    return tables.as_csv(["noise_variance", "m", *Entry._fields[1:]], rows)
+    return tables.as_csv(pd.DataFrame(rows, columns=["noise_variance", "m", *Entry._fields[1:]]))
 
 
 def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",), title: str = "") -> None:

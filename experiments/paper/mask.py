@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from csdip_jax import operators
 from experiments import tables
@@ -39,9 +40,9 @@ def rows(lines: tuple[int, ...], published: Mapping[int, int]) -> list[tuple[int
 
 
 def as_csv(table: list[tuple]) -> str:
-    return tables.as_csv(("lines", "coefficients", "published_coefficients"), table)
+    return tables.as_csv(pd.DataFrame(table, columns=["lines", "coefficients", "published_coefficients"]))
 
 
 def as_markdown(table: list[tuple]) -> str:
     texts = [[str(lines), str(count), "" if theirs is None else str(theirs)] for lines, count, theirs in table]
-    return tables.as_markdown(["lines", "coefficients", "published"], texts)
+    return tables.as_markdown(pd.DataFrame(texts, columns=["lines", "coefficients", "published"]))

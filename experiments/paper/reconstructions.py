@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from experiments import fits, tables
 from experiments.paper.items import DISPLAY, Item
 from experiments.pictures import plt, show
@@ -56,7 +58,7 @@ HEADER += ("seconds", "ok", "converged")
 
 
 def as_csv(rows: Sequence[Mapping]) -> str:
-    return tables.as_csv(HEADER, ([row.get(name) for name in HEADER] for row in rows))
+    return tables.as_csv(pd.DataFrame(rows).reindex(columns=HEADER))
 
 
 def as_markdown(item: Item, rows: Sequence[Mapping]) -> str:
@@ -68,4 +70,4 @@ def as_markdown(item: Item, rows: Sequence[Mapping]) -> str:
     for name in names:
         values = [found.get((method, name)) for method in methods]
         lines.append([name, *("" if row is None else number(row["mse"], ".5f") for row in values)])
-    return tables.as_markdown(["MSE", *(DISPLAY[method] for method in methods)], lines)
+    return tables.as_markdown(pd.DataFrame(lines, columns=["MSE", *(DISPLAY[method] for method in methods)]))

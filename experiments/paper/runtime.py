@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from experiments import tables
 from experiments.paper.items import DISPLAY, PUBLISHED_AS
@@ -66,7 +67,7 @@ def medians(rows: Sequence[Mapping], methods: Sequence[str], known: Mapping[tupl
 def as_csv(table: Sequence[Median], device: str) -> str:
     header = ("method", "m", "seconds", "images", "contains_compilation", "device", "published_seconds", "mse")
     rows = ((t.method, t.m, t.seconds, t.count, t.compiled, device, t.published, t.mse) for t in table)
-    return tables.as_csv(header, rows)
+    return tables.as_csv(pd.DataFrame(rows, columns=header))
 
 
 def as_markdown(table: Sequence[Median]) -> str:
@@ -76,7 +77,9 @@ def as_markdown(table: Sequence[Median]) -> str:
     rows = []
     for method in dict.fromkeys(median.method for median in table):
         rows.append([DISPLAY[method], *(_text(found.get((method, m))) for m in counts)])
-    return tables.as_markdown(["seconds an image (published)", *(f"m = {m}" for m in counts)], rows)
+    return tables.as_markdown(
+        pd.DataFrame(rows, columns=["seconds an image (published)", *(f"m = {m}" for m in counts)])
+    )
 
 
 def _text(median: Median | None) -> str:

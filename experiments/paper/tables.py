@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
+
 from experiments.paper.items import DISPLAY, SWEEPS, Item
 from experiments.paper.points import Point
 from experiments.tables import as_csv, as_markdown
@@ -29,7 +31,7 @@ def curve_csv(item: Item, points: Sequence[Point], preset: str) -> str:
         numbers = (mse.count, mse.mean, mse.standard_error, mse.half_width, ours, point.failed, point.unconverged)
         rows.append((point.method, preset, f"{point.x:g}", *numbers, *theirs, published, point.difference))
     header = [axis_name(item) if column == "x" else column for column in COLUMNS]
-    return as_csv(header, rows)
+    return as_csv(pd.DataFrame(rows, columns=header))
 
 
 def curve_markdown(item: Item, points: Sequence[Point]) -> str:
@@ -49,7 +51,7 @@ def curve_markdown(item: Item, points: Sequence[Point]) -> str:
                 value = plus_minus(*point.published) if point.published else ""
                 row += [value, ratio(published), "" if math.isnan(point.difference) else f"{point.difference:+.1f}"]
             rows.append(row)
-    return as_markdown(header, rows)
+    return as_markdown(pd.DataFrame(rows, columns=header))
 
 
 def over_csdip(points: Sequence[Point]) -> list[tuple[float, float]]:

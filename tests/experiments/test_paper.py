@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,6 +58,11 @@ def found_points(name, **changes):
     item = ITEMS[name]
     rows = [row | changes for row in made_up_rows(item)]
     return item, points.points(item, rows, known_of(item))
+
+
+def unpadded(table):
+    """A table without the spaces that align its columns."""
+    return re.sub(" +", " ", table)
 
 
 # Estimates
@@ -198,7 +204,7 @@ def test_the_csv_has_every_number():
 
 def test_the_markdown_stands_ours_beside_theirs():
     item, found = found_points("fig4a")
-    lines = tables.curve_markdown(item, found).splitlines()
+    lines = unpadded(tables.curve_markdown(item, found)).splitlines()
     assert len(lines) == 2 + 18 and len({line.count("|") for line in lines}) == 1
     assert lines[2].startswith("| 25 | CS-DIP | 0.092 +- 0.016 | 4 | 1 | 0.29 +- 0.014 |")
     assert "published" not in tables.curve_markdown(*found_points("fig3b"))
@@ -218,8 +224,8 @@ def test_seconds_without_the_compilation():
     assert runtime.medians(rows, item.methods, {})[0][2:5] == (5.5, 2, False)
     single = runtime.medians(rows[:1], item.methods, {})
     assert single == [("csdip", 1000, 13.0, 1, True, rows[0]["mse"], None)]
-    assert "| TV (TVAL3's problem) | 5 (13.8) |" in runtime.as_markdown(table)
-    assert "| CS-DIP | 13* |" in runtime.as_markdown(single)
+    assert "| TV (TVAL3's problem) | 5 (13.8) |" in unpadded(runtime.as_markdown(table))
+    assert "| CS-DIP | 13* |" in unpadded(runtime.as_markdown(single))
 
 
 # Figures
@@ -305,7 +311,7 @@ def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
     np.testing.assert_allclose(axes[2, 3].images[0].get_array(), 0.55)  # grey 0.1 of [-1, 1]
     assert "FAILED" in axes[1, 2].get_xlabel() and axes[1, 1].get_xlabel() == "0.0293, 21.0 dB"
     plt.close(figure)
-    lines = reconstructions.as_markdown(item, rows).splitlines()
+    lines = unpadded(reconstructions.as_markdown(item, rows)).splitlines()
     assert len(lines) == 6 and lines[2].startswith("| image_0 | 0.02667 |")
 
 
