@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 import csdip_jax as cs
-from csdip_jax.generators import DCGAN, to_torch
+from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip, LassoDct
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
@@ -85,19 +85,19 @@ class JaxSide(Side):
         case = cases.CASES[name]
         method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=10**6)
         target = cases.images(1, case.image_shape)[0]
-        operator = cs.operators.inpainting(np.ones(case.image_shape, bool), case.image_shape)
+        latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
+        draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
+        params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
         if num_measurements:
-            operator = dense(num_measurements, case.image_shape)
-        y = operator.forward(target)
-        state = initial(method, cs.Problem(operator, y))
-        latent, params = state.latent, state.params
-        if num_measurements:
-            loss_of, one_step = fit_loss, fit_step
-            variants = {dtype: (latent, cs.Problem(operator.astype(dtype), y)) for dtype in dtypes}
+            wide = dense(num_measurements, case.image_shape)
+            y = wide.forward(target)
+            variants = {dtype: (latent, cs.Problem(wide.astype(dtype), y)) for dtype in dtypes}
+            loss_of, one_step, state = fit_loss, fit_step, method.start(latent, params)
         else:
-            loss_of, one_step = network_loss, network_step
-            state = params, state.opt_state, jnp.zeros(())
+            y = ()
             variants = dict.fromkeys(dtypes, (latent, jnp.asarray(target)))
+            loss_of, one_step = network_loss, network_step
+            state = params, method.optimizer.init(params), jnp.zeros(())
         weights, scales, shifts = to_torch(method.layers, params)
         norms = [*zip(scales, shifts, strict=True), ()]
         in_order = [array for weight, norm in zip(weights, norms, strict=True) for array in (weight, *norm)]
