@@ -147,16 +147,18 @@ def test_a_stack_is_recognised_by_its_arrays(name):
 
 
 def test_a_function_with_arrays_is_a_stack_where_it_fits_as_nothing_else():
-    def times(weights, x):
-        return (weights * x.reshape(-1)).reshape(-1)[:7]
+    def times(matrix, x):
+        return matrix.reshape(7, 240) @ x.reshape(-1)
 
-    each = operators.Linear(jax.tree_util.Partial(times, jnp.ones((2, 240))), SHAPE)
+    each = operators.Linear(jax.tree_util.Partial(times, jnp.ones((2, 7, 240))), SHAPE)
     assert operators.stacks.recognised(each, (2, 7), True).size == 2
-    coils = operators.Linear(jax.tree_util.Partial(jnp.tensordot, jnp.ones((2, 7, 12)), axes=1), SHAPE)
+    coils = operators.Linear(
+        jax.tree_util.Partial(lambda maps, x: jnp.tensordot(maps, x, axes=1), jnp.ones((2, 7, 12))), SHAPE
+    )
     assert coils.measurements_like.shape == (2, 7, 10, 2)
     assert operators.stacks.recognised(coils, (2, 7, 10, 2), True) is coils  # of one image, as ever
-    assert operators.Stack(coils).measurements_like.shape == (7, 10, 2)
     assert operators.stacks.recognised(coils, (3, 2, 7, 10, 2), True) is coils
+    assert operators.Stack(coils).measurements_like.shape == (7, 10, 2)
 
 
 @pytest.mark.parametrize("name", EVERY)
