@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from csdip_jax.checks import require_count
 from csdip_jax.methods.base import Method
+from csdip_jax.operators import Stack
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
@@ -192,8 +193,8 @@ def prepare(
         cases_per_operator = len(ids)
     cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
-    operators = problem.operator.batch_size
-    groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
+    operator = problem.operator
+    groups = (operator.size, cases_per_operator) if isinstance(operator, Stack) else (1, len(ids))
     cut = partial(cut_into_blocks, *groups, method.restarts, devices=jax.local_device_count())
     blocks, chunk = fitting_blocks(cut, method, cases, keys, record, cases_per_operator, fits_at_once)
     return Job(method, cases, keys, blocks, chunk, batched or bool(swept), units, record)
