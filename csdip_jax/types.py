@@ -1,7 +1,7 @@
 """What goes in and out of a reconstruction, the error for bad input, dataclasses as pytrees."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 Array = jax.Array
 
 
+@dataclass_transform(frozen_default=True)
 def pytree_dataclass(cls):
     """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from csdip_jax.data import tiff
-from csdip_jax.data.kinds import first_bytes, foreign_kind, refuse_many, require_pixels
+from csdip_jax.data.kinds import first_bytes, foreign_kind, refuse_many, require_pixels, too_many_pixels
 from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")
@@ -105,7 +105,7 @@ def _read_image(path: Path) -> np.ndarray:
                     whole.verify()  # the checksums, which decoding does not look at
             return pixels
         except Image.DecompressionBombError:
-            require_pixels(math.inf, path)
+            raise too_many_pixels("more pixels than are read", path) from None
 
 
 def _pillow_pixels(image: Image.Image, path: Path) -> np.ndarray:

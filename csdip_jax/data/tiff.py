@@ -7,7 +7,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,15 @@ from csdip_jax.types import InputError
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
-_COLOURS = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3, PHOTOMETRIC.SEPARATED: 4}  # else one
+_COLOURS: dict[int, int] = {
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.YCBCR: 3,
+    PHOTOMETRIC.CIELAB: 3,
+    PHOTOMETRIC.SEPARATED: 4,
+}  # else one
 _STDERR = threading.RLock()  # two threads that exchange it at once would leave it exchanged
 _ALPHA = (1, 2)  # in the tag ExtraSamples
-_INFLATERS = {
+_INFLATERS: dict[int, Callable] = {
     COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
     COMPRESSION.DEFLATE: zlib.decompressobj,
     COMPRESSION.LZMA: lzma.LZMADecompressor,
@@ -80,9 +85,9 @@ def _goes_on(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
 def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray:
     """[h, w] or [h, w, c], grey or RGB with or without alpha, upright, the largest value being white."""
     if page.photometric not in _PLAIN:
-        raise InputError(f"{path}: TIFF pixels of the kind {page.photometric.name} are not read; use RGB")
+        raise InputError(f"{path}: TIFF pixels of the kind {_name(page.photometric)} are not read; use RGB")
     if page.compression not in _STREAMS:
-        kind = f"{page.dtype}, {page.compression.name}"
+        kind = f"{page.dtype}, {_name(page.compression)}"
         raise InputError(f"{path}: TIFF compressed so ({kind}) is not read; save it by LZW or deflate")
     _require_modest(page, path)
     stored = page.asarray()
@@ -93,6 +98,11 @@ def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray:
             raise InputError(f"{path}: TIFF where 0 is white, of {stored.dtype}: not read; save it with 0 as black")
         stored = (2**page.bitspersample - 1) - stored
     return upright(stored, page.tags.valueof("Orientation"))
+
+
+def _name(value: int) -> str:
+    """Of a tag's value, which is a plain number where tifffile knows no name for it."""
+    return getattr(value, "name", str(value))
 
 
 def upright(stored: np.ndarray, orientation: int | None) -> np.ndarray:
@@ -109,8 +119,10 @@ def upright(stored: np.ndarray, orientation: int | None) -> np.ndarray:
 def _require_modest(page: tifffile.TiffPage, path: Path) -> None:
     """InputError for a part that unpacks to more than the picture: tifffile would take all the memory it asks for."""
     inflater = _INFLATERS.get(page.compression)
-    most = page.nbytes + page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True) if inflater else ():
+    if inflater is None:
+        return
+    most = page.nbytes + page.tilewidth * page.tilelength * page.samplesperpixel * np.dtype(page.dtype).itemsize
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         page.parent.filehandle.seek(start)
         if len(inflater().decompress(page.parent.filehandle.read(count), most + 1)) > most:
             raise InputError(
