@@ -194,12 +194,12 @@ def losses_of(folder: Path, cells: pd.DataFrame, limit: int = CURVES) -> tuple[L
 
 
 def thinned(trace: np.ndarray) -> np.ndarray:
-    """(step, loss) from 1 on at about POINTS steps, evenly on a logarithmic axis, where the loss is above 0."""
+    """(step, loss) from 1 on at about POINTS steps, evenly on a logarithmic axis, where the loss has a place on one."""
     trace = np.ravel(np.asarray(trace, float))
     count = np.flatnonzero(np.isfinite(trace)).max(initial=-1) + 1
     steps = np.unique(np.geomspace(1, count, POINTS).round().astype(int)) if count else np.zeros(0, int)
     points = np.stack([steps, trace[steps - 1]], axis=1)
-    return points[np.isfinite(points[:, 1]) & (points[:, 1] > 0)]
+    return points[(points[:, 1] > 1e-99) & (points[:, 1] < 1e99)]
 
 
 def _drawn(curves, colours, folder: Path) -> Picture:

@@ -1,7 +1,7 @@
 """From a folder to its report: the HTML page, and the Markdown beside it."""
 
 import base64
-import io
+import csv
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ CELLS = 400  # of a run, in its table
 CSV_ROWS = 500
 SMALL = 160  # pixels: pictures below are shown enlarged, pixel by pixel
 THUMB = 128  # pixels: width of what a small picture is enlarged to, about
-NUMBER = re.compile(rf"{cells.DASH}|[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\*?|[-+]?inf|nan", re.IGNORECASE)
+NUMBER = re.compile(rf"|{cells.DASH}|resumed|[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\*?|[-+]?inf|nan", re.IGNORECASE)
 
 
 def report(workdir: Path, output: Path | None) -> tuple[dict, Path, Path]:
@@ -48,7 +48,7 @@ def report(workdir: Path, output: Path | None) -> tuple[dict, Path, Path]:
     text = output.with_suffix(".md")
     said = contents(find(workdir, own_files=[text]))
     try:
-        for path, content in ((output, html(said)), (text, markdown(said, output.parent, output.name))):
+        for path, content in ((output, html(said)), (text, markdown(said, output))):
             # Names of files may hold bytes that are no text.
             write_atomically(path, lambda file, content=content: file.write(content.encode(errors="replace")))
     except OSError as error:
@@ -61,16 +61,10 @@ def html(said: Mapping) -> str:
     return _template().render(said, format="page.html.j2")
 
 
-def markdown(said: Mapping, folder: Path, page: str) -> str:
-    """The same without contact sheets and curves.
-
-    Args:
-        said: see `contents`.
-        folder: where the text will lie, which links are relative to.
-        page: name of the HTML page beside it.
-    """
-    text = _template(plain, folder).render(said, format="page.md.j2", page_name=page)
-    return re.sub(r"\n\s*\n(\s*\n)*", "\n\n", text).strip() + "\n"
+def markdown(said: Mapping, page: Path) -> str:
+    """The same without contact sheets and curves, to lie beside the page: links are relative to its folder."""
+    text = _template(plain, page.parent).render(said, format="page.md.j2", page=page)
+    return re.sub(r"\n\s*\n", "\n\n", text).strip() + "\n"
 
 
 def plain(text) -> Markup:
@@ -92,6 +86,7 @@ def _template(finalize: Callable | None = None, folder: Path = Path()) -> Templa
     environment.filters |= {
         "data_uri": lambda picture: f"data:image/{picture.type};base64,{base64.b64encode(picture.data).decode()}",
         "link": lambda path: Markup(quote(os.fsencode(os.path.relpath(path, folder)))),
+        "numeric": lambda frame: [all(map(NUMBER.fullmatch, column)) for _, column in frame.items()],
         "shown_width": shown_width,
         "as_is": Markup,
         "cell_table": cells.cell_table,
@@ -100,7 +95,6 @@ def _template(finalize: Callable | None = None, folder: Path = Path()) -> Templa
         "date": lambda seconds: f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC",
     }
     environment.tests |= {
-        "number": NUMBER.fullmatch,
         "small": lambda picture: picture.type == "png" and max(picture.width, picture.height) < SMALL,
         "mapping": lambda value: isinstance(value, dict),
     }
@@ -139,7 +133,7 @@ def contents(findings: Findings) -> dict:
             *findings.problems,
             *(f"{part['title']}: {problem}" for part in (*items, *runs) for problem in part["problems"]),
         ],
-        "tables": _first_cells(pd.concat(placed, ignore_index=True)) if placed else [],
+        "first_cells": _first_cells(pd.concat(placed, ignore_index=True)) if placed else [],
         "items": items,
         "runs": runs,
         "anchors": anchors,
@@ -224,7 +218,10 @@ def _files(paths: Collection[Path], budget: embed.Budget, repeated: Sequence[str
                     shown["notes"].append(f"{path} is left out: the page may have {size}.")
             elif path.suffix == ".csv":
                 table = read_csv(path)
-                shown["tables"].append((path.name, table[:CSV_ROWS]))
+                if table.columns.empty:
+                    shown["notes"].append(f"{path.name} is empty.")
+                else:
+                    shown["tables"].append((path.name, table[:CSV_ROWS]))
                 if len(table) > CSV_ROWS:
                     shown["notes"].append(f"{len(table) - CSV_ROWS} further rows: see {path.name}.")
             elif path.suffix == ".md" and path.with_suffix(".csv") in paths:
@@ -232,9 +229,7 @@ def _files(paths: Collection[Path], budget: embed.Budget, repeated: Sequence[str
                 shown["notes"] += [line for line in lines if line and line[0] != "|" and not _is_said(line, repeated)]
             elif path.suffix == ".md":
                 shown["texts"].append((path.name, path.read_text()))
-        except pd.errors.EmptyDataError:
-            shown["notes"].append(f"{path.name} is empty.")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             shown["problems"].append(f"{path}: {error}")
     return shown
 
@@ -248,9 +243,10 @@ def read_csv(path: Path) -> pd.DataFrame:
     """The table of a .csv as texts, without lines that begin with # and columns in which nothing stands.
 
     Raises:
-        OSError, ValueError: it cannot be read.
+        OSError, ValueError, csv.Error: it cannot be read.
     """
-    lines = io.StringIO("\n".join(line for line in path.read_text().splitlines() if not line.startswith("#")))
-    options = {"dtype": object, "keep_default_na": False, "index_col": False, "engine": "python"}
-    table = pd.read_csv(lines, on_bad_lines=lambda row: row, **options).fillna("")
-    return table.loc[:, (table != "").any() | (len(table) == 0)]
+    rows = list(csv.reader(line for line in path.read_text().splitlines() if not line.startswith("#")))
+    header, rows = (rows[0], rows[1:]) if rows else ([], [])
+    width = len(header)
+    table = pd.DataFrame([[*row, *[""] * width][:width] for row in rows], columns=header, dtype=object)
+    return table.loc[:, (table != "").any().to_numpy() | (not rows)]
