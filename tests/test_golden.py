@@ -41,7 +41,7 @@ def network(name, seed, dtype):
     layers = tuple(layer_of(spec) for spec in inputs.NETWORKS[name].layers)
     as_type = lambda arrays: [jnp.asarray(a, dtype) for a in arrays]  # noqa: E731
     params = from_torch(layers, as_type(drawn["weights"]), as_type(drawn["scales"]), as_type(drawn["shifts"]))
-    return DCGAN(layers, inputs.NETWORKS[name].shape), params, jnp.asarray(drawn["z"], dtype)
+    return DCGAN(inputs.NETWORKS[name].shape, layers), params, jnp.asarray(drawn["z"], dtype)
 
 
 @pytest.mark.parametrize("case", inputs.LAYER_CASES)
