@@ -61,6 +61,8 @@ class Method:
             rule = getattr(self, name)
             allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
+        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
