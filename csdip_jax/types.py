@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ Array = jax.Array
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True)
 def pytree_dataclass(cls):
     """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
 

@@ -1,10 +1,10 @@
 """CS-DIP: compressed sensing with a deep image prior (Van Veen et al., arXiv 1806.06438).
 
-    w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)) + lr_weight LR(w),    G an untrained network, z, w random.
+    w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)) + lr_weight LR(w),    G untrained, z and w random.
 
-The paper's G is a DCGAN; any of `csdip_jax.generators` serves. The image is G, which puts out `room` times its own range,
-clipped to [-1, 1]. LR, the learned regularization, is there if the method has a prior (`csdip_jax.priors.fit`). Returned
-is the best of the last iterates, judged from the measurements alone.
+The paper's G is a DCGAN; any of `csdip_jax.generators` serves. The image is G, which puts out `room` times its own
+range, clipped to [-1, 1]. LR, the learned regularization, is there if the method has a prior (`csdip_jax.priors.fit`).
+Returned is the best of the last iterates, judged from the measurements alone.
 """
 
 import dataclasses

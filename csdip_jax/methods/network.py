@@ -2,8 +2,8 @@
 
     argmin ||y - A room G(z; w)||^2 + penalties,    over w, over z, or over both
 
-An optimiser of optax moves what the method says it moves, from a start that the generator draws; the rest stays as drawn
-or as it was trained.
+An optimiser of optax moves what the method says it moves, from a start that the generator draws; the rest stays as
+drawn or as it was trained.
 """
 
 import dataclasses

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import jax
 
 from csdip_jax.data.pixels import to_signed_range
-from csdip_jax.io.arrays import read_array
+from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
 from csdip_jax.io.files import content_digest, write_array
 from csdip_jax.io.lines import FLAG, NUMBER_OR_NULL, TEXT, WHOLE
-from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
@@ -84,7 +83,8 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{fit.stem}.npy", image)
             pictures.save_image(workdir.path / f"{fit.stem}.png", signed.image)
-            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, fit.solution.trace["measurement_loss"])])
+            losses = fit.solution.trace["measurement_loss"]
+            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, losses)])
             workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
         fits.forget_checkpoint(workdir, "", sweep)
     for row in {row["label"]: row for row in workdir.rows}.values():

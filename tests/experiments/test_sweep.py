@@ -130,7 +130,9 @@ def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
     assert program.shares_operator == (kind == "radial_fourier" or (preset == "reference" and len(seeds) == 1))
     batch = plan.Batch(program, program.scenes)
     measured = run.measure(batch)
-    assert measured.problem.operator.batch_size == (None if program.shares_operator else len(batch.scenes))
+    operator = measured.problem.operator
+    assert isinstance(operator, cs.operators.Stack) != program.shares_operator
+    assert program.shares_operator or operator.size == len(batch.scenes)
     assert batch.method.mu.tolist() == [64, 256] * (len(batch.cells) // 2)
     for i, ((image, seed), measurement, setting) in enumerate(batch.cells):
         keys, found = settings.keys(seed), measured.problem_of(i)
