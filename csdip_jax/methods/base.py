@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from csdip_jax import rules
 from csdip_jax.checks import require, require_count
-from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, checked_shape, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 
@@ -42,9 +42,9 @@ class Method:
 
     image_shape: tuple[int, int, int] = static_field()
     steps: int = static_field(1000)
-    keep: rules.Keep | None = dataclasses.field(default=None, kw_only=True)
-    stop: rules.Stop | None = dataclasses.field(default=None, kw_only=True)
-    fail: rules.Fail | None = dataclasses.field(default=None, kw_only=True)
+    keep: rules.Keep | None = keyword_field(None)
+    stop: rules.Stop | None = keyword_field(None)
+    fail: rules.Fail | None = keyword_field(None)
     restarts: ClassVar[int] = 1
     scalars: ClassVar[tuple[str, ...]] = ("measurement_loss", "objective")
     has_tolerance: ClassVar[bool] = False
