@@ -259,6 +259,8 @@ def test_a_row_without_a_field_or_with_one_of_another_kind_is_named(field, undis
 @pytest.mark.parametrize("nothing", [None, math.nan])
 def test_null_among_the_metrics_is_a_dash(nothing, undisturbed, capsys):
     rows = [row | dict.fromkeys(("mse", "psnr", "ssim"), nothing) for row in undisturbed[1]]
+    row_tables.print_means([])
+    assert capsys.readouterr().out == ""
     row_tables.print_means(rows)
     row_tables.print_images(rows)
     shown = capsys.readouterr().out
