@@ -1,7 +1,6 @@
 """Tables, which are data frames, as CSV for programs, and as Markdown and plain text for people."""
 
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
@@ -23,6 +22,19 @@ def as_text(frame: pd.DataFrame, left: Collection[str] = ()) -> str:
     return frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=sides)
 
 
-def number(value: float | None, form: str) -> str:
+def crossed(corner: str, rows: Iterable, columns: Iterable, texts: Iterable[str]) -> pd.DataFrame:
+    """Texts with a line per row and a column per column, both in the order in which they come; else blank.
+
+    Args:
+        corner: head of the first column, which names the rows.
+        rows, columns, texts: where each text belongs, and the text.
+    """
+    frame = pd.DataFrame({"row": rows, "column": columns, "text": texts})
+    wide = frame.pivot(index="row", columns="column", values="text").fillna("")
+    wide = wide.loc[frame["row"].unique(), frame["column"].unique()]
+    return wide.rename_axis(index=corner, columns=None).reset_index()
+
+
+def number(value: float | None, form: str, nothing: str = "-") -> str:
     """Formatted; a dash for NaN, and for None, which NaN and infinities are in JSON."""
-    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
+    return nothing if pd.isna(value) else f"{value:{form}}"
