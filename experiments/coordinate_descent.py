@@ -15,7 +15,8 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
-from csdip_jax.results import NUMBER_OR_NULL, TEXT, Workdir
+from csdip_jax.io.lines import NUMBER_OR_NULL, TEXT
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
 from experiments import launcher, settings

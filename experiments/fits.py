@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import WIDE, checked_range, from_signed_range, to_signed_range
-from csdip_jax.results import ANEW, DamagedFile, Workdir, device_name, read_arrays, write_arrays
+from csdip_jax.io.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
 from csdip_jax.types import InputError
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
@@ -37,15 +38,17 @@ class Fit(NamedTuple):
     facts: dict
 
 
-def open_workdir(path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, **inputs) -> Workdir:
+def open_workdir(
+    path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, share: Share = ALONE, **inputs
+) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
 
-    `fields` are those of its rows, see `csdip_jax.results.read_rows`.
+    `fields` are those of its rows, see `csdip_jax.io.lines.read_rows`.
     """
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
@@ -93,9 +96,9 @@ def reconstructed(
     resumed, began = checkpoint.exists(), time.perf_counter()
     solution = jax.tree.map(np.asarray, cs.reconstruct(method, problem, key, checkpoint=checkpoint, **options))
     elapsed = time.perf_counter() - began
-    if not solution.ok.ndim:
+    if not solution.status.ndim:
         solution = jax.tree.map(lambda x: x[None], solution)
-    count = len(solution.ok)
+    count = len(solution.status)
     solutions = [jax.tree.map(lambda x, i=i: x[i], solution) for i in range(count)]
     return solutions, None if resumed else round(elapsed / count, 3)
 
@@ -116,7 +119,7 @@ def warn(fit: Fit, method: cs.methods.Method) -> None:
         tqdm.write(f"warning: {fit.stem}: {words}; {method.remedy}")
     elif fit.solution.unexplained > EXPLAINED:
         tqdm.write(f"warning: {fit.stem}: {words}")
-    elif not fit.solution.converged:
+    elif fit.solution.status > cs.Status.FINISHED:
         tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
 
 
@@ -161,7 +164,7 @@ def save(
     path = reconstruction(workdir.path, fit.stem)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    write_arrays(path, image=image, trace=fit.solution.trace, **known, **more)
+    write_arrays(path, image=image, trace=fit.solution.trace["measurement_loss"], **known, **more)
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
@@ -180,7 +183,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
         more: further arrays that have to be there: "trace" [steps], or others of the image's shape.
 
     Raises:
-        DamagedFile: see `csdip_jax.results.read_arrays`; also a pixel range that is none.
+        DamagedFile: see `csdip_jax.io.files.read_arrays`; also a pixel range that is none.
     """
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
@@ -210,13 +213,13 @@ def facts(solution: cs.Solution, measurements, seconds: float | None, noise_ener
         "measurement_loss": loss,
         "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
         "unexplained": float(solution.unexplained),
-        "falling": falling(solution.trace),
+        "falling": falling(solution.trace["measurement_loss"]),
         "times_noise": times_noise(loss, noise_energy),
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
         "ok": bool(solution.ok),
-        "converged": bool(solution.converged),
+        "converged": bool(solution.status <= cs.Status.FINISHED),
     }
 
 

@@ -15,6 +15,7 @@ from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 from tqdm import tqdm
 
+from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 from experiments import config_help
 
@@ -22,6 +23,11 @@ HELP = ("h", "?", "help", "helpshort", "helpfull")
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from what was finished"
+MAKERS = {name: f"python -m experiments.fetch_data --dataset={name}" for name in ("mnist", "xray", "retino")} | {
+    "vae": "python -m experiments.train_vae",
+    "prior": "python -m experiments.learned_regularization",
+}
+"""What makes or fetches what an `InputError` needs."""
 
 
 def define_config(default: str) -> flags.FlagHolder:
@@ -62,6 +68,35 @@ def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
     return numbers
 
 
+def define_share() -> flags.FlagHolder:
+    """The flag --share=<process>/<processes>; see `share_of`."""
+    return flags.DEFINE_string(
+        "share",
+        None,
+        "<process>/<processes>: 0/8 is the first of eight that share the cells, 7/8 the last. Default: "
+        "SLURM_PROCID/SLURM_NTASKS where both are set, else all.",
+    )
+
+
+def share_of(flag: flags.FlagHolder) -> Share:
+    """Which of several processes this is, as the flag says, or Slurm where it is not given.
+
+    Raises:
+        InputError: what is said is no process of so many, counted from 0.
+    """
+    of_slurm = [os.environ.get(name, "") for name in ("SLURM_PROCID", "SLURM_NTASKS")]
+    by_slurm = flag.value is None and all(of_slurm)
+    given = "/".join(of_slurm) if by_slurm else flag.value or "0/1"
+    index, _, count = given.partition("/")
+    share = Share(int(index), int(count)) if index.isdecimal() and count.isdecimal() else None
+    if share is None or not share.index < share.count:
+        where = "SLURM_PROCID/SLURM_NTASKS" if by_slurm else "--share"
+        raise InputError(f"{where}={given}: write --share=<process>/<processes>, for eight 0/8 to 7/8")
+    if by_slurm and share.count > 1:
+        print(f"note: share {given} of the cells, as SLURM_PROCID and SLURM_NTASKS say; --share=0/1 takes all")
+    return share
+
+
 def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments: bool = False) -> None:
     """Runs `main` as a program.
 
@@ -71,8 +106,7 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
         needs_arguments: whether without any it shows its help.
 
     Exit codes: 0 done, or help was shown; 1 a bad flag or bad input, after one line that says what and the remedy; 130
-    interrupted (Ctrl-C or SIGTERM), what was finished being safe; while several processes wait for each other, death by
-    that signal. Anything else is a bug and shows its traceback.
+    interrupted (Ctrl-C or SIGTERM), what was finished being safe. Anything else is a bug and shows its traceback.
     """
 
     def program(_):
@@ -87,7 +121,7 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
             with _notes_for_warnings():
                 main()
         except InputError as error:
-            sys.exit(f"error: {error}")
+            sys.exit(f"error: {spelled(error)}{_how_to_make(error.needs)}")
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
             where = error.filename2 or error.filename
             sys.exit(f"error: {where} cannot be written ({error.strerror}): move it away, or choose another folder")
@@ -107,6 +141,24 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
         return parsed
 
     app.run(program, flags_parser=parse)
+
+
+def spelled(message: object) -> str:
+    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command."""
+
+    def option(match: re.Match) -> str:
+        name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
+        return match[0] if name not in flags.FLAGS else f"--{name}" + (f"={value}" if value not in ("", "True") else "")
+
+    return re.sub(r"`(?P<name>\w+)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _how_to_make(needed: str | None) -> str:
+    """The command that makes or fetches it, as the end of an error."""
+    if needed not in MAKERS:
+        return ""
+    data_dir = flags.FLAGS.data_dir if "data_dir" in flags.FLAGS else None
+    return f": run `{MAKERS[needed]} --data_dir={data_dir or 'data'}`"
 
 
 def _print_help(short: bool) -> None:
@@ -133,7 +185,7 @@ def _notes_for_warnings() -> Iterator[None]:
             return
         elif issubclass(category, ReconstructionWarning):
             told.add(str(message))
-            tqdm.write(f"note: {message}")
+            tqdm.write(f"note: {spelled(message)}")
         else:
             told.add(str(message))
             remedy = "run each kind by itself, with its --pixel_range"

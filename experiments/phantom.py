@@ -16,8 +16,9 @@ from matplotlib.colors import LogNorm
 from skimage.data import shepp_logan_phantom
 
 import csdip_jax as cs
+from csdip_jax.io.files import write_arrays
 from csdip_jax.operators import radial_mask
-from csdip_jax.results import Workdir, write_arrays
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError
 from experiments import launcher, settings
 from experiments.pictures import plt, save_figure
@@ -51,7 +52,7 @@ def main() -> None:
         f"{config.num_lines} radial lines, m = {problem.measurements.size} complex samples of n = {phantom.size} pixels"
     )
     print(f"PSNR: zero-filled {psnr['zero-filled']:.1f} dB, TV {psnr['tv']:.1f} dB")
-    verdict = "converged" if solution.converged else "NOT converged: raise --config.tv.steps"
+    verdict = "converged" if solution.status == cs.Status.CONVERGED else "NOT converged: raise --config.tv.steps"
     print(f"{int(solution.steps)} steps, {verdict}")
     write_arrays(workdir.path / "phantom.npz", image=images["tv"], phantom=phantom)
     if not workdir.rows:  # a rerun comes to the same

@@ -18,13 +18,15 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
+from csdip_jax.io.files import content_digest
+from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
-from csdip_jax.results import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import fits, launcher, pictures, settings
-from experiments.reconstruct.table import decibels
+from experiments.row_tables import decibels
 
 ROW = {
     "image": TEXT,
@@ -85,7 +87,7 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
     """A run's effective noise before each iteration, estimated and true, and how it ended."""
     state, estimated, true = jax.jit(type(method).init)(method, problem, key), [], []
     for _ in range(method.steps):
-        state, noise = _iterate(method, problem, state, image)
+        state, noise = _iterate(method, problem, state, image, jax.random.fold_in(key, len(estimated)))
         estimated.append(float(noise[0]))
         true.append(float(noise[1]))
     quality = fits.metrics(np.asarray(method.image(state)), np.asarray(image))
@@ -93,10 +95,10 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
 
 
 @jax.jit
-def _iterate(method, problem, state, image):
+def _iterate(method, problem, state, image, key):
     error = effective_image(state) - image
     noise = effective_noise(state), jnp.sqrt(jnp.mean(jnp.square(error)))
-    return method.step(problem, state)[0], noise
+    return method.step(problem, state, key)[0], noise
 
 
 def print_table(row: dict) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from absl import flags
 
+from csdip_jax.io.files import write_atomically
 from csdip_jax.methods import METHODS, Method
-from csdip_jax.results import write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher, pictures, tables
 from experiments.sweep import run
@@ -102,7 +103,7 @@ def markdown(grid: Grid) -> str:
     for i, setting in enumerate(grid.settings):
         cells = [f"**{x:.5f}**" if i == best[j] else f"{x:.5f}" for j, x in enumerate(grid.errors[i])]
         rows.append([f"{_text(setting)}{' (chosen)' if i == grid.chosen else ''}", *cells])
-    return tables.as_markdown([grid.method, *grid.measurements], rows)
+    return tables.as_markdown(pd.DataFrame(rows, columns=[grid.method, *grid.measurements]))
 
 
 def _text(setting: Mapping[str, float]) -> str:
@@ -116,7 +117,7 @@ def as_csv(found: Sequence[Grid]) -> str:
         for i, setting in enumerate(grid.settings)
         for j, place in enumerate(grid.measurements)
     ]
-    return tables.as_csv(["method", "setting", "measurement", "mean_mse", "chosen"], rows)
+    return tables.as_csv(pd.DataFrame(rows, columns=["method", "setting", "measurement", "mean_mse", "chosen"]))
 
 
 def save_curves(path: Path, found: Sequence[Grid]) -> None:

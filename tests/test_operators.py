@@ -1,6 +1,8 @@
 """One list of operators, every property; then what is special to each."""
 
 import csv
+import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,22 +31,20 @@ def finite_differences(image):
     return jnp.concatenate([jnp.diff(image, axis=0).reshape(-1), image[0].reshape(-1)])
 
 
-LINEAR = {
-    "gaussian": lambda: operators.gaussian(key(1), 30, SHAPE),
+KINDS = {name: partial(kind.make, key(1), kind.toy, SHAPE) for name, kind in operators.OPERATORS.items()}
+LINEAR = KINDS | {
     "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
     "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
     "dense_complex": lambda: operators.Dense(jax.random.normal(key(2), (20, 240), jnp.complex64), SHAPE),
-    "rademacher": lambda: operators.rademacher(key(1), 101, SHAPE),
-    "dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE),
-    "hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE),
-    "radial_fourier": lambda: operators.radial_fourier(3, SHAPE),
+    "orthonormal_dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE),
+    "orthonormal_hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE),
     "cartesian_fourier": lambda: operators.cartesian_fourier(checkerboard(), SHAPE),
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
 }
-ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "dct", "hadamard")
+ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "orthonormal_dct", "orthonormal_hadamard")
 EVERY = LINEAR | {"nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE)}
 
 
@@ -134,11 +134,66 @@ def test_vmap_is_a_loop(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_a_stack_is_recognised_by_its_arrays(name):
+    """As `jax.vmap` of a constructor, or `jax.tree.map` of jnp.stack, leaves them; one operator is no stack."""
+    operator = EVERY[name]()
+    own, m = operators.functions.is_own(operator), operator.measurements_like.shape
+    several = jax.tree.map(lambda x: jnp.stack([x, x]), operator)
+    assert operators.stacks.recognised(operator, (2, *m), own) is operator
+    assert operators.stacks.recognised(operator, m, own) is operator
+    for shape in (m, (2, *m)):
+        found = operators.stacks.recognised(several, shape, own)
+        assert (found.size == 2) if jax.tree.leaves(operator) else found is several
+
+
+def test_a_function_with_arrays_is_a_stack_where_it_fits_as_nothing_else():
+    def times(matrix, x):
+        return matrix.reshape(7, 240) @ x.reshape(-1)
+
+    each = operators.Linear(jax.tree_util.Partial(times, jnp.ones((2, 7, 240))), SHAPE)
+    assert operators.stacks.recognised(each, (2, 7), True).size == 2
+    coils = operators.Linear(
+        jax.tree_util.Partial(lambda maps, x: jnp.tensordot(maps, x, axes=1), jnp.ones((2, 7, 12))), SHAPE
+    )
+    assert coils.measurements_like.shape == (2, 7, 10, 2)
+    assert operators.stacks.recognised(coils, (2, 7, 10, 2), True) is coils  # of one image, as ever
+    assert operators.stacks.recognised(coils, (3, 2, 7, 10, 2), True) is coils
+    assert operators.Stack(coils).measurements_like.shape == (7, 10, 2)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_is_a_pytree_that_jit_takes(name):
     operator = EVERY[name]()
     once = jax.jit(lambda operator, x: operator.forward(x))(operator, image())
     np.testing.assert_allclose(once, operator.forward(image()), rtol=1e-5, atol=1e-5)
     assert jax.tree.unflatten(jax.tree.structure(operator), jax.tree.leaves(operator)).image_shape == SHAPE
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_is_what_it_says(name):
+    """Columns of norm 1 where it is drawn, its bytes, what its key and its dtype do, and numbers out of range."""
+    kind, operator = operators.OPERATORS[name], KINDS[name]()
+    assert kind.name == name and kind.label and kind.about and kind.stem(7).endswith("7")
+    n, drawn = math.prod(SHAPE), [kind.make(key(i), kind.toy, SHAPE).forward(image()) for i in (1, 2)]
+    assert kind.is_drawn == bool((drawn[0] != drawn[1]).any())
+    if kind.is_drawn:
+        np.testing.assert_allclose(operator.frobenius_norm() / math.sqrt(n), 1.0, rtol=0.05)
+    large = sum(leaf.nbytes for leaf in jax.tree.leaves(operator) if leaf.size >= 10 * n)
+    assert kind.bytes(kind.toy, n) == large and kind.takes_dtype == bool(large)
+    assert 1 <= kind.count.default(SHAPE) <= n
+    kind.require(kind.toy, SHAPE)
+    with pytest.raises(cs.InputError, match=f"{kind.count.name}.* = 0"):
+        kind.require(0, SHAPE)
+
+
+def test_the_kind_that_is_meant_where_none_is_named():
+    """That of the number which is given, else dense rows unless they are large."""
+
+    def meant(shape=SHAPE, **given):
+        return operators.unnamed_kind(operators.OPERATORS, shape, given).name
+
+    assert meant() == meant((4000, 4000, 1), num_measurements=9) == "gaussian"
+    assert meant((4000, 4000, 1)) == meant(num_lines=3) == meant(num_lines=3, num_measurements=9) == "radial_fourier"
 
 
 def repeated_fourier():
@@ -304,13 +359,16 @@ def test_dense_counts_pixels_row_major():
     np.testing.assert_array_equal(operators.Dense(matrix, (1, 3, 2)).forward(x), [0, 1, 2, 3])
 
 
-def test_batch_of_operators_is_the_same_type():
+def test_a_stack_of_operators_says_so():
     keys = jax.random.split(key(), 3)
-    batch = jax.vmap(lambda k: operators.gaussian(k, 5, SHAPE))(keys)
-    assert isinstance(batch, operators.Dense)
-    assert batch.batch_size == 3 and operators.gaussian(key(), 5, SHAPE).batch_size is None
-    assert batch.measurements_like.shape == (5,)
-    ys = jax.vmap(lambda a, x: a.forward(x))(batch, jnp.stack([image()] * 3))
+    batch = operators.Stack(jax.vmap(lambda k: operators.gaussian(k, 5, SHAPE))(keys))
+    assert isinstance(batch.operator, operators.Dense)
+    assert batch.size == 3 and batch.measurements_like.shape == (5,) and batch.image_shape == SHAPE
+    ys = jax.vmap(lambda a, x: a.forward(x))(batch.operator, jnp.stack([image()] * 3))
+    np.testing.assert_allclose(ys[2], batch.take(2).forward(image()), rtol=1e-4, atol=1e-5)
+    same = operators.stack([batch.take(i) for i in range(3)])
+    assert jax.tree.structure(same) == jax.tree.structure(batch)
+    jax.tree.map(np.testing.assert_array_equal, same, batch)
     np.testing.assert_allclose(ys[1], operators.gaussian(keys[1], 5, SHAPE).forward(image()), rtol=1e-4, atol=1e-5)
 
 
@@ -372,7 +430,8 @@ def test_indices_of_any_type(name, form):
     made, same = (POINTING[name](indices, np.ones(3)) for indices in (form(chosen), jnp.array(chosen)))
     np.testing.assert_array_equal(made.forward(image), same.forward(image))
     batch = POINTING[name](np.array([chosen, chosen[::-1]]), np.ones((2, 3)))
-    assert batch.batch_size == 2 and made.batch_size is None
+    if name != "dct":  # whose signs are not given once for each
+        assert operators.Stack(batch).size == 2
     traced = jax.jit(lambda indices: POINTING[name](indices, jnp.ones(3)).forward(image))(jnp.array(chosen))
     np.testing.assert_allclose(traced, same.forward(image), atol=1e-6)
 

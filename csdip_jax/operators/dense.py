@@ -12,6 +12,7 @@ import numpy as np
 
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, require_key, static_field
 
@@ -55,7 +56,6 @@ class Dense(RowOperator):
     matrix: Array
     image_shape: Shape = static_field()
     row_scale: Array | None = None
-    unbatched_ndim = {"matrix": 2, "row_scale": 1}
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
@@ -167,3 +167,15 @@ def _stored(rows: Array, dtype: str) -> tuple[Array, Array | None]:
     row_scale = jnp.where(largest == 0, 1, largest).astype(jnp.float32) / (127 if dtype == "int8" else 1)
     entries = rows / row_scale[..., None]
     return (jnp.round(entries) if dtype == "int8" else entries).astype(dtype), row_scale
+
+
+GAUSSIAN = Kind(
+    name="gaussian",
+    label="Gaussian",
+    about="a dense random matrix",
+    draw=gaussian,
+    prefix="m",
+    toy=30,
+    takes_dtype=True,
+    matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
+)

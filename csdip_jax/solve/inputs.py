@@ -1,8 +1,10 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -11,11 +13,11 @@ import numpy as np
 
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import LinearOperator, as_operator
-from csdip_jax.operators.functions import is_own, linear_if_it_is
+from csdip_jax.operators import LinearOperator, Stack, form_of, one_of
+from csdip_jax.operators.functions import as_operator_or_stack, is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem, as_floating
+from csdip_jax.types import InputError, Problem, as_floating, with_fields
 
 
 def middle_and_half(pixel_range: Any) -> tuple[float, float]:
@@ -28,17 +30,18 @@ def checked_batch(
     problem: Problem, method: Method, cases_per_operator: int = 1, pixel_range: tuple[float, float] | str | None = None
 ) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
-    operator = as_operator(problem.operator, method.image_shape)
-    if method.needs_linear_operator and not isinstance(operator, LinearOperator):
+    measurements = as_floating(problem.measurements, "measurements")
+    operator = as_operator_or_stack(problem.operator, method.image_shape, measurements.shape)
+    form = form_of(operator)
+    if method.needs_linear_operator and not isinstance(form, LinearOperator):
         raise InputError(
-            f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(operator).__name__}: "
+            f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(form).__name__}: "
             "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
         )
-    if is_own(operator):
-        require_sound(operator, *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))
+    if is_own(form):
+        require_sound(one_of(operator), *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))
         operator = linear_if_it_is(operator)
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
-    measurements = as_floating(problem.measurements, "measurements")
     expected = operator.measurements_like
     if jnp.iscomplexobj(measurements) != jnp.issubdtype(expected.dtype, jnp.complexfloating):
         remedy = "give real ones, or make" if jnp.iscomplexobj(measurements) else "give complex ones, or make"
@@ -55,10 +58,10 @@ def checked_batch(
             f"measurements of shape {measurements.shape} do not fit the operator: "
             f"it makes {expected.shape} per image of shape {operator.image_shape}"
         )
-    operators, each = operator.batch_size, cases_per_operator
-    if operators is not None and (not batched or operators * each != measurements.shape[0]):
+    each = cases_per_operator
+    if isinstance(operator, Stack) and (not batched or operator.size * each != measurements.shape[0]):
         raise InputError(
-            f"{operators} operators for measurements of shape {measurements.shape}: "
+            f"{operator.size} operators for measurements of shape {measurements.shape}: "
             + ("the leading axes (one per image) must agree" if each == 1 else f"each should have made {each} of them")
         )
     _require_finite(measurements, "measurements")
@@ -90,21 +93,62 @@ def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Any]]:
     """
     swept = {}
     for name in method.sweepable():
-        value = getattr(method, name)
+        value = attrgetter(name)(method)
         if jnp.ndim(value):
             swept[name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
     for name, values in swept.items():
         if values.ndim != 1 or not values.size:
             raise InputError(f"{name} has shape {values.shape}: a sweep needs a one-dimensional array of values")
         for value in values:
-            dataclasses.replace(method, **{name: float(value)})  # the method refuses what is out of range
+            with_fields(method, {name: float(value)})  # the method refuses what is out of range
     first = {name: float(values[0]) for name, values in swept.items()}
     for field in dataclasses.fields(method):
         value = getattr(method, field.name)
         if getattr(value, "batch_size", None) is not None:
             swept[field.name] = jax.tree.map(jnp.asarray, value)
             first[field.name] = jax.tree.map(lambda x: x[0], value)
-    return dataclasses.replace(method, **first), swept
+    return with_fields(method, first), swept
+
+
+def checked_record(
+    record: Mapping[str, Callable], method: Method, middle: float, half: float
+) -> dict[str, jax.tree_util.Partial]:
+    """Name -> a function of (iterate, state), of what `reconstruct` was given as `record`.
+
+    Args:
+        record: name -> function of the image, or of the image and the method's state.
+        method: whose scalars, and those of its stopping rule, have their names already.
+        middle, half: of the pixel range, in which the functions see the image.
+
+    Raises:
+        InputError: not callable, or a name that is taken.
+    """
+    taken, wrapped = {*method.scalars, *(method.stop.scalars if method.stop is not None else ())}, {}
+    for name, function in record.items():
+        if not callable(function) or name in taken:
+            what = f"{name!r} is traced already" if name in taken else f"{name!r} is a {type(function).__name__}"
+            raise InputError(f"record: {what}: give a new name, and a function of the image, or of (image, state)")
+        bound = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
+        seen = _of_image_and_state if _takes_state(function) else _of_image
+        wrapped[name] = jax.tree_util.Partial(seen, bound, middle, half)
+    return wrapped
+
+
+def _of_image(function, middle, half, image, state):
+    return function(middle + half * image)
+
+
+def _of_image_and_state(function, middle, half, image, state):
+    return function(middle + half * image, state)
+
+
+def _takes_state(function: Callable) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return False
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return len(needed) > 1
 
 
 def num_cases(swept: dict[str, Any]) -> int:

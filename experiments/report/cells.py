@@ -11,8 +11,7 @@ import pandas as pd
 
 from experiments import fits
 from experiments.estimates import over_images
-from experiments.reconstruct.table import FAILED, flag, of_range, psnr_of
-from experiments.sweep.table import counted_seconds
+from experiments.row_tables import FAILED, counted_seconds, flag, of_range, psnr_of
 
 TEXTS = ("part", "image", "label", "kind", "measured", "preset", "flag", "file")
 NUMBERS = ("num_measurements", "noise", "mse", "psnr", "ssim", "seconds", "data_range")

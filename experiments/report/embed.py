@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from csdip_jax.results import read_arrays
+from csdip_jax.io.files import read_arrays
 from csdip_jax.types import InputError
 from experiments import fits
 from experiments.pictures import plt
-from experiments.reconstruct.table import of_range
 from experiments.report.find import unusable
+from experiments.row_tables import of_range
 
 LARGE_FIGURE = 2**20  # bytes; what is larger gets a palette of 256 colours
 FIGURE_SIDE = 2400  # pixels

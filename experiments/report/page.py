@@ -13,12 +13,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from csdip_jax.results import write_atomically
+from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
-from experiments.reconstruct.table import FAILED
 from experiments.report import cells, embed
 from experiments.report.departures import settings_of
 from experiments.report.find import Findings, PaperItem, Run, find
+from experiments.row_tables import FAILED
 
 FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
 PROBLEMS = 8  # of one kind, lines

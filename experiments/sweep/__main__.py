@@ -12,14 +12,14 @@ together may show in the last bits: a cell's MSE beside other noise variances or
 about six digits (images, seeds, methods and the order of every axis change no bit of it). The workdir gets config.json,
 results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold pixels in [-1, 1], or in
 your units with --pixel_range, which then lies beside them.
-On several machines: --distributed, docs/clusters.md.
+On several machines: --share, docs/clusters.md.
 """
 
 from absl import flags
 
 from csdip_jax.types import InputError
-from experiments import launcher, settings
-from experiments.sweep import dry_run, machines, run, table
+from experiments import launcher, row_tables, settings
+from experiments.sweep import dry_run, run
 
 _CONFIG = launcher.define_config("sweep")
 flags.adopt_module_key_flags(launcher)
@@ -29,17 +29,21 @@ _PIXEL_RANGE = launcher.define_pixel_range()
 flags.declare_key_flag("pixel_range")  # so that --help lists it
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the plan, how much of it --workdir has, memory and time.")
 _CURVES = flags.DEFINE_bool("curves", False, "Write the loss of each cell, step by step, as curves/<cell>.csv.")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "This is one of several processes that share the sweep.")
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of process 0; default: as Slurm says.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes; default: as Slurm says.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which one this is, from 0; default: as Slurm says.")
+_SHARE = launcher.define_share()
+flags.declare_key_flag("share")
+_GONE = [
+    flags.DEFINE_string(name, None, "Gone: see --share.") for name in ("coordinator", "num_processes", "process_id")
+]
+_GONE.append(flags.DEFINE_bool("distributed", None, "Gone: see --share."))
 
 
 def main() -> None:
-    if not _DISTRIBUTED.value and any(flag.present for flag in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)):
-        raise InputError("--coordinator, --num_processes and --process_id need --distributed")
-    if _DISTRIBUTED.value:
-        machines.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    if any(flag.present for flag in _GONE):
+        raise InputError(
+            "--distributed, --coordinator, --num_processes and --process_id are gone: for eight processes write "
+            "--share=0/8 to --share=7/8, under Slurm nothing"
+        )
+    share = launcher.share_of(_SHARE)
     config = launcher.config_of(_CONFIG)
     if "training_data" in config:
         raise InputError("this configuration is one of experiments.learned_regularization: run it with that")
@@ -50,10 +54,10 @@ def main() -> None:
             config.num_images = 1 if config.num_images is None else config.num_images
     pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
     if _DRY_RUN.value:
-        dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range)
+        dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range, share)
     else:
-        options = {"curves": _CURVES.value, "pixel_range": pixel_range}
-        table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
+        options = {"curves": _CURVES.value, "pixel_range": pixel_range, "share": share}
+        row_tables.print_means(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
 
 
 if __name__ == "__main__":

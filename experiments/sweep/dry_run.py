@@ -5,10 +5,10 @@ from pathlib import Path
 from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
+from csdip_jax.runs.workdir import ALONE, Share
 from csdip_jax.solve.memory import as_size
 from csdip_jax.solve.trial import Trial, trial
-from experiments.sweep import machines
-from experiments.sweep.plan import Batch, batches, make_programs, stem
+from experiments.sweep.plan import Batch, batches, dealt, make_programs, stem
 from experiments.sweep.run import finished_rows, measure, require_same_settings
 
 
@@ -17,6 +17,7 @@ def dry_run(
     workdir: Path | str | None,
     data_dir: str | None,
     pixel_range: tuple[float, float] | None = None,
+    share: Share = ALONE,
 ) -> None:
     """Prints a line per program and the sums; writes nothing.
 
@@ -34,7 +35,7 @@ def dry_run(
         for batch in parts
         if any(stem(batch.program, cell) not in rows for cell in batch.cells)
     ]
-    mine = machines.share(missing)
+    mine = dealt(missing, share)
     width = max(len(program.name) for program in programs)
     print(
         f"{'program':{width}} {'cells':>6} {'done':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} "

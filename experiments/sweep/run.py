@@ -13,31 +13,15 @@ from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax import results
-from csdip_jax.results import (
-    FLAG,
-    NAME,
-    NUMBER,
-    NUMBER_OR_NULL,
-    NUMBERS,
-    TEXT,
-    WHOLE,
-    DamagedFile,
-    Workdir,
-    content_digest,
-    device_name,
-    locked,
-    read_all_rows,
-    read_arrays,
-    write_arrays,
-    write_atomically,
-)
+from csdip_jax.io.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
+from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, read_all_rows
+from csdip_jax.runs import workdir as workdirs
+from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name, locked
 from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
-from experiments.reconstruct.table import psnr_of
-from experiments.sweep import machines
-from experiments.sweep.plan import Batch, Cell, Program, batches, listed_axes, make_programs, stem
+from experiments.row_tables import psnr_of
+from experiments.sweep.plan import Batch, Cell, Program, batches, dealt, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
 
 ROW = (
@@ -61,6 +45,7 @@ def sweep(
     *,
     curves: bool = False,
     pixel_range: tuple[float, float] | None = None,
+    share: Share = ALONE,
 ) -> list[dict]:
     """Computes the cells of a configuration that the workdir does not have yet.
 
@@ -70,6 +55,7 @@ def sweep(
         data_dir: folder of the data sets.
         curves: whether to write each cell's loss as curves/<cell>.csv.
         pixel_range: (black, white) of the images, see `make_programs`; files are then written in their units.
+        share: of its batches, for one of several processes.
 
     Returns:
         The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far
@@ -79,7 +65,8 @@ def sweep(
         InputError: settings or data that cannot be used, or another process works in the workdir.
     """
     programs = make_programs(config, data_dir, None, pixel_range)
-    return compute(programs, open_workdir(config, workdir, "sweep", pixel_range=pixel_range), curves=curves)
+    workdir = open_workdir(config, workdir, "sweep", share=share, pixel_range=pixel_range)
+    return compute(programs, workdir, curves=curves)
 
 
 def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str, **inputs) -> Workdir:
@@ -90,7 +77,7 @@ def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str,
 def require_same_settings(config: ConfigDict, folder: Path, **inputs) -> None:
     """What `open_workdir` checks of a folder that may be there, which is left alone."""
     described = fits.describe(config, axes=listed_axes(config), **inputs)
-    results.require_same_settings(folder, described, free_settings(config))
+    workdirs.require_same_settings(folder, described, free_settings(config))
 
 
 def free_settings(config: ConfigDict) -> tuple[str, ...]:
@@ -102,14 +89,14 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
     """What `workdir` does not have yet of some programs; see `sweep`."""
     every = [batch for program in programs for batch in batches(program)]
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
-    with locked(workdir.path):
+    with locked(workdir.path, workdir.share):
         rows, compiled = finished_rows(workdir.path, programs), set()
         save_originals(workdir.path, programs)
         if curves:
             for name in names:
                 if name in rows and not curve_file(workdir.path, name).exists():
                     save_curve(workdir.path, name)
-        mine = machines.share(every)
+        mine = dealt(every, workdir.share)
         with Progress(mine, rows) as bar:
             for batch in mine:
                 missing = [cell for cell in batch.cells if stem(batch.program, cell) not in rows]
@@ -188,10 +175,9 @@ class Measured(NamedTuple):
     image_ids: list[int]
 
     def problem_of(self, cell: int) -> cs.Problem:
-        (operator, measurements), scenes = self.problem, self.problem.operator.batch_size
-        if scenes is not None:
-            scene = cell * scenes // len(measurements)
-            operator = jax.tree.map(lambda x: x[scene], operator)
+        operator, measurements = self.problem
+        if isinstance(operator, cs.operators.Stack):
+            operator = operator.take(cell * operator.size // len(measurements))
         return cs.Problem(operator, measurements[cell])
 
 
@@ -210,9 +196,10 @@ def measure(batch: Batch) -> Measured:
         ids.append(id_)
     if len(batch.scenes) > 1 and not program.shares_operator:
         del operator  # room for those of all scenes
-        operator = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(
+        drawn = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(
             jnp.stack([keys.operator for keys in roots]), jnp.asarray(ids, jnp.uint32)
         )
+        operator = cs.operators.Stack(drawn)
     fit_keys = jnp.repeat(jnp.stack([keys.fit for keys in roots]), program.cells_per_scene)
     ids = [id_ for id_ in ids for _ in range(program.cells_per_scene)]
     return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)

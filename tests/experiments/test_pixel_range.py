@@ -7,8 +7,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
-from experiments import fits
-from experiments.reconstruct import table
+from experiments import fits, row_tables
 from tests.experiments.commands import rows_of, run
 
 METHOD = ["--config.methods=tv", "--config.tv.steps=5", "--config.num_measurements=60"]
@@ -107,18 +106,18 @@ def test_a_constant_image_has_no_psnr(value, error):
     found = fits.metrics(flat + np.float32(error), flat)
     assert found["data_range"] == 0 and found["psnr"] is None and found["ssim"] is None
     row = found | {"ok": True, "converged": True}
-    assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in table.caption(row)
+    assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in row_tables.caption(row)
 
 
 def test_an_exact_image_has_an_infinite_psnr_and_no_infinity_in_its_row():
     image = np.linspace(-1, 1, 81, dtype=np.float32).reshape(9, 9, 1)
     found = fits.metrics(image, image)
     assert found["psnr"] is None and found["ssim"] == pytest.approx(1) and found["mse"] == 0
-    assert "inf dB" in table.caption(found | {"ok": True, "converged": True})
+    assert "inf dB" in row_tables.caption(found | {"ok": True, "converged": True})
 
 
 @pytest.mark.parametrize(
     ("ranges", "told"), [((2.0, 2.0), ""), ((0.0275,), " of range 0.0275"), ((2.0, 0.5), " of range 0.5 to 2")]
 )
 def test_the_range_is_told_where_it_is_not_the_whole(ranges, told):
-    assert table.of_range(ranges) == told
+    assert row_tables.of_range(ranges) == told

@@ -9,7 +9,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,15 +22,15 @@ from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax import results
+from csdip_jax.io import files, lines
+from csdip_jax.runs.workdir import Share
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
-from experiments import settings
+from experiments import launcher, row_tables, settings
 from experiments.configs import sweep as sweep_config
-from experiments.paper import items, points, runtime
-from experiments.reconstruct import table as reconstruct_table
-from experiments.sweep import dry_run, machines, plan, progress, run, table
+from experiments.paper import items, numbers
+from experiments.sweep import dry_run, plan, progress, run
 from tests.conftest import REPOSITORY
 from tests.experiments import commands
 
@@ -54,7 +53,7 @@ def config(**changes):
 def content(folder: Path) -> dict:
     """Name of a cell -> (its row but for what is said of time, its image)."""
     found = {}
-    for row in cs.results.read_all_rows(folder):
+    for row in lines.read_all_rows(folder):
         assert row["file"] not in found, "a cell has two rows"
         with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
             same = {name: row[name] for name in row if name not in ("seconds", "compiled")}
@@ -131,7 +130,9 @@ def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
     assert program.shares_operator == (kind == "radial_fourier" or (preset == "reference" and len(seeds) == 1))
     batch = plan.Batch(program, program.scenes)
     measured = run.measure(batch)
-    assert measured.problem.operator.batch_size == (None if program.shares_operator else len(batch.scenes))
+    operator = measured.problem.operator
+    assert isinstance(operator, cs.operators.Stack) != program.shares_operator
+    assert program.shares_operator or operator.size == len(batch.scenes)
     assert batch.method.mu.tolist() == [64, 256] * (len(batch.cells) // 2)
     for i, ((image, seed), measurement, setting) in enumerate(batch.cells):
         keys, found = settings.keys(seed), measured.problem_of(i)
@@ -173,9 +174,9 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "reconstructions" / "camera-m40-noise0-seed0-tv-mu=64.npz").write_bytes(b"")
     (tmp_path / "originals" / "camera.npz").unlink()
     assert len(run.sweep(small, tmp_path, None)) == 2 and len(solved) == 2
-    assert all(cs.results.is_whole(path) for path in tmp_path.rglob("*.npz"))
+    assert all(files.is_whole(path) for path in tmp_path.rglob("*.npz"))
     # What its batch had besides is left alone.
-    again = [row["file"] for row in cs.results.read_all_rows(tmp_path)]
+    again = [row["file"] for row in lines.read_all_rows(tmp_path)]
     assert len(again) == 5 and again.count("camera-m40-noise0-seed0-tv-mu=64") == 2
 
 
@@ -258,24 +259,23 @@ def test_a_row_without_a_field_or_with_one_of_another_kind_is_named(field, undis
 @pytest.mark.parametrize("nothing", [None, math.nan])
 def test_null_among_the_metrics_is_a_dash(nothing, undisturbed, capsys):
     rows = [row | dict.fromkeys(("mse", "psnr", "ssim"), nothing) for row in undisturbed[1]]
-    table.print_table(rows)
-    reconstruct_table.print_table(rows)
+    row_tables.print_means(rows)
+    row_tables.print_images(rows)
     shown = capsys.readouterr().out
     assert "None" not in shown and "nan" not in shown and shown.count(" - ") >= 2 * len(rows)
-    assert reconstruct_table.caption(rows[0]).startswith("MSE -, PSNR - dB")
-    (point, *_) = points.points(items.ITEMS["fig4a"], [row | {"method": "csdip"} for row in rows], {})
-    assert math.isnan(point.estimate.mean)
-    assert all(math.isnan(median.mse) for median in runtime.medians(rows, ("csdip", "tv"), {}))
+    assert row_tables.caption(rows[0]).startswith("MSE -, PSNR - dB")
+    points = numbers.points(items.ITEMS["fig4a"], [row | {"method": "csdip"} for row in rows], {})
+    assert points["mse"].isna().all() and numbers.seconds(rows, ("csdip", "tv"), {})["mse"].isna().all()
 
 
 def test_an_exact_recovery_is_null_on_the_disk_and_infinite_in_the_table(tmp_path, capsys):
     (row,) = run.sweep(one_cell(), tmp_path, None)
-    results.append_row(tmp_path / "results.jsonl", row | {"mse": 0.0, "psnr": math.inf})
+    lines.append_row(tmp_path / "results.jsonl", row | {"mse": 0.0, "psnr": math.inf})
     assert '"psnr": null' in (tmp_path / "results.jsonl").read_text()
     (row,) = run.sweep(one_cell(), tmp_path, None)
     assert row["psnr"] == math.inf
-    reconstruct_table.print_table([row])
-    table.print_table([row])
+    row_tables.print_images([row])
+    row_tables.print_means([row])
     assert capsys.readouterr().out.count(" inf ") == 2
 
 
@@ -383,14 +383,10 @@ def test_time_left_is_that_of_the_same_program_or_method():
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_processes_share_every_method_alike(count, monkeypatch):
+def test_processes_share_every_method_alike(count):
     every = plan.make_programs(config(num_measurements=(40, 80), methods="csdip,lasso_dct,tv,damp_tv", grids=()), None)
     every = [batch for program in every for batch in plan.batches(program)]
-    monkeypatch.setattr(jax, "process_count", lambda: count)
-    parts = []
-    for process in range(count):
-        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
-        parts.append([batch.checkpoint for batch in machines.share(every)])
+    parts = [[batch.checkpoint for batch in plan.dealt(every, Share(i, count))] for i in range(count)]
     assert sorted(itertools.chain(*parts)) == sorted(batch.checkpoint for batch in every)
     for method in ("csdip", "lasso_dct", "tv", "damp_tv"):
         counts = [sum(f"-{method}-" in name for name in part) for part in parts]
@@ -408,55 +404,27 @@ def test_the_number_of_images_counts_without_data_too(count):
     assert f"num_images={count}: 'demo' has 4 images" in told
 
 
-def free_address() -> str:
-    """Of a port of this machine where nobody listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{unused.getsockname()[1]}"
+@pytest.mark.parametrize("given", ["3", "3/", "/8", "8/8", "-1/8", "0/0", "1.0/2", "a/b"])
+def test_a_share_that_is_none(given, monkeypatch):
+    told = commands.refused(commands.run("sweep", f"--share={given}", "--dry_run"))
+    assert f"--share={given}: write --share=<process>/<processes>, for eight 0/8 to 7/8" in told
+    monkeypatch.setenv("SLURM_PROCID", "8")
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    assert "SLURM_PROCID/SLURM_NTASKS=8/8: write --share=" in commands.refused(commands.run("sweep", "--dry_run"))
 
 
-@pytest.mark.parametrize("coordinator", ["nonsense", "host:", ":1234", "host:99999"])
-def test_a_coordinator_that_is_none(coordinator):
-    with pytest.raises(InputError, match=f"--coordinator={coordinator}: give <host>:<port> of process 0"):
-        machines.join(coordinator, 2, 0)
+def test_slurm_tells_the_share_unless_it_is_given(monkeypatch):
+    flag = SimpleNamespace(value=None)
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert launcher.share_of(flag) == (0, 1)
+    monkeypatch.setenv("SLURM_NTASKS", "8")
+    assert launcher.share_of(flag) == (3, 8)
+    assert launcher.share_of(SimpleNamespace(value="1/2")) == (1, 2)
 
 
-ALONE = """
-import signal, sys
-from experiments.sweep import machines
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # as launcher.run sets one; Python cannot call it in the wait
-machines.WAIT_SECONDS = float(sys.argv[3])
-machines.join(sys.argv[1], 2, int(sys.argv[2]))
-"""
-
-
-@pytest.mark.parametrize("process", [0, 1])
-def test_processes_that_do_not_come(process):
-    alone = [sys.executable, "-c", ALONE, free_address(), str(process)]
-    done = subprocess.run([*alone, "0.5"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
-    lines = done.stderr.splitlines()
-    assert done.returncode == 1 and done.stdout == "waiting for the other processes, at most 0.5 s\n"
-    assert lines[-1].startswith("error: the other processes have not come in 0.5 s: start all --num_processes")
-
-
-def test_a_coordinator_whose_port_is_taken():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        address = f"127.0.0.1:{listening.getsockname()[1]}"
-        with pytest.raises(InputError, match=f"{address}: Address already in use: choose another port"):
-            machines.join(address, 2, 0)
-
-
-def test_waiting_for_processes_ends_when_it_is_told_to():
-    alone = [sys.executable, "-c", ALONE, free_address(), "0", "50"]
-    with subprocess.Popen(
-        alone, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as waiting:
-        assert waiting.stdout.readline().startswith("waiting for the other processes")
-        time.sleep(1)
-        waiting.terminate()
-        assert waiting.wait(timeout=20) == -signal.SIGTERM
+@pytest.mark.parametrize("gone", ["distributed", "coordinator=node0:12345", "num_processes=2", "process_id=0"])
+def test_what_a_share_replaces_is_refused(gone):
+    assert "write --share=0/8 to --share=7/8" in commands.refused(commands.run("sweep", f"--{gone}"))
 
 
 def test_a_dry_run_writes_nothing_and_tells_all(capsys, tmp_path, monkeypatch):
@@ -530,7 +498,7 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
             with contextlib.suppress(ProcessLookupError):  # it had finished
                 os.kill(child, signal.SIGKILL)
             wait_until_gone()
-            unfinished += len(cs.results.read_all_rows(tmp_path)) < len(undisturbed[1])
+            unfinished += len(lines.read_all_rows(tmp_path)) < len(undisturbed[1])
         start()
         wait_until_gone()
     assert unfinished >= 5
@@ -549,23 +517,22 @@ def jax_settings(devices: int = 1) -> dict[str, str]:
 
 PROCESS = """
 import sys
-from experiments.sweep import machines, run
-from tests.experiments.test_sweep import GRIDS, config
-folder, coordinator, number, count, method = sys.argv[1:]
-if int(count) > 1:
-    machines.join(coordinator, int(count), int(number))
 import jax
-assert jax.local_device_count() == 8 // int(count) and jax.device_count() == 8
-run.sweep(config(num_images=4, methods=method, grids=GRIDS[method]), folder, None)
+from csdip_jax.runs.workdir import Share
+from experiments.sweep import run
+from tests.experiments.test_sweep import GRIDS, config
+folder, number, count, method = sys.argv[1:]
+assert jax.device_count() == 8 // int(count)
+share = Share(int(number), int(count))
+run.sweep(config(num_images=4, methods=method, grids=GRIDS[method]), folder, None, share=share)
 """
 
 
 @pytest.mark.parametrize(("processes", "method"), [(1, "csdip"), (2, "tv")])
 def test_eight_devices_give_what_one_gives(processes, method, tmp_path, on_cpu, undisturbed):
-    coordinator = free_address()
     run_ = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(tmp_path), coordinator, str(i), str(processes), method],
+            [sys.executable, "-c", PROCESS, str(tmp_path), str(i), str(processes), method],
             cwd=REPOSITORY,
             env=os.environ | jax_settings(8 // processes),
             stderr=subprocess.PIPE,
