@@ -46,6 +46,11 @@ def static_field(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+def keyword_field(default: Any, static: bool = False) -> Any:
+    """A field that is given by its name alone, so that what is derived from the class may have fields before it."""
+    return dataclasses.field(default=default, kw_only=True, metadata={"static": static})
+
+
 def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> T:
     """A dataclass with other values of some fields, those of its parts included.
 

@@ -673,4 +673,4 @@ def test_narrow_storage_does_not_hide_an_entry_that_is_not_finite(dtype, bad):
     matrix = jnp.ones((3, 16)).at[1, 2].set(bad)
     narrow = cs.operators.Dense(matrix, (4, 4, 1)).astype(dtype)
     with pytest.raises(cs.InputError, match="operator: .* NaN or infinite"):
-        cs.reconstruct(cs.methods.DampTv((4, 4, 1)), cs.Problem(narrow, jnp.ones(3)), jax.random.key(0))
+        cs.reconstruct(cs.methods.Damp((4, 4, 1)), cs.Problem(narrow, jnp.ones(3)), jax.random.key(0))

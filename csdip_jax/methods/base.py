@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from csdip_jax import rules
 from csdip_jax.checks import require, require_count
-from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, checked_shape, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 
@@ -42,9 +42,9 @@ class Method:
 
     image_shape: tuple[int, int, int] = static_field()
     steps: int = static_field(1000)
-    keep: rules.Keep | None = dataclasses.field(default=None, kw_only=True)
-    stop: rules.Stop | None = dataclasses.field(default=None, kw_only=True)
-    fail: rules.Fail | None = dataclasses.field(default=None, kw_only=True)
+    keep: rules.Keep | None = keyword_field(None)
+    stop: rules.Stop | None = keyword_field(None)
+    fail: rules.Fail | None = keyword_field(None)
     restarts: ClassVar[int] = 1
     scalars: ClassVar[tuple[str, ...]] = ("measurement_loss", "objective")
     has_tolerance: ClassVar[bool] = False
@@ -61,6 +61,8 @@ class Method:
             rule = getattr(self, name)
             allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
+        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
