@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from csdip_jax.files import write_atomically, write_json
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
-from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
 from experiments import pictures, published

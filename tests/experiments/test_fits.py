@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from experiments import fits
 
 VERDICTS = list(itertools.product([False, True], repeat=2))

@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.io import files, lines
+from csdip_jax import files, lines
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
