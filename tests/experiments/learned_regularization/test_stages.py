@@ -61,7 +61,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
     plan, workdir, _ = finished
     weights = [np.load(workdir.path / "weights" / f"{CELL}-{name}.npz") for name in plan.training]
     prior, lr_weight = learned_priors.load(
-        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
+        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.generator.params_like)
     )
     kernels = [np.stack([w[tensor] for w in weights]) for tensor in prior.tensors]
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
@@ -76,7 +76,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
 def learned_by_hand(finished, reading, names, **options):
     """The prior of these training images, from the files of their weights."""
     weights = [np.load(finished.workdir.path / "weights" / f"{CELL}-{name}.npz") for name in names]
-    like = finished.plan.method.params_like
+    like = finished.plan.method.generator.params_like
     leaves = [np.stack([w[tensor] for w in weights]) for tensor in priors.tensor_names(like)]
     return priors.fit(jax.tree.unflatten(jax.tree.structure(like), leaves), reading=reading, **options)
 
@@ -122,12 +122,12 @@ def test_algorithm_1_on_request(finished):
 def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, tmp_path, monkeypatch):
     """Which network every fit starts from; the fits themselves are not run."""
     changed = config(folders, training_initializer="torch_0_4", arms="layer_means", training_counts=())
-    changed.csdip.initializer = "dcgan"
+    changed.generator.initializer = "dcgan"
     plan, started = study.plan(changed, None), []
     trained = fitted_by_hand(finished, *next(iter(plan.training.items())), 0.0)
 
     def record(method, *_, **options):
-        started.append((method.initializer, method.prior is not None))
+        started.append((method.generator.initializer, method.prior is not None))
         return jax.tree.map(lambda x: np.stack([x] * len(method.lr_weight)), trained)
 
     monkeypatch.setattr(fits.cs, "reconstruct", record)
@@ -176,7 +176,7 @@ def test_arms_share_everything_but_the_prior(finished):
 def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
     shutil.copytree(finished.workdir.path, tmp_path / "copy")
     copy = finished._replace(workdir=SimpleNamespace(path=tmp_path / "copy", rows=finished.workdir.rows))
-    tensors = priors.tensor_names(finished.plan.method.params_like)
+    tensors = priors.tensor_names(finished.plan.method.generator.params_like)
     monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading: 7.0)
     copy._save_prior("weights")
     assert learned_priors.load(tmp_path / "copy" / "priors" / f"{CELL}-weights.npz", tensors)[1] == 7.0
