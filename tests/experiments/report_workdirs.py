@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from csdip_jax.results import append_row, write_arrays, write_json
+from csdip_jax.io.files import write_arrays, write_json
+from csdip_jax.io.lines import append_row
 from experiments import pictures
 from experiments.configs import sweep
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from csdip_jax.results import append_row, write_arrays
+from csdip_jax.io.files import write_arrays
+from csdip_jax.io.lines import append_row
 from csdip_jax.types import InputError
 from experiments.configs import learned_regularization, theorem_check
 from experiments.report import cells, embed, find, page
