@@ -122,12 +122,12 @@ def test_algorithm_1_on_request(finished):
 def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, tmp_path, monkeypatch):
     """Which network every fit starts from; the fits themselves are not run."""
     changed = config(folders, training_initializer="torch_0_4", arms="layer_means", training_counts=())
-    changed.csdip.initializer = "dcgan"
+    changed.generator.initializer = "dcgan"
     plan, started = study.plan(changed, None), []
     trained = fitted_by_hand(finished, *next(iter(plan.training.items())), 0.0)
 
     def record(method, *_, **options):
-        started.append((method.initializer, method.prior is not None))
+        started.append((method.generator.initializer, method.prior is not None))
         return jax.tree.map(lambda x: np.stack([x] * len(method.lr_weight)), trained)
 
     monkeypatch.setattr(fits.cs, "reconstruct", record)
