@@ -19,13 +19,14 @@ from absl import flags
 
 import csdip_jax as cs
 from csdip_jax.io.files import content_digest
-from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE
+from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, with_fields
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
+from csdip_jax.runs.row import errors
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import fits, launcher, pictures, settings
+from experiments import launcher, pictures, settings
 from experiments.reconstruct.table import decibels
 
 ROW = {
@@ -64,7 +65,7 @@ def main() -> None:
     path = _WORKDIR.value or f"runs/state_evolution-m{measurement.count}"
     described = {"config": config.to_dict(), "images": _IMAGES.value, "contents": content_digest(images)}
     keys = settings.keys(config.seed)
-    workdir = Workdir(path, described, fields=ROW)
+    workdir = Workdir(path, described, read=with_fields(ROW))
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
     for name, method_name in progress_bar([key for key in wanted if key not in rows], desc="images x methods"):
@@ -90,7 +91,7 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
         state, noise = _iterate(method, problem, state, image)
         estimated.append(float(noise[0]))
         true.append(float(noise[1]))
-    quality = fits.metrics(np.asarray(method.image(state)), np.asarray(image))
+    quality = errors(np.asarray(method.image(state)), np.asarray(image))
     return {"estimated": estimated, "true": true, **quality, "converged": bool(method.converged(state))}
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from csdip_jax.results import Workdir, write_atomically
 from experiments import fits, pictures, published, tables
-from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
+from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.reconstruct.table import flag, number
 
@@ -63,10 +63,10 @@ def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
     for cell in plan.cells:
         run = CellRun(plan, workdir, cell)
         rows = run.rows
-        off = [rows[Row("test", OFF, 0.0, name)] for name in plan.test]
+        off = [rows[Key("test", OFF, 0.0, name)] for name in plan.test]
         for arm in plan.arms:
             weight = run.weight_of(arm)
-            on = off if is_off(arm, weight) else [rows[Row("test", arm.label, weight, name)] for name in plan.test]
+            on = off if is_off(arm, weight) else [rows[Key("test", arm.label, weight, name)] for name in plan.test]
             errors = [np.array([row["mse"] for row in found], float) for found in (off, on)]
             theirs = known.get((cell.measurement.noise_variance, cell.measurement.count), np.nan)
             result.append(
@@ -220,8 +220,8 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
-            row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
-            saved = fits.load(fits.reconstruction(workdir.path, row["stem"]), original.shape, "adjoint")
+            row = rows[Key("test", OFF, 0.0, name) if off else Key("test", label, weight, name)]
+            saved = fits.load(fits.reconstruction(workdir.path, row.file), original.shape, "adjoint")
             shown[label], adjoint = saved["image"], saved["adjoint"]
             facts = (f"MSE {number(row['mse'], '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))

@@ -7,6 +7,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
+from csdip_jax.runs.row import errors
 from experiments import fits
 from experiments.reconstruct import table
 from tests.experiments.commands import rows_of, run
@@ -84,7 +85,7 @@ def test_psnr_and_ssim_are_over_the_range_that_is_used(half, offset, shape):
     rng = np.random.default_rng(0)
     original = (offset + half * rng.uniform(-1, 1, shape)).astype(np.float32)
     image = (original + 0.1 * half * rng.standard_normal(shape)).astype(np.float32)
-    found = fits.metrics(image, original)
+    found = errors(image, original)
     own = float(original.max()) - float(original.min())
     assert found["data_range"] == (own if own < 1.2 else 2.0)
     assert found["mse"] == float(cs.metrics.mse(image, original))
@@ -104,7 +105,7 @@ def test_psnr_and_ssim_are_over_the_range_that_is_used(half, offset, shape):
 @pytest.mark.parametrize("error", [0.0, 0.1])
 def test_a_constant_image_has_no_psnr(value, error):
     flat = np.full((9, 9, 1), value, np.float32)
-    found = fits.metrics(flat + np.float32(error), flat)
+    found = errors(flat + np.float32(error), flat)
     assert found["data_range"] == 0 and found["psnr"] is None and found["ssim"] is None
     row = found | {"ok": True, "converged": True}
     assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in table.caption(row)
@@ -112,7 +113,7 @@ def test_a_constant_image_has_no_psnr(value, error):
 
 def test_an_exact_image_has_an_infinite_psnr_and_no_infinity_in_its_row():
     image = np.linspace(-1, 1, 81, dtype=np.float32).reshape(9, 9, 1)
-    found = fits.metrics(image, image)
+    found = errors(image, image)
     assert found["psnr"] is None and found["ssim"] == pytest.approx(1) and found["mse"] == 0
     assert "inf dB" in table.caption(found | {"ok": True, "converged": True})
 
