@@ -5,9 +5,9 @@ problem = csdip_jax.Problem(operator, measurements)
 solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_shape), problem, key)
 """
 
-from csdip_jax import data, generators, methods, metrics, operators, priors, theory
+from csdip_jax import data, generators, methods, metrics, operators, priors, rules, theory
 from csdip_jax.solve import estimate_pixel_range, reconstruct
-from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
+from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import verdict
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "ReconstructionWarning",
     "Solution",
+    "Status",
     "data",
     "estimate_pixel_range",
     "generators",
@@ -24,6 +25,7 @@ __all__ = [
     "operators",
     "priors",
     "reconstruct",
+    "rules",
     "theory",
     "verdict",
 ]

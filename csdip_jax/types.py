@@ -1,13 +1,16 @@
 """What goes in and out of a reconstruction, the error for bad input, dataclasses as pytrees."""
 
 import dataclasses
-from typing import Any, NamedTuple
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 Array = jax.Array
+T = TypeVar("T")
 
 
 def pytree_dataclass(cls):
@@ -42,6 +45,33 @@ def static_field(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> T:
+    """A dataclass with other values of some fields, those of its parts included.
+
+    Args:
+        instance: of a dataclass, whose fields may be dataclasses.
+        changes: name of a field, "stop.patience" for one of a part -> its value.
+        check: whether the dataclasses look at their values; not where these were looked at before, inside of jit.
+
+    Example:
+        >>> with_fields(CsDip((28, 28, 1)), {"tv_weight": 0.0, "keep.window": 5})
+    """
+    parts: dict[str, dict] = {}
+    direct = {}
+    for name, value in changes.items():
+        first, _, rest = name.partition(".")
+        if rest:
+            parts.setdefault(first, {})[rest] = value
+        else:
+            direct[first] = value
+    direct |= {name: with_fields(getattr(instance, name), inner, check) for name, inner in parts.items()}
+    if check:
+        return dataclasses.replace(instance, **direct)  # type: ignore[type-var]
+    copy = object.__new__(type(instance))
+    copy.__dict__.update(instance.__dict__ | direct)
+    return copy
+
+
 class ReconstructionWarning(UserWarning):
     """What a user should know of a reconstruction that is no error: a doubtful pixel range, say."""
 
@@ -51,7 +81,18 @@ class EndsOfRangeWarning(ReconstructionWarning):
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used. One line: the offending value and the remedy."""
+    """What a user gave cannot be used. One line: the offending value and the remedy.
+
+    Parameters to change stand in it as Python has them, in backquotes: `order='F'`. A program may spell its options so.
+
+    Attributes:
+        needs: what has to be made or fetched first, where that is the remedy: "mnist", "xray", "retino" (the images),
+            "vae" or "prior" (the trained files). A program may know how.
+    """
+
+    def __init__(self, message: str = "", *, needs: str | None = None):
+        super().__init__(message)
+        self.needs = needs
 
 
 class PixelRangeWarning(UserWarning):
@@ -190,33 +231,60 @@ class Problem(NamedTuple):
     measurements: Array
 
 
+class Status(enum.IntEnum):
+    """How a fit ended, the good ends first.
+
+    CONVERGED: the method's own tolerance was met.
+    STOPPED: its stopping rule ended it.
+    FINISHED: it took all its steps, and has no tolerance to meet.
+    OUT_OF_STEPS: it took all its steps before its tolerance was met.
+    UNEXPLAINED: it ended well, but its image explains too little of what the measurements tell beyond a flat image:
+        `Solution.unexplained` is above 0.25.
+    DIVERGED: its loss was no longer finite, or beyond what its method allows.
+    COLLAPSED: its rule `fail` gave it up.
+    """
+
+    CONVERGED = 0
+    STOPPED = 1
+    FINISHED = 2
+    OUT_OF_STEPS = 3
+    UNEXPLAINED = 4
+    DIVERGED = 5
+    COLLAPSED = 6
+
+
 class Solution(NamedTuple):
     """What `csdip_jax.reconstruct` returns; for a batch of problems every field has a leading axis.
 
     Attributes:
         image: the reconstruction, [h, w, c] in the pixel range of the problem, [-1, 1] by default.
+        status: how the chosen restart ended, a number of `Status`: `Status(int(solution.status))`.
         measurement_loss: ||y - A image||^2 of that image.
-        steps: optimiser steps taken by the chosen restart (redrawn attempts not counted).
+        steps: steps taken by the chosen restart (redrawn attempts not counted).
         restart: index of the chosen restart.
         redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
-        ok: False where even the last allowed attempt of the chosen restart collapsed or diverged.
-        converged: whether the method's own stopping rule was met, rather than its limit of steps (methods that take a
-            fixed number of steps meet it by taking them; a method says in its docstring what it means by it), and the
-            image explains the measurements, `unexplained` being at most 0.25.
-        trace: [max steps] measurement loss of the chosen restart, iterate by iterate; NaN after it stopped. Where rows
-            of A share a mean, that mean has the weight of one row in it (docs/units.md).
-        params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
         unexplained: ||y - A image||^2 relative to that of the best flat image, which tells nothing: 0 where y is
             explained, 1 where no better than by a flat image. The mean that rows of A share has the weight of one row.
+        trace: name -> [most steps, ...] of the chosen restart, step by step; NaN after it stopped. What the method's
+            step tells ("measurement_loss" and "objective" always), what its stopping rule does, and what `record` asked
+            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs/units.md).
+        aux: name -> what the rules tell besides of the chosen restart: "standard_deviation" of an average, say. What
+            has the shape of the image is a difference of pixels, in their units.
+        params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
     """
 
     image: Array
+    status: Array
     measurement_loss: Array
     steps: Array
     restart: Array
     redraws: Array
-    ok: Array
-    converged: Array
-    trace: Array
+    unexplained: Array
+    trace: dict[str, Array]
+    aux: dict[str, Array]
     params: Any = None
-    unexplained: Array | None = None
+
+    @property
+    def ok(self) -> Array:
+        """Whether the fit neither diverged nor collapsed, even in its last allowed attempt; [b] of a batch."""
+        return self.status < Status.DIVERGED

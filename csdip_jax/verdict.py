@@ -33,14 +33,14 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
         >>> print(csdip_jax.verdict(solution))
         explains 99.98 % of the measurements' contrast
     """
-    if np.ndim(solution.ok):
-        raise InputError(f"solutions of {len(solution.ok)} problems: give verdict one of them")
+    if np.ndim(solution.status):
+        raise InputError(f"solutions of {len(solution.status)} problems: give verdict one of them")
     if noise_energy is not None and not (
         isinstance(noise_energy, (int, float, np.number)) and 0 <= noise_energy < math.inf
     ):
         raise InputError(f"noise_energy = {noise_energy!r}: it must be a number of at least 0, or None")
     times_noise = float(solution.measurement_loss) / noise_energy if noise_energy else None
-    return in_words(bool(solution.ok), float(solution.unexplained), falling(solution.trace), times_noise)
+    return in_words(bool(solution.ok), float(solution.unexplained), falling(solution.trace["measurement_loss"]), times_noise)
 
 
 def falling(trace: np.ndarray) -> float | None:

@@ -6,12 +6,13 @@ import inspect
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ml_collections.config_dict import ConfigDict
 
-from csdip_jax.methods import METHODS
+from csdip_jax.methods import METHODS, PARTS
+from csdip_jax.operators import COUNTS, OPERATORS
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -22,10 +23,19 @@ def fields(config: ConfigDict, file: Path) -> list[str]:
     for name, kind, value in _flat(config):
         method, _, field = name.partition(".")
         allowed, told = kind.__name__, comments.get(name) or comments.get(method)
-        if method in METHODS and field:
+        if method in METHODS and field in PARTS:
+            told = f"{attributes(METHODS[method].method).get(field)} One of {', '.join(PARTS[field])}; see {field}.<field>"
+        elif method in METHODS and field:
             allowed += " >= 1" * (kind is int)  # all that a method counts
-            told = attributes(METHODS[method]).get(field)
-            value = _default(METHODS[method], field) if value is None else value
+            told = attributes(METHODS[method].method).get(field)
+            value = METHODS[method].settings[field].default if value is None else value
+        elif method in PARTS and field:
+            told = "; ".join(_of_parts(PARTS[method], field))
+        elif name == "operator":
+            told = f"{told or 'Measurements.'} {_operators()}"
+        elif name in COUNTS:
+            kinds = [kind.name for kind in OPERATORS.values() if kind.count is COUNTS[name]]
+            told = f"{COUNTS[name].about} ({', '.join(kinds)})"
         lines.append(f"--config.{name}={value}  {allowed}" + (f": {told}" if told else ""))
     return lines
 
@@ -38,8 +48,16 @@ def _flat(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, type, obj
             yield prefix + name, config.get_type(name), value
 
 
-def _default(method: type, field: str):
-    return next(f.default for f in dataclasses.fields(method) if f.name == field)
+def _operators() -> str:
+    return "Kinds: " + "; ".join(f"{kind.name}, {kind.about}" for kind in OPERATORS.values())
+
+
+def _of_parts(known: Mapping[str, type], field: str) -> Iterator[str]:
+    """What each of the parts that have this field says of it."""
+    for name, cls in known.items():
+        found = {x.name: x.default for x in dataclasses.fields(cls)}
+        if field in found:
+            yield f"{name} ({found[field]}): {attributes(cls).get(field)}"
 
 
 def attributes(cls: type) -> dict[str, str]:

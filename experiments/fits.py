@@ -101,9 +101,9 @@ def reconstructed(
     resumed, began = checkpoint.exists(), time.perf_counter()
     solution = jax.tree.map(np.asarray, cs.reconstruct(method, problem, key, checkpoint=checkpoint, **options))
     elapsed = time.perf_counter() - began
-    if not solution.ok.ndim:
+    if not solution.status.ndim:
         solution = jax.tree.map(lambda x: x[None], solution)
-    count = len(solution.ok)
+    count = len(solution.status)
     solutions = [jax.tree.map(lambda x, i=i: x[i], solution) for i in range(count)]
     return solutions, None if resumed else round(elapsed / count, 3)
 
@@ -150,8 +150,14 @@ def save(
     path = reconstruction(workdir.path, fit.row.file)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    known |= {f"aux_{name}": value for name, value in getattr(fit.solution, "aux", {}).items()}
-    write_arrays(path, image=image, trace=fit.solution.trace, **known, **more)
+    write_arrays(path, image=image, **told(fit.solution), **known, **more)
+
+
+def told(solution: cs.Solution) -> dict[str, np.ndarray]:
+    """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
+    arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
+    arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
+    return {"trace": solution.trace["measurement_loss"], **arrays}
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:

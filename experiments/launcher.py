@@ -23,6 +23,11 @@ HELP = ("h", "?", "help", "helpshort", "helpfull")
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from what was finished"
+MAKERS = {name: f"python -m experiments.fetch_data --dataset={name}" for name in ("mnist", "xray", "retino")} | {
+    "vae": "python -m experiments.train_vae",
+    "prior": "python -m experiments.learned_regularization",
+}
+"""What makes or fetches what an `InputError` needs."""
 
 
 def define_config(default: str) -> flags.FlagHolder:
@@ -116,7 +121,7 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
             with _notes_for_warnings():
                 main()
         except InputError as error:
-            sys.exit(f"error: {error}")
+            sys.exit(f"error: {spelled(error)}{_how_to_make(error.needs)}")
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
             where = error.filename2 or error.filename
             sys.exit(f"error: {where} cannot be written ({error.strerror}): move it away, or choose another folder")
@@ -136,6 +141,24 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
         return parsed
 
     app.run(program, flags_parser=parse)
+
+
+def spelled(message: object) -> str:
+    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command."""
+
+    def option(match: re.Match) -> str:
+        name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
+        return match[0] if name not in flags.FLAGS else f"--{name}" + (f"={value}" if value not in ("", "True") else "")
+
+    return re.sub(r"`(?P<name>\w+)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _how_to_make(needed: str | None) -> str:
+    """The command that makes or fetches it, as the end of an error."""
+    if needed not in MAKERS:
+        return ""
+    data_dir = flags.FLAGS.data_dir if "data_dir" in flags.FLAGS else None
+    return f": run `{MAKERS[needed]} --data_dir={data_dir or 'data'}`"
 
 
 def _print_help(short: bool) -> None:
@@ -162,7 +185,7 @@ def _notes_for_warnings() -> Iterator[None]:
             return
         elif issubclass(category, ReconstructionWarning):
             told.add(str(message))
-            tqdm.write(f"note: {message}")
+            tqdm.write(f"note: {spelled(message)}")
         else:
             told.add(str(message))
             remedy = "run each kind by itself, with its --pixel_range"

@@ -52,7 +52,7 @@ def main() -> None:
         f"{config.num_lines} radial lines, m = {problem.measurements.size} complex samples of n = {phantom.size} pixels"
     )
     print(f"PSNR: zero-filled {psnr['zero-filled']:.1f} dB, TV {psnr['tv']:.1f} dB")
-    verdict = "converged" if solution.converged else "NOT converged: raise --config.tv.steps"
+    verdict = "converged" if solution.status == cs.Status.CONVERGED else "NOT converged: raise --config.tv.steps"
     print(f"{int(solution.steps)} steps, {verdict}")
     write_arrays(workdir.path / "phantom.npz", image=images["tv"], phantom=phantom)
     if not workdir.rows:  # a rerun comes to the same

@@ -13,22 +13,12 @@ import numpy as np
 from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
+from csdip_jax.checks import require, require_distinct, require_number
+from csdip_jax.io import learned_priors, vae_weights
 from csdip_jax.io.files import content_digest
-from csdip_jax.methods import METHODS, Method
-from csdip_jax.methods.base import require, require_distinct, require_number
+from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
-from csdip_jax.types import Array, InputError, Problem
-from experiments import learned_priors, vae_weights
-
-DENSE_BYTES = 2**30  # the largest matrix chosen without being asked
-OPERATORS = {
-    "gaussian": "Gaussian",
-    "rademacher": "Rademacher",
-    "dct": "randomised DCT",
-    "hadamard": "randomised Hadamard",
-    "radial_fourier": "radial lines",
-}
-"""Kinds of measurements, and how they are called."""
+from csdip_jax.types import Array, InputError, Problem, with_fields
 
 
 class Keys(NamedTuple):
@@ -101,14 +91,20 @@ def make_method(
     """The method's preset with the configuration's departures from it; `data_dir` may hold what was trained for it."""
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
-    method, changes = METHODS[name].preset(config.preset, image_shape), {}
-    if name == "csgm":
-        changes["decoder"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
-    if name == "csdip" and config.prior is not None:
-        changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(method.params_like))
-        changes |= {} if lr_weight is None else {"lr_weight": lr_weight}
-    changes |= {field: value for field, value in config[name].items() if value is not None}
+    given = {field: value for field, value in config[name].items() if value is not None}
+    method = METHODS[name].make(config.preset, image_shape, given, {part: config[part] for part in PARTS})
+    generator, changes = getattr(method, "generator", None), {}
+    if generator is not None and generator.needs_weights and generator.trained is None:
+        changes["generator"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
+    if config.prior is not None and takes_prior(name):
+        changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(generator.params_like))
+        changes |= {} if lr_weight is None or "lr_weight" in given else {"lr_weight": lr_weight}
     return dataclasses.replace(method, **changes)
+
+
+def takes_prior(name: str) -> bool:
+    """Whether a method can be given a prior over its weights."""
+    return any(field.name == "prior" for field in dataclasses.fields(METHODS[name].method))
 
 
 class Sweep(NamedTuple):
@@ -148,8 +144,11 @@ def sweeps(
         InputError: a flag that cannot be read, or of a method or field that is not there.
     """
     grids = {name: {} for name in method_names(config)}
-    if config.prior is not None and "csdip" not in grids:
-        raise InputError(f"--config.prior={config.prior}: csdip alone uses it, not --config.methods={config.methods}")
+    able = [name for name in METHODS if takes_prior(name)]
+    if config.prior is not None and not grids.keys() & able:
+        raise InputError(
+            f"--config.prior={config.prior}: {', '.join(able)} alone uses it, not --config.methods={config.methods}"
+        )
     require_distinct("methods", method_names(config))
     for flag in flags:
         method, field, values = _read_sweep(flag)
@@ -159,18 +158,18 @@ def sweeps(
             raise InputError(f"grid {flag}: {method}.{field} has a grid already: write all its values into one")
         grids[method][field] = values
     methods = {name: make_method(name, config, image_shape, data_dir) for name in grids}
-    if "csdip" in grids:
-        _require_that_lr_weight_acts(config, methods["csdip"], "lr_weight" in grids["csdip"])
+    for name in grids.keys() & able:
+        _require_that_lr_weight_acts(config, name, methods[name], "lr_weight" in grids[name])
     return [_sweep(name, methods[name], grid) for name, grid in grids.items()]
 
 
-def _require_that_lr_weight_acts(config: config_dict.ConfigDict, method: Method, swept: bool) -> None:
+def _require_that_lr_weight_acts(config: config_dict.ConfigDict, name: str, method: Method, swept: bool) -> None:
     """Raises InputError where lr_weight is given without a prior; says so where a prior was found not to help."""
-    given = swept or config.csdip.lr_weight is not None
+    given = swept or config[name].lr_weight is not None
     if config.prior is None and given:
-        raise InputError("csdip.lr_weight without a prior changes nothing: give --config.prior, or leave it out")
+        raise InputError(f"{name}.lr_weight without a prior changes nothing: give --config.prior, or leave it out")
     if config.prior is not None and not given and method.lr_weight == 0:
-        print(f"note: {config.prior} is off: none helped where it was learned; set --config.csdip.lr_weight")
+        print(f"note: {config.prior} is off: none helped where it was learned; set --config.{name}.lr_weight")
 
 
 def _read_sweep(flag: str) -> tuple[str, str, list[float]]:
@@ -193,9 +192,9 @@ def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
         return Sweep(name, method, {})
     points = list(itertools.product(*grid.values()))
     for point in points:
-        dataclasses.replace(method, **dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
+        with_fields(method, dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
     swept = dict(zip(grid, np.array(points).T, strict=True))
-    return Sweep(name, dataclasses.replace(method, **swept), swept)
+    return Sweep(name, with_fields(method, swept), swept)
 
 
 def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
@@ -203,7 +202,7 @@ def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
     trained = {}
     for sweep in sweeps:
         method = sweep.method
-        trained[sweep.name] = jax.tree.leaves(getattr(method, "decoder", None))
+        trained[sweep.name] = jax.tree.leaves(getattr(getattr(method, "generator", None), "trained", None))
         if getattr(method, "prior", None) is not None:
             trained[sweep.name] += jax.tree.leaves((method.prior, method.lr_weight))
     return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}
@@ -213,8 +212,8 @@ class Measurement(NamedTuple):
     """How one part's images are measured.
 
     Attributes:
-        kind: one of OPERATORS.
-        count: lines for radial_fourier, m for the others.
+        kind: a name of `operators.OPERATORS`.
+        count: what the kind counts, m or a number of lines.
         noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
             deviation (the reference code).
         reference: as the reference code does it, which also shares one operator among all images.
@@ -228,20 +227,12 @@ class Measurement(NamedTuple):
     matrix_dtype: str = "float32"
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
-        if self.kind == "radial_fourier":
-            return operators.radial_fourier(self.count, image_shape)
         key = jax.random.fold_in(key, 0 if self.reference else image)
-        if self.kind == "gaussian":
-            return operators.gaussian(key, self.count, image_shape, self.matrix_dtype)
-        if self.kind == "rademacher":
-            return operators.rademacher(key, self.count, image_shape)
-        make = operators.subsampled_dct if self.kind == "dct" else operators.subsampled_hadamard
-        # Columns of the norm that gaussian's have, so that noise and every method's weights mean the same.
-        return make(key, self.count, image_shape, math.sqrt(math.prod(image_shape) / self.count))
+        return operators.OPERATORS[self.kind].make(key, self.count, image_shape, self.matrix_dtype)
 
     def operator_bytes(self, pixels: int) -> int:
         """Of the operator's arrays; those that are no dense matrix are small."""
-        return np.dtype(self.matrix_dtype).itemsize * self.count * pixels if self.kind == "gaussian" else 0
+        return operators.OPERATORS[self.kind].bytes(self.count, pixels, self.matrix_dtype)
 
     def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
@@ -258,7 +249,7 @@ class Measurement(NamedTuple):
 
     @property
     def description(self) -> str:
-        return (f"{self.count} " if self.kind == "radial_fourier" else "") + OPERATORS[self.kind]
+        return operators.OPERATORS[self.kind].described(self.count)
 
 
 def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int], **instead) -> Measurement:
@@ -275,28 +266,23 @@ def measurement(config: config_dict.ConfigDict, image_shape: tuple[int, int, int
     if instead:
         config = config_dict.ConfigDict(config.to_dict() | instead)
     pixels = math.prod(image_shape)
-    m = config.num_measurements if config.num_measurements is not None else max(1, pixels // 10)
-    kind = config.operator
-    if kind is None:
-        too_large = config.num_measurements is None and 4 * m * pixels > DENSE_BYTES
-        kind = "radial_fourier" if too_large or config.num_lines is not None else "gaussian"
-    if kind not in OPERATORS:
-        raise InputError(f"unknown operator {kind!r} in --config.operator: choose from {', '.join(OPERATORS)}")
+    name, kinds = config.operator, operators.OPERATORS
+    if name is not None and name not in kinds:
+        raise InputError(f"unknown operator {name!r} in --config.operator: choose from {', '.join(kinds)}")
+    given = {count: config[count] for count in operators.COUNTS}
+    kind = operators.unnamed_kind(kinds, image_shape, given) if name is None else kinds[name]
     require_number("noise_variance", config.noise_variance)
-    reference = config.preset == "reference"
-    if kind == "radial_fourier":
-        count = config.num_lines if config.num_lines is not None else max(1, round(0.1 * max(image_shape[:2])))
-        operators.radial_mask(count, image_shape[:2])
-    else:
-        count = m
-        operators.require_num_measurements(m, image_shape, distinct=kind in ("dct", "hadamard"))
+    number = given[kind.count.name] if given[kind.count.name] is not None else kind.count.default(image_shape)
+    kind.require(number, image_shape)
     operators.require_dtype(config.matrix_dtype)
-    if config.matrix_dtype != "float32" and kind != "gaussian":
+    if config.matrix_dtype != "float32" and not kind.takes_dtype:
+        dense = " or ".join(f"--config.operator={name}" for name, one in kinds.items() if one.takes_dtype)
         raise InputError(
-            f"--config.matrix_dtype={config.matrix_dtype} is for a dense matrix, and the operator {kind} has none: "
-            "leave it out, or choose --config.operator=gaussian"
+            f"--config.matrix_dtype={config.matrix_dtype} is for a dense matrix, and the operator {kind.name} has "
+            f"none: leave it out, or choose {dense}"
         )
-    chosen = Measurement(kind, count, float(config.noise_variance), reference, config.matrix_dtype)
+    reference = config.preset == "reference"
+    chosen = Measurement(kind.name, number, float(config.noise_variance), reference, config.matrix_dtype)
     _require_memory(chosen, pixels)
     return chosen
 

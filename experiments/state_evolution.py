@@ -88,7 +88,7 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
     """A run's effective noise before each iteration, estimated and true, and how it ended."""
     state, estimated, true = jax.jit(type(method).init)(method, problem, key), [], []
     for _ in range(method.steps):
-        state, noise = _iterate(method, problem, state, image)
+        state, noise = _iterate(method, problem, state, image, jax.random.fold_in(key, len(estimated)))
         estimated.append(float(noise[0]))
         true.append(float(noise[1]))
     quality = errors(np.asarray(method.image(state)), np.asarray(image))
@@ -96,10 +96,10 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
 
 
 @jax.jit
-def _iterate(method, problem, state, image):
+def _iterate(method, problem, state, image, key):
     error = effective_image(state) - image
     noise = effective_noise(state), jnp.sqrt(jnp.mean(jnp.square(error)))
-    return method.step(problem, state)[0], noise
+    return method.step(problem, state, key)[0], noise
 
 
 def print_table(row: dict) -> None:

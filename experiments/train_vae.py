@@ -22,14 +22,15 @@ from flax import serialization
 from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
-from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
+from csdip_jax.checks import require, require_number
+from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
+from csdip_jax.io import vae_weights
 from csdip_jax.io.files import content_digest, write_atomically
 from csdip_jax.io.lines import NUMBER_OR_NULL, WHOLE, read_rows, with_fields
-from csdip_jax.methods.base import require, require_number
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import launcher, pictures, vae_weights
+from experiments import launcher, pictures
 from experiments.reconstruct.table import number
 from experiments.settings import require_seed
 
@@ -176,7 +177,7 @@ def sample_sheet(params: dict, image_shape: tuple[int, int, int], seed: int) -> 
     """Images of latents drawn from N(0, I), side by side, [rows h, columns w, c]."""
     decoder, (rows, columns), (h, w, c) = decoder_of(params), SAMPLES, image_shape
     latents = jax.random.normal(jax.random.key(seed), (rows * columns, decoder_sizes(decoder)[0]))
-    sheet = jax.vmap(lambda latent: decode(decoder, latent, image_shape))(latents)
+    sheet = jax.vmap(lambda latent: TrainedDecoder(image_shape).apply(decoder, latent))(latents)
     return np.asarray(sheet).reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c)
 
 

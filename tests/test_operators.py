@@ -1,6 +1,8 @@
 """One list of operators, every property; then what is special to each."""
 
 import csv
+import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,22 +31,20 @@ def finite_differences(image):
     return jnp.concatenate([jnp.diff(image, axis=0).reshape(-1), image[0].reshape(-1)])
 
 
-LINEAR = {
-    "gaussian": lambda: operators.gaussian(key(1), 30, SHAPE),
+KINDS = {name: partial(kind.make, key(1), kind.toy, SHAPE) for name, kind in operators.OPERATORS.items()}
+LINEAR = KINDS | {
     "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
     "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
     "dense_complex": lambda: operators.Dense(jax.random.normal(key(2), (20, 240), jnp.complex64), SHAPE),
-    "rademacher": lambda: operators.rademacher(key(1), 101, SHAPE),
-    "dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE),
-    "hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE),
-    "radial_fourier": lambda: operators.radial_fourier(3, SHAPE),
+    "orthonormal_dct": lambda: operators.subsampled_dct(key(1), 50, SHAPE),
+    "orthonormal_hadamard": lambda: operators.subsampled_hadamard(key(1), 50, SHAPE),
     "cartesian_fourier": lambda: operators.cartesian_fourier(checkerboard(), SHAPE),
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
 }
-ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "dct", "hadamard")
+ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "orthonormal_dct", "orthonormal_hadamard")
 EVERY = LINEAR | {"nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE)}
 
 
@@ -139,6 +139,33 @@ def test_is_a_pytree_that_jit_takes(name):
     once = jax.jit(lambda operator, x: operator.forward(x))(operator, image())
     np.testing.assert_allclose(once, operator.forward(image()), rtol=1e-5, atol=1e-5)
     assert jax.tree.unflatten(jax.tree.structure(operator), jax.tree.leaves(operator)).image_shape == SHAPE
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_is_what_it_says(name):
+    """Columns of norm 1 where it is drawn, its bytes, what its key and its dtype do, and numbers out of range."""
+    kind, operator = operators.OPERATORS[name], KINDS[name]()
+    assert kind.name == name and kind.label and kind.about and kind.stem(7).endswith("7")
+    n, drawn = math.prod(SHAPE), [kind.make(key(i), kind.toy, SHAPE).forward(image()) for i in (1, 2)]
+    assert kind.is_drawn == bool((drawn[0] != drawn[1]).any())
+    if kind.is_drawn:
+        np.testing.assert_allclose(operator.frobenius_norm() / math.sqrt(n), 1.0, rtol=0.05)
+    large = sum(leaf.nbytes for leaf in jax.tree.leaves(operator) if leaf.size >= 10 * n)
+    assert kind.bytes(kind.toy, n) == large and kind.takes_dtype == bool(large)
+    assert 1 <= kind.count.default(SHAPE) <= n
+    kind.require(kind.toy, SHAPE)
+    with pytest.raises(cs.InputError, match=f"{kind.count.name}.* = 0"):
+        kind.require(0, SHAPE)
+
+
+def test_the_kind_that_is_meant_where_none_is_named():
+    """That of the number which is given, else dense rows unless they are large."""
+
+    def meant(shape=SHAPE, **given):
+        return operators.unnamed_kind(operators.OPERATORS, shape, given).name
+
+    assert meant() == meant((4000, 4000, 1), num_measurements=9) == "gaussian"
+    assert meant((4000, 4000, 1)) == meant(num_lines=3) == meant(num_lines=3, num_measurements=9) == "radial_fourier"
 
 
 def repeated_fourier():

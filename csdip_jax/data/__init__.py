@@ -9,7 +9,7 @@ All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sour
     "demo"    photographs inside the scikit-image package, CC0 or public domain: no network, no data_dir.
     else      a folder (its own image files that are not hidden, by name), a glob ("scans/*.png", quoted), or one file.
 
-`python -m experiments.fetch_data` fills data_dir. A folder called like a source is reached as "./mnist".
+Where the first three come from: docs/paper.md. A folder called like a source is reached as "./mnist".
 Which files are read: `csdip_jax.data.decode`. What becomes of their pixels: `csdip_jax.data.pixels`.
 """
 

@@ -130,16 +130,16 @@ def _file_items(files: list[Path]) -> list[Item]:
 
 def _first_match(name: str, data_dir: str | os.PathLike | None, patterns: list[str]) -> Path:
     """The first path under data_dir that matches one of the patterns, tried in turn."""
-    command = f"python -m experiments.fetch_data --dataset={name} --data_dir="
+    wanted = " or ".join(patterns)
     if data_dir is None:
-        raise InputError(f"source {name!r} needs a data_dir: run `{command}data`, then pass --data_dir=data")
+        raise InputError(f"source {name!r} needs `data_dir`, the folder that has its {wanted}", needs=name)
     folder = Path(path_of(data_dir, "data_dir")).expanduser()
     for pattern in patterns:
         for path in sorted(path for path in folder.glob(pattern) if not is_hidden(path)):
             return path
+    given = os.fspath(data_dir)
     raise InputError(
-        f"source {name!r}: data_dir {os.fspath(data_dir)!r} has no {' or '.join(patterns)}; "
-        f"run `{command}{os.fspath(data_dir)}`, or pass the --data_dir that has it"
+        f"source {name!r}: data_dir {given!r} has no {wanted}; give the `data_dir` that has it, or fetch it", needs=name
     )
 
 
@@ -151,7 +151,7 @@ def _data_set_items(name: str, data_dir: str | os.PathLike | None, role: str) ->
         files = _image_files(folder.iterdir())
         if role != "test" or not files:
             lack = "no manifest.csv to say which images are of" if files else "no image, none of"
-            raise InputError(f"{folder} has {lack} role {role!r}; run experiments.fetch_data")
+            raise InputError(f"{folder} has {lack} role {role!r}; fetch them anew", needs=name)
         return _file_items(files)
     rows = read_manifest(manifest)
     files = [folder / row["file"] for row in rows if (row.get("role") or "test") == role]
@@ -160,7 +160,7 @@ def _data_set_items(name: str, data_dir: str | os.PathLike | None, role: str) ->
         raise InputError(f"{manifest}: no image is of role {role!r}; there is {', '.join(roles) or 'none'}")
     for file in files:
         if not file.exists():
-            raise InputError(f"{manifest} names {file.name}, which is missing; run experiments.fetch_data")
+            raise InputError(f"{manifest} names {file.name}, which is missing; fetch it anew", needs=name)
     return _file_items(files)
 
 
@@ -202,24 +202,26 @@ def read_idx_images(path: Path) -> np.ndarray:
     Raises:
         InputError: unreadable, not an IDX file of images, truncated.
     """
-    again = "run `python -m experiments.fetch_data --dataset=mnist` again"
+
+    def damaged(what: str) -> InputError:
+        return InputError(f"{path}: {what}; fetch it anew", needs="mnist")
+
     try:
         packed = first_bytes(path).startswith(b"\x1f\x8b")
         with (gzip.open if packed else open)(path, "rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not readable ({' '.join(str(error).split())}); {again}") from error
+        raise damaged(f"not readable ({' '.join(str(error).split())})") from error
     if len(content) > _MOST_BYTES:
-        raise InputError(f"{path}: holds more than {_MOST_BYTES} bytes, no digits of MNIST; {again}")
+        raise damaged(f"holds more than {_MOST_BYTES} bytes, no digits of MNIST")
     if content[:4] != b"\0\0\x08\x03":
-        magic = content[:4].hex()
-        raise InputError(f"{path}: no IDX file of images, starts with 0x{magic} not 0x00000803; {again}")
+        raise damaged(f"no IDX file of images, starts with 0x{content[:4].hex()} not 0x00000803")
     if len(content) < 16:
-        raise InputError(f"{path}: truncated within its header; {again}")
+        raise damaged("truncated within its header")
     count, height, width = (int(size) for size in np.frombuffer(content, ">u4", count=3, offset=4))
-    if len(content) - 16 != count * height * width or not count:
-        raise InputError(
-            f"{path}: truncated or damaged, its header says {count} images of {height}x{width}, "
-            f"it holds {len(content) - 16} pixels; {again}"
+    pixels = len(content) - 16
+    if pixels != count * height * width or not count:
+        raise damaged(
+            f"truncated or damaged, its header says {count} images of {height}x{width}, it holds {pixels} pixels"
         )
     return np.frombuffer(content, np.uint8, offset=16).reshape(count, height, width)

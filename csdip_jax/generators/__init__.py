@@ -1,8 +1,10 @@
 """The networks that make images: DCGANs, which CS-DIP fits untrained, and a VAE, whose trained decoder CSGM searches.
 
-`dcgan.py` and `vae.py` are the only files that import Flax.
+A new generator is one file, and one line here; `--config.csdip.generator=<name>` then finds it, and
+`--config.generator.<field>`. No other room imports Flax.
 """
 
+from csdip_jax.generators.base import Generator
 from csdip_jax.generators.dcgan import (
     BATCH_NORM_EPSILON,
     DCGAN,
@@ -16,21 +18,29 @@ from csdip_jax.generators.dcgan import (
     mnist_layers,
     to_torch,
 )
-from csdip_jax.generators.vae import VAE, Bound, Decoder, Encoder, decode, decoder_of, decoder_sizes
+from csdip_jax.generators.vae import VAE, Bound, Decoder, Encoder, TrainedDecoder, decoder_of, decoder_sizes
+
+GENERATORS = {
+    "dcgan": DCGAN,
+    "vae": TrainedDecoder,
+}
+"""Name -> class, each of which is made of an image shape."""
 
 __all__ = [
     "BATCH_NORM_EPSILON",
     "DCGAN",
+    "GENERATORS",
     "INITIALIZERS",
     "VAE",
     "Bound",
     "Decoder",
     "Encoder",
+    "Generator",
     "Initializer",
     "Layers",
+    "TrainedDecoder",
     "batch_norm",
     "dcgan_layers",
-    "decode",
     "decoder_of",
     "decoder_sizes",
     "draw_params",

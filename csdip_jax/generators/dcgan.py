@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import require, require_count
 from csdip_jax.convolution import ConvTranspose
-from csdip_jax.types import Array, InputError
+from csdip_jax.generators.base import Generator
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 Layers = tuple[ConvTranspose, ...]
 BATCH_NORM_EPSILON = 1e-5
@@ -92,16 +94,51 @@ def batch_norm(x: Array, scale: Array, shift: Array) -> Array:
     return centred * (jax.lax.rsqrt(variance + BATCH_NORM_EPSILON) * scale) + shift
 
 
-class DCGAN(nn.Module):
-    """G(z; w): latent z [k] -> image [h, w, c] in (-1, 1).
+@pytree_dataclass
+class DCGAN(Generator):
+    """G(z; w): latent z [k] -> image [h, w, c] in (-1, 1), untrained.
 
-    Parameters, per layer `layer_<i>`: `kernel` (layout of `ConvTranspose.kernel_shape`), and `scale`, `shift` of its
-    BatchNorm (all layers but the last). Draw them with `draw_params`; the module's own `init` only knows their shapes.
+    Its weights are {"params": {"layer_<i>": {"kernel", "scale", "shift"}}}: a kernel of the layout of
+    `ConvTranspose.kernel_shape`, and scale and shift of its BatchNorm (all layers but the last).
 
     Attributes:
-        layers: as `dcgan_layers` gives them.
         image_shape: (h, w, c), cut from the centre of what the layers make.
+        layers: as `dcgan_layers(image_shape)` gives them, which is the default.
+        latent_dim: k, length of z ~ N(0, I).
+        initializer: how the weights are drawn, a name of `INITIALIZERS`.
+
+    Raises:
+        InputError: a setting out of its range, or layers that do not cover the image.
     """
+
+    layers: Layers = static_field(None)
+    latent_dim: int = static_field(128)
+    initializer: str = static_field("torch_0_4")
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_count("latent_dim", self.latent_dim)
+        require(self.initializer in INITIALIZERS, "initializer", self.initializer, " or ".join(INITIALIZERS))
+        if self.layers is None:
+            object.__setattr__(self, "layers", dcgan_layers(self.image_shape))
+        covered = (1, 1)
+        for layer in self.layers:
+            covered = layer.output_size(*covered)
+        made, (h, w, channels) = (*covered, self.layers[-1].features), self.image_shape
+        covers = made[0] >= h and made[1] >= w and made[2] == channels
+        require(covers, "image_shape", self.image_shape, f"covered by what the layers make, {made}")
+
+    def init(self, key: Array, dtype=jnp.float32) -> tuple[Array, dict]:
+        key_latent, key_params = jax.random.split(key)
+        latent = jax.random.normal(key_latent, (self.latent_dim,), dtype)
+        return latent, draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype)
+
+    def apply(self, params: dict, latent: Array) -> Array:
+        return _Network(self.layers, self.image_shape).apply(params, latent)
+
+
+class _Network(nn.Module):
+    """The network of a `DCGAN`, which draws its parameters; Flax is told their shapes alone."""
 
     layers: Layers
     image_shape: tuple[int, int, int]

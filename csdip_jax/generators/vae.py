@@ -9,6 +9,7 @@ Hidden units are softplus, as in the implementation that Bora et al. trained. Re
 epochs): a held-out ELBO lower by 1 nat, and errors of CSGM about a tenth smaller, within their standard errors.
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from csdip_jax.types import Array, InputError
+from csdip_jax.generators.base import Generator
+from csdip_jax.types import Array, InputError, pytree_dataclass
 
 
 class Bound(NamedTuple):
@@ -118,7 +120,7 @@ def gaussian_divergence(mean: Array, log_variance: Array) -> Array:
 
 
 def decoder_of(params: dict) -> dict:
-    """The decoder's part of a VAE's parameters, as `decode` and `Decoder.apply` take it."""
+    """The decoder's part of a VAE's parameters, as `TrainedDecoder` and `Decoder.apply` take it."""
     return {"params": params["params"]["decoder"]}
 
 
@@ -146,16 +148,44 @@ def decoder_sizes(params: dict) -> tuple[int, ...]:
     return sizes
 
 
-def decode(params: dict, latent: Array, image_shape: tuple[int, int, int]) -> Array:
-    """G(z), the image [h, w, c] in [-1, 1] of a latent [k].
+@pytree_dataclass
+class TrainedDecoder(Generator):
+    """G: latent z [k] -> image [h, w, c] in (-1, 1), the decoder of a trained VAE; z ~ N(0, I).
+
+    Attributes:
+        image_shape: (h, w, c).
+        weights: parameters of a `Decoder`, as `decoder_of` gives them; None where they are still to be loaded.
 
     Raises:
-        InputError: the parameters are not those of a decoder that makes images of this shape.
+        InputError: the weights are not those of a decoder that makes images of this shape.
     """
-    sizes = decoder_sizes(params)
-    if sizes[-1] != math.prod(image_shape):
-        raise InputError(
-            f"the decoder makes {sizes[-1]} pixels, image_shape = {tuple(image_shape)} has {math.prod(image_shape)}: "
-            "give the decoder of a VAE trained on images of this shape"
-        )
-    return Decoder(sizes[1:-1], tuple(image_shape)).apply(params, latent)
+
+    weights: dict | None = dataclasses.field(default=None, repr=False)
+    needs_weights = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights is not None:
+            made, pixels = decoder_sizes(self.weights)[-1], math.prod(self.image_shape)
+            if made != pixels:
+                raise InputError(
+                    f"the decoder makes {made} pixels, image_shape = {self.image_shape} has {pixels}: give the decoder "
+                    "of a VAE trained on images of this shape"
+                )
+
+    @property
+    def trained(self) -> dict | None:
+        return self.weights
+
+    def init(self, key: Array, dtype=jnp.float32) -> tuple[Array, dict]:
+        """(z, the weights).
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.weights is None:
+            raise InputError("the generator is a trained decoder and has no weights: load them, or train a VAE")
+        return jax.random.normal(key, (decoder_sizes(self.weights)[0],), dtype), self.weights
+
+    def apply(self, params: dict, latent: Array) -> Array:
+        return Decoder(decoder_sizes(params)[1:-1], self.image_shape).apply(params, latent)

@@ -1,37 +1,30 @@
-"""The reconstruction methods, one file each, behind the contract of `base.Method`."""
+"""The reconstruction methods, one file each, behind the contract of `base.Method`.
 
-from csdip_jax.methods.base import PRESETS, Info, Method
-from csdip_jax.methods.cs_dip import CsDip
-from csdip_jax.methods.csgm import Csgm
-from csdip_jax.methods.damp import Bm3dAmp, Damp, DampTv, DampWavelet
-from csdip_jax.methods.lasso import Lasso, LassoDct, LassoWavelet
-from csdip_jax.methods.tv import Tv
+A new method is one file, which ends with its `Recipe`, and one line here.
+"""
+
+from csdip_jax.methods.base import PRESETS, Method
+from csdip_jax.methods.cs_dip import CSDIP, CsDip
+from csdip_jax.methods.csgm import CSGM, Csgm
+from csdip_jax.methods.damp import BM3D_AMP, DAMP_TV, DAMP_WAVELET, Damp
+from csdip_jax.methods.lasso import LASSO_DCT, LASSO_WAVELET, Lasso
+from csdip_jax.methods.network import Network
+from csdip_jax.methods.recipe import PARTS, Recipe
+from csdip_jax.methods.tv import TV, Tv
 
 METHODS = {
-    "csdip": CsDip,
-    "bm3d_amp": Bm3dAmp,
-    "damp_tv": DampTv,
-    "damp_wavelet": DampWavelet,
-    "tv": Tv,
-    "lasso_dct": LassoDct,
-    "lasso_wavelet": LassoWavelet,
-    "csgm": Csgm,
+    recipe.name: recipe
+    for recipe in (
+        CSDIP,
+        BM3D_AMP,
+        DAMP_TV,
+        DAMP_WAVELET,
+        TV,
+        LASSO_DCT,
+        LASSO_WAVELET,
+        CSGM,
+    )
 }
-"""Name -> class; each class has `preset(name, image_shape)`."""
+"""Name -> recipe; each has `preset(name, image_shape)`."""
 
-__all__ = [
-    "METHODS",
-    "PRESETS",
-    "Bm3dAmp",
-    "CsDip",
-    "Csgm",
-    "Damp",
-    "DampTv",
-    "DampWavelet",
-    "Info",
-    "Lasso",
-    "LassoDct",
-    "LassoWavelet",
-    "Method",
-    "Tv",
-]
+__all__ = ["METHODS", "PARTS", "PRESETS", "CsDip", "Csgm", "Damp", "Lasso", "Method", "Network", "Recipe", "Tv"]

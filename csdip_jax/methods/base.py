@@ -2,33 +2,23 @@
 
 A method acts on ONE image and knows nothing of batches, jit or files; `csdip_jax.solve` adds these. Its settings are
 pytree leaves where they may be swept or differentiated (weights, rates) and static where they change the program
-(shapes, counts). States are NamedTuples of arrays: what the next step needs, nothing else.
+(shapes, counts). States are NamedTuples of arrays: what the next step needs, nothing else. Which of its iterates is kept,
+when it ends early and when it is drawn anew is said by rules (`csdip_jax.rules`), which the driver runs around it.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
-import numpy as np
 
-from csdip_jax.types import Array, InputError, Problem
+from csdip_jax import rules
+from csdip_jax.checks import require, require_count
+from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 
 
-class Info(NamedTuple):
-    """What people look at, per step.
-
-    Attributes:
-        measurement_loss: ||y - A x||^2 at an iterate of this step: the one it started from, or a later one if at hand.
-        objective: what is minimised, there.
-    """
-
-    measurement_loss: Array
-    objective: Array
-
-
+@pytree_dataclass
 class Method:
     """The contract: `init`, `step` and `image` are the method's own, the rest has defaults.
 
@@ -38,18 +28,38 @@ class Method:
     Attributes:
         image_shape: (h, w, c) of the images it makes.
         steps: the most steps it takes.
+        keep: which image a fit gives; None for what `stop` recommends, or else `usual_keep`.
+        stop: when a fit ends before its last step; None for only by the method's own tolerance, if it has one.
+        fail: when an attempt is drawn anew although its loss is finite; None for never.
         restarts: how many random starts it is meant to be given.
+        scalars: names of what each step tells.
+        has_tolerance: whether it can converge by a tolerance of its own.
+        usual_keep: see `keep`.
         fills_the_cache: whether one fit alone keeps a CPU busy; if not, fits of one image are advanced together there.
         needs_linear_operator: whether it can do with an adjoint only, not with any differentiable function.
         remedy: what a user may try where it failed or did not converge.
     """
 
-    image_shape: tuple[int, int, int]
-    steps: int
+    image_shape: tuple[int, int, int] = static_field()
+    steps: int = static_field(1000)
+    keep: rules.Keep | None = dataclasses.field(default=None, kw_only=True)
+    stop: rules.Stop | None = dataclasses.field(default=None, kw_only=True)
+    fail: rules.Fail | None = dataclasses.field(default=None, kw_only=True)
     restarts: ClassVar[int] = 1
+    scalars: ClassVar[tuple[str, ...]] = ("measurement_loss", "objective")
+    has_tolerance: ClassVar[bool] = False
+    usual_keep: ClassVar[rules.Keep] = rules.Last()
     fills_the_cache: ClassVar[bool] = False
     needs_linear_operator: ClassVar[bool] = True
     remedy: ClassVar[str] = "allow it more steps"
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        require_count("steps", self.steps)
+        require_count("restarts", self.restarts)
+        for name, kind in (("keep", rules.Keep), ("stop", rules.Stop), ("fail", rules.Fail)):
+            rule = getattr(self, name)
+            require(rule is None or isinstance(rule, kind), name, rule, f"a {kind.__name__} of csdip_jax.rules, or None")
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -66,11 +76,18 @@ class Method:
             raise InputError(f"unknown preset {name!r}: choose {' or '.join(PRESETS)}")
         return cls(image_shape)
 
-    @classmethod
-    def sweepable(cls) -> list[str]:
-        """Names of the settings that are numbers and data: an array of values is a sweep (see `reconstruct`)."""
-        fields = dataclasses.fields(cls)
-        return [field.name for field in fields if isinstance(field.default, float) and not field.metadata.get("static")]
+    @property
+    def keeper(self) -> rules.Keep:
+        """The rule that keeps an image."""
+        recommended = self.usual_keep if self.stop is None else self.stop.keep
+        return recommended if self.keep is None else self.keep
+
+    def sweepable(self) -> list[str]:
+        """Names of the settings that are numbers and data: an array of values is a sweep (see `reconstruct`).
+
+        Those of its parts (rules, a generator) are called "stop.tolerance" and so on.
+        """
+        return list(_numbers(self))
 
     def require_data(self) -> None:
         """Raises InputError for data that cannot be used; called outside of jit, for it looks at the numbers."""
@@ -79,56 +96,46 @@ class Method:
         """The state to start from; all randomness comes from `key`."""
         raise NotImplementedError
 
-    def step(self, problem: Problem, state: Any) -> tuple[Any, Info]:
-        """One step further."""
+    def step(self, problem: Problem, state: Any, key: Array) -> tuple[Any, dict[str, Array]]:
+        """One step further, and its `scalars`, which are traced.
+
+        Args:
+            problem: of one image.
+            state: before the step.
+            key: of this step alone.
+
+        Returns:
+            The state after it, and name -> number: "measurement_loss", ||y - A x||^2 at an iterate of this step (the one
+            it started from, or a later one if at hand), and "objective", what is minimised, there.
+        """
         raise NotImplementedError
 
     def image(self, state: Any) -> Array:
-        """The reconstruction if one stopped now, [h, w, c] in [-1, 1]."""
+        """The last iterate, [h, w, c] in [-1, 1]."""
         raise NotImplementedError
 
     def converged(self, state: Any) -> Array:
-        """Whether the method's stopping rule is met; by default, whether it took all its steps."""
-        return state.step >= self.steps
+        """Whether its own tolerance is met."""
+        return jnp.zeros((), bool)
 
-    def done(self, state: Any) -> Array:
-        """Whether no further step is to be taken."""
-        return (state.step >= self.steps) | self.converged(state)
-
-    def failed(self, problem: Problem, state: Any) -> Array:
-        """Whether this attempt should be given up and drawn anew, judged from the measurements alone."""
+    def diverged(self, state: Any) -> Array:
+        """Whether there is nothing left to go on with."""
         return ~jnp.isfinite(state.loss) & (state.step > 0)
 
     def params(self, state: Any) -> Any:
         """The weights that the fit stands at, a pytree; None for a method that fits none."""
         return None
 
-    def score(self, state: Any) -> Array:
-        """What decides between restarts, the lower the better; inf or NaN is never chosen."""
-        return state.loss
 
-
-def require(condition: bool, name: str, value: Any, allowed: str) -> None:
-    """Raises InputError unless the setting is as allowed."""
-    if not condition:
-        raise InputError(f"{name} = {value!r}: it must be {allowed}")
-
-
-def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = False) -> None:
-    """Raises InputError for a number below `lowest` (or at it, if strictly), infinite or NaN, and for text.
-
-    Arrays pass: they may be swept, which `reconstruct` checks, or traced.
-    """
-    if isinstance(value, (int, float, np.generic, str)):
-        fine = not isinstance(value, str) and (lowest < value < float("inf") or (value == lowest and not strictly))
-        require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
-
-
-def require_distinct(name: str, values: Sequence) -> None:
-    """Raises InputError where a value comes twice."""
-    require(len(set(values)) == len(values), name, tuple(values), "without repetitions")
-
-
-def require_count(name: str, value: Any) -> None:
-    """Raises InputError unless the setting is a whole number of at least 1."""
-    require(isinstance(value, int) and value >= 1, name, value, "a whole number of at least 1")
+def _numbers(instance: Any, prefix: str = "") -> list[str]:
+    """Names of the fields of a dataclass, and of its parts, that are data and numbers by default."""
+    found = []
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if field.metadata.get("static"):
+            continue
+        if isinstance(field.default, float):
+            found.append(prefix + field.name)
+        elif dataclasses.is_dataclass(value) and not prefix:
+            found += _numbers(value, f"{field.name}.")
+    return found

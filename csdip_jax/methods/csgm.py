@@ -11,101 +11,61 @@ Differs from the authors' code, which picks the restart by the objective and has
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from csdip_jax.generators import decode, decoder_sizes
-from csdip_jax.methods.base import Info, Method, require_count, require_number
-from csdip_jax.operators import measurement_loss
-from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
-
-
-class State(NamedTuple):
-    """Attributes:
-    latent: z, [k], the next iterate.
-    opt_state: Adam's.
-    step: steps taken.
-    loss: measurement loss at the last iterate evaluated.
-    last_image: that iterate's image, [h, w, c] (the last one whose loss was finite).
-    """
-
-    latent: Array
-    opt_state: optax.OptState
-    step: Array
-    loss: Array
-    last_image: Array
+from csdip_jax.checks import require_number
+from csdip_jax.generators import TrainedDecoder
+from csdip_jax.methods.network import Network
+from csdip_jax.methods.recipe import Recipe
+from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 @pytree_dataclass
-class Csgm(Method):
-    """Settings of CSGM; give the decoder by `dataclasses.replace(Csgm.preset("paper", image_shape), decoder=...)`.
+class Csgm(Network):
+    """Settings of CSGM; its generator needs weights, see the example.
 
     Attributes:
         image_shape: (h, w, c).
-        decoder: parameters of G, a `generators.Decoder` that makes images of this shape.
         steps: Adam steps.
         restarts: random starts z ~ N(0, I).
-        learning_rate: >= 0, of Adam.
         l2_weight: >= 0, weight of ||z||^2, in the units of ||y - A x||^2 with pixels in [-1, 1].
+        generator: G, trained; by default a `generators.TrainedDecoder` that has no weights yet.
+        learning_rate: >= 0, of Adam.
+
+    Example:
+        >>> method = Csgm.preset("paper", (28, 28, 1))
+        >>> generator = TrainedDecoder((28, 28, 1), decoder_of(params_of_a_vae))
+        >>> method = dataclasses.replace(method, generator=generator)
     """
 
-    image_shape: tuple[int, int, int] = static_field(None)
-    decoder: dict | None = dataclasses.field(default=None, repr=False)
-    steps: int = static_field(1000)
     restarts: int = static_field(10)
-    learning_rate: float = 0.01
     l2_weight: float = 0.1
-    needs_linear_operator = False
+    moves: str = dataclasses.field(default="latent", kw_only=True, metadata={"static": True})
+    learning_rate: float = dataclasses.field(default=0.01, kw_only=True)
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
-        for name in ("learning_rate", "l2_weight"):
-            require_number(name, getattr(self, name))
-        require_count("steps", self.steps)
-        require_count("restarts", self.restarts)
-
-    def init(self, problem: Problem, key: Array) -> State:
-        """As `Method.init` says.
-
-        Raises:
-            InputError: no decoder, or one that does not make images of `image_shape`.
-        """
-        if self.decoder is None:
-            raise InputError(
-                "csgm searches the range of a trained decoder and has none: run `python -m experiments.train_vae`"
-            )
-        dtype = jnp.finfo(problem.measurements.dtype).dtype
-        latent = jax.random.normal(key, (decoder_sizes(self.decoder)[0],), dtype)
-        return State(
-            latent=latent,
-            opt_state=self.optimizer.init(latent),
-            step=jnp.zeros((), jnp.int32),
-            loss=jnp.full((), jnp.inf, dtype),
-            last_image=decode(self.decoder, latent, self.image_shape),
-        )
-
-    def image(self, state: State) -> Array:
-        return state.last_image
+        if self.generator is None:
+            object.__setattr__(self, "generator", TrainedDecoder(self.image_shape))
+        super().__post_init__()
+        require_number("l2_weight", self.l2_weight)
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate)
 
-    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
-        def objective(latent):
-            image = decode(self.decoder, latent, self.image_shape)
-            loss = measurement_loss(*problem, image)
-            return loss + self.l2_weight * jnp.sum(jnp.square(latent)), (loss, image)
+    def penalties(self, image: Array, latent: Any, params: Any) -> list[Array]:
+        return [self.l2_weight * sum(jnp.sum(jnp.square(part)) for part in jax.tree.leaves(latent))]
 
-        (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(state.latent)
-        updates, opt_state = self.optimizer.update(gradient, state.opt_state)
-        return State(
-            latent=optax.apply_updates(state.latent, updates),
-            opt_state=opt_state,
-            step=state.step + 1,
-            loss=loss,
-            last_image=jnp.where(jnp.isfinite(loss), image, state.last_image),
-        ), Info(loss, total)
+
+CSGM = Recipe(
+    name="csgm",
+    label="CSGM",
+    colour="C4",
+    method=Csgm,
+    grid={"learning_rate": (0.003, 0.01, 0.03, 0.1)},
+    toy={"steps": 40, "restarts": 2, "learning_rate": 0.1},
+)

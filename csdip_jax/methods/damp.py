@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax import denoisers
+from csdip_jax.checks import require, require_number
 from csdip_jax.denoisers import Denoiser
-from csdip_jax.methods.base import Info, Method, require, require_count, require_number
+from csdip_jax.methods.base import Method
+from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import Normalised, Operator, RowOperator, squared_norm
 from csdip_jax.prox import project_box
-from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
 SCALE_PROBES = 16
 SETTLED, EXPLAINED = 1e-2, 1e-2
@@ -33,7 +35,6 @@ DIVERGED = 100.0
 
 class State(NamedTuple):
     """Attributes:
-    seed: of the divergence's probes.
     scale: root mean square norm of A's columns.
     count: m, the real numbers that the measurements amount to.
     image: x_t, [h, w, c], not clipped.
@@ -46,7 +47,6 @@ class State(NamedTuple):
     diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
     """
 
-    seed: Array
     scale: Array
     count: Array
     image: Array
@@ -75,18 +75,19 @@ class Damp(Method):
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
     it is. An iteration that diverges is given up (`DIVERGED`).
 
+    Each step tells the loss of the iterate that it started from, and sigma_t, the "noise" that the denoiser was told of.
+
     Attributes:
         image_shape: (h, w, c).
-        denoiser: D, a pure function (image, sigma) -> image, see `csdip_jax.denoisers`.
         steps: iterations; all are taken.
+        denoiser: D, a pure function (image, sigma) -> image, see `csdip_jax.denoisers`.
         strength: > 0; the denoiser is told strength * sigma_t.
         damping: d in [0, 1); each new x and z is (1 - d) times itself plus d times the one before.
         probe: >= 0, least size of the divergence's probe, relative to sigma_t.
     """
 
-    image_shape: tuple[int, int, int] = static_field(None)
-    denoiser: Denoiser = static_field(denoisers.tv)
     steps: int = static_field(30)
+    denoiser: Denoiser = static_field(denoisers.tv)
     strength: float = 1.0
     damping: float = 0.0
     probe: float = 0.1
@@ -94,10 +95,12 @@ class Damp(Method):
         "D-AMP needs more steps or measurements: random ones, not Fourier samples, about 4 % of the pixels for BM3D"
     )
 
+    scalars = ("measurement_loss", "objective", "noise")
+    has_tolerance = True
+
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        super().__post_init__()
         require(callable(self.denoiser), "denoiser", self.denoiser, "a function (image, sigma) -> image")
-        require_count("steps", self.steps)
         require_number("strength", self.strength, strictly=True)
         require_number("damping", self.damping)
         require_number("probe", self.probe)
@@ -107,10 +110,9 @@ class Damp(Method):
     def init(self, problem: Problem, key: Array) -> State:
         operator, measurements = problem
         dtype = jnp.finfo(measurements.dtype).dtype
-        key_scale, key_count, key_seed = jax.random.split(key, 3)
+        key_scale, key_count = jax.random.split(key)
         scale = column_norm(operator, key_scale, measurements.dtype)
         return State(
-            seed=jax.random.bits(key_seed, (), jnp.uint32),
             scale=scale,
             count=count_real(operator, key_count, dtype),
             image=jnp.zeros(self.image_shape, dtype),
@@ -123,7 +125,7 @@ class Damp(Method):
             diverged=jnp.zeros((), bool),
         )
 
-    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
+    def step(self, problem: Problem, state: State, key: Array) -> tuple[State, dict[str, Array]]:
         operator, measurements = problem
         sigma = effective_noise(state)
 
@@ -133,8 +135,7 @@ class Damp(Method):
         noisy = effective_image(state)
         denoised = denoise(noisy)
         epsilon = jnp.maximum(jnp.maximum(jnp.abs(noisy).max() / 1000, self.probe * sigma), 1e-6)
-        probe_key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-        divergence = estimate_divergence(denoise, noisy, denoised, epsilon, probe_key)
+        divergence = estimate_divergence(denoise, noisy, denoised, epsilon, key)
 
         image = self._damped(denoised, state.image)
         # One pass over A: z_{t+1} is the residual of measurements shifted by the Onsager term, and A^H z_{t+1} comes
@@ -151,7 +152,8 @@ class Damp(Method):
         )
         sane = (new.loss <= DIVERGED * state.start) & jnp.isfinite(squared_norm(new.residual))
         kept = jax.tree.map(lambda new, old: jnp.where(sane, new, old), new, state)
-        return kept._replace(step=state.step + 1, diverged=~sane), Info(state.loss, state.loss)
+        scalars = {"measurement_loss": state.loss, "objective": state.loss, "noise": sigma}
+        return kept._replace(step=state.step + 1, diverged=~sane), scalars
 
     def denoise(self, image: Array, sigma: Array) -> Array:
         """D, told `strength` times the noise."""
@@ -168,10 +170,7 @@ class Damp(Method):
         settled = (state.change <= SETTLED) & (state.loss <= EXPLAINED * state.start)
         return (state.step >= self.steps) & settled
 
-    def done(self, state: State) -> Array:
-        return super().done(state) | state.diverged
-
-    def failed(self, problem: Problem, state: State) -> Array:
+    def diverged(self, state: State) -> Array:
         return state.diverged
 
 
@@ -263,28 +262,36 @@ def state_evolution(method: Damp, image: Array, num_measurements: int, noise_var
     return sigmas
 
 
-@pytree_dataclass
-class DampTv(Damp):
-    """D-AMP with `denoisers.tv`; settings as `Damp`."""
+STRENGTHS = (0.5, 0.7, 1.0, 1.4)
 
+BM3D_AMP = Recipe(
+    name="bm3d_amp",
+    label="BM3D-AMP",
+    colour="C0",
+    method=Damp,
+    fixed={"denoiser": denoisers.bm3d},
+    grid={"strength": STRENGTHS[1:]},
+    toy={"steps": 8, "damping": 0.3},  # undamped it oscillates on so small an image
+    extra="bm3d",
+    check=denoisers.require_bm3d,
+)
 
-@pytree_dataclass
-class DampWavelet(Damp):
-    """D-AMP with `denoisers.wavelet`; settings as `Damp`."""
+DAMP_TV = Recipe(
+    name="damp_tv",
+    label="TV-AMP",
+    colour="C6",
+    method=Damp,
+    fixed={"denoiser": denoisers.tv},
+    grid={"strength": STRENGTHS},
+    toy={"steps": 12},
+)
 
-    denoiser: Denoiser = static_field(denoisers.wavelet)
-
-
-@pytree_dataclass
-class Bm3dAmp(Damp):
-    """BM3D-AMP, D-AMP with `denoisers.bm3d`; settings as `Damp`.
-
-    Raises:
-        InputError: the package bm3d is missing, or the images are too small or neither grey nor RGB.
-    """
-
-    denoiser: Denoiser = static_field(denoisers.bm3d)
-
-    def __post_init__(self):
-        super().__post_init__()
-        denoisers.require_bm3d(self.image_shape)
+DAMP_WAVELET = Recipe(
+    name="damp_wavelet",
+    label="wavelet-AMP",
+    colour="C8",
+    method=Damp,
+    fixed={"denoiser": denoisers.wavelet},
+    grid={"strength": STRENGTHS},
+    toy={"steps": 12},
+)

@@ -14,12 +14,15 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax import transforms
-from csdip_jax.methods.base import Info, Method, require, require_count, require_number
+from csdip_jax.checks import require, require_number
+from csdip_jax.methods.base import Method
+from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import squared_norm
 from csdip_jax.prox import project_box, soft_threshold
-from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
 SOLVERS = ("primal_dual", "fista", "ista")
+BASES = ("dct", "wavelet")
 LANCZOS_STEPS = 10
 NORM_MARGIN = 1.05
 """What the norm found by so many steps is multiplied with; measured, it is too small by less than 3 %."""
@@ -70,7 +73,9 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Lasso(Method):
-    """What the two bases share.
+    """Settings of the Lasso.
+
+    Bases, both orthonormal, of each channel: "dct", the 2-D cosine transform, and "wavelet", a periodised wavelet transform.
 
     Solvers:
         "primal_dual" (default): the primal-dual hybrid gradient of Chambolle and Pock, over-relaxed. Its dual variable
@@ -87,8 +92,11 @@ class Lasso(Method):
 
     Attributes:
         image_shape: (h, w, c).
-        solver: "primal_dual", "fista" or "ista", see above.
         steps: most steps, meant never to be reached.
+        basis: Psi, "dct" or "wavelet".
+        wavelet: one of `transforms.WAVELETS`.
+        levels: of the wavelet transform, at least 1; None for `transforms.default_levels`.
+        solver: "primal_dual", "fista" or "ista", see above.
         alpha: > 0, weight of ||c||_1.
         tolerance: > 0, of the relative duality gap; float32 reaches 1e-4 to 1e-5, less takes measurements in float64.
 
@@ -103,26 +111,36 @@ class Lasso(Method):
         Kim et al.: An interior-point method for large-scale l1-regularized least squares, IEEE JSTSP 1(4), 2007 (gap).
     """
 
-    image_shape: tuple[int, int, int] = static_field(None)
-    solver: str = static_field("primal_dual")
     steps: int = static_field(20_000)
+    basis: str = static_field("dct")
+    wavelet: str = static_field("db4")
+    levels: int | None = static_field(None)
+    solver: str = static_field("primal_dual")
     alpha: float = 1e-5
     tolerance: float = 1e-4
+    scalars = ("measurement_loss", "objective", "gap")
+    has_tolerance = True
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        super().__post_init__()
+        require(self.basis in BASES, "basis", self.basis, " or ".join(BASES))
+        transforms.analysis_filters(self.wavelet)
+        require(self.levels is None or self.levels >= 1, "levels", self.levels, "at least 1, or None")
         require(self.solver in SOLVERS, "solver", self.solver, " or ".join(SOLVERS))
-        require_count("steps", self.steps)
         require_number("alpha", self.alpha, strictly=True)
         require_number("tolerance", self.tolerance, strictly=True)
 
     def synthesis(self, coefficients: Array) -> Array:
         """Psi c, an image [h, w, c]."""
-        raise NotImplementedError
+        if self.basis == "dct":
+            return transforms.inverse_dct(coefficients)
+        return transforms.inverse_wavelet(coefficients, self.wavelet, self.levels)
 
     def analysis(self, image: Array) -> Array:
         """Psi^T x, coefficients [h, w, c]; the inverse of `synthesis`."""
-        raise NotImplementedError
+        if self.basis == "dct":
+            return transforms.dct(image)
+        return transforms.wavelet(image, self.wavelet, self.levels)
 
     def residual(self, problem: Problem, coefficients: Array) -> tuple[Array, Array]:
         """y - B c and B^H (y - B c)."""
@@ -160,7 +178,7 @@ class Lasso(Method):
             momentum=jnp.ones((), dtype),
         )
 
-    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
+    def step(self, problem: Problem, state: State, key: Array) -> tuple[State, dict[str, Array]]:
         advance = self._primal_dual if self.solver == "primal_dual" else self._proximal_gradient
         iterate, start, momentum = advance(problem, state)
         weight, loss = self.alpha * problem.measurements.size, squared_norm(iterate.residual)
@@ -173,7 +191,8 @@ class Lasso(Method):
             start=start,
             momentum=momentum,
         )
-        return state._replace(scale=_rescaled(state)), Info(loss, objective / problem.measurements.size)
+        scalars = {"measurement_loss": loss, "objective": objective / problem.measurements.size, "gap": state.gap}
+        return state._replace(scale=_rescaled(state)), scalars
 
     def image(self, state: State) -> Array:
         return project_box(self.synthesis(state.iterate.coefficients))
@@ -209,41 +228,6 @@ class Lasso(Method):
         momentum = jnp.where(uphill, 1, state.momentum)
         following = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
         return iterate, _extrapolate(last, iterate, 1 + (momentum - 1) / following), following
-
-
-@pytree_dataclass
-class LassoDct(Lasso):
-    """Lasso with the orthonormal 2-D cosine transform of each channel; settings and solvers as `Lasso` says."""
-
-    def synthesis(self, coefficients: Array) -> Array:
-        return transforms.inverse_dct(coefficients)
-
-    def analysis(self, image: Array) -> Array:
-        return transforms.dct(image)
-
-
-@pytree_dataclass
-class LassoWavelet(Lasso):
-    """Lasso with an orthonormal, periodised wavelet transform of each channel; else as `Lasso` says.
-
-    Attributes:
-        wavelet: one of `transforms.WAVELETS`.
-        levels: of the transform, at least 1; None for `transforms.default_levels`.
-    """
-
-    wavelet: str = static_field("db4")
-    levels: int | None = static_field(None)
-
-    def __post_init__(self):
-        super().__post_init__()
-        transforms.analysis_filters(self.wavelet)
-        require(self.levels is None or self.levels >= 1, "levels", self.levels, "at least 1, or None")
-
-    def synthesis(self, coefficients: Array) -> Array:
-        return transforms.inverse_wavelet(coefficients, self.wavelet, self.levels)
-
-    def analysis(self, image: Array) -> Array:
-        return transforms.wavelet(image, self.wavelet, self.levels)
 
 
 def spectral_norm(operator: Any, key: Array, dtype=jnp.float32) -> Array:
@@ -288,3 +272,26 @@ def _rescaled(state: State) -> Array:
 
 def _extrapolate(a: Point, b: Point, factor: Array | float) -> Point:
     return jax.tree.map(lambda a, b: a + factor * (b - a), a, b)
+
+
+ALPHAS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+LASSO_DCT = Recipe(
+    name="lasso_dct",
+    label="Lasso-DCT",
+    colour="C1",
+    method=Lasso,
+    fixed={"basis": "dct", "wavelet": "db4", "levels": None},
+    grid={"alpha": ALPHAS},
+    toy={"steps": 60},
+)
+
+LASSO_WAVELET = Recipe(
+    name="lasso_wavelet",
+    label="Lasso-wavelet",
+    colour="C5",
+    method=Lasso,
+    fixed={"basis": "wavelet"},
+    grid={"alpha": ALPHAS},
+    toy={"steps": 60, "levels": 1},
+)

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.methods.base import Info, Method, require, require_count, require_number
+from csdip_jax.checks import require, require_number
+from csdip_jax.methods.base import Method
+from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import squared_norm
 from csdip_jax.priors import difference_norms, image_gradient, image_gradient_adjoint, total_variation
 from csdip_jax.prox import project_box
 from csdip_jax.transforms import dct, inverse_dct
-from csdip_jax.types import Array, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
 RELAXATION = 1.7
 """Over-relaxation of ADMM, between 1 and 2 (Boyd et al. 2011, section 3.4.3)."""
@@ -74,10 +76,12 @@ class Tv(Method):
     Differs from TVAL3: the problem is convex and solved to the optimum as `tolerance` falls, whereas TVAL3 alternates
     single gradient steps and stops on the change of its iterates. A and y come normalised (docs/units.md).
 
+    Each step tells the losses of the over-relaxed iterate that it started from, and the larger of the two residuals.
+
     Attributes:
         image_shape: (h, w, c).
-        isotropic, coupled: which total variation, see `priors.total_variation`.
         steps: most ADMM steps.
+        isotropic, coupled: which total variation, see `priors.total_variation`.
         mu: > 0, weight of the squared residual; the larger, the closer to A x = y.
         beta: > 0, the penalty to begin with. Multipliers of the total variation are of size 1 and pixels too, whatever
             the scale of A and y, so it needs no tuning.
@@ -85,22 +89,22 @@ class Tv(Method):
         lower, upper: bounds of the pixels, infinite for none. The image returned is clipped to [-1, 1] besides.
     """
 
-    image_shape: tuple[int, int, int] = static_field(None)
+    steps: int = static_field(300)
     isotropic: bool = static_field(False)
     coupled: bool = static_field(False)
-    steps: int = static_field(300)
     mu: float = 2.0**8
     beta: float = 2.0**5
     tolerance: float = 1e-3
     lower: float = -1.0
     upper: float = float("inf")
+    scalars = ("measurement_loss", "objective", "residual")
+    has_tolerance = True
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        super().__post_init__()
         require_number("mu", self.mu, strictly=True)
         require_number("beta", self.beta, strictly=True)
         require_number("tolerance", self.tolerance)
-        require_count("steps", self.steps)
         if isinstance(self.lower, (int, float)) and isinstance(self.upper, (int, float)):
             require(self.lower < self.upper, "lower, upper", (self.lower, self.upper), "numbers with lower < upper")
 
@@ -127,7 +131,7 @@ class Tv(Method):
         at_the_end = (state.step >= self.steps) & (state.residual <= SETTLED * self.tolerance)
         return (state.residual <= self.tolerance) | at_the_end
 
-    def step(self, problem: Problem, state: State) -> tuple[State, Info]:
+    def step(self, problem: Problem, state: State, key: Array) -> tuple[State, dict[str, Array]]:
         operator, y = problem
         beta, dual = state.penalty, state.dual
         image = _nearest_image(jax.tree.map(lambda z, d: z - d / beta, state.split, dual))
@@ -149,17 +153,18 @@ class Tv(Method):
         dual = jax.tree.map(lambda d, a, z: d + beta * (a - z), dual, relaxed, split)
         primal_residual, dual_residual = _residuals(copies, split, dual)
         balanced = _balanced(beta, primal_residual, dual_residual)
-        loss = squared_norm(residual)
+        loss, residual = squared_norm(residual), jnp.maximum(primal_residual, dual_residual)
+        objective = total_variation(relaxed.data, self.isotropic, self.coupled) + self.mu / 2 * loss
         return State(
             image=image,
             split=split,
             dual=dual,
             penalty=jnp.where(state.step % BALANCE_EVERY == BALANCE_EVERY - 1, balanced, beta),
             curvature=state.curvature,
-            residual=jnp.maximum(primal_residual, dual_residual),
+            residual=residual,
             step=state.step + 1,
             loss=loss,
-        ), Info(loss, total_variation(relaxed.data, self.isotropic, self.coupled) + self.mu / 2 * loss)
+        ), {"measurement_loss": loss, "objective": objective, "residual": residual}
 
     def _shrink(self, differences: Array, threshold: Array) -> Array:
         """The proximal operator of the threshold times total variation's norms: soft thresholding in groups."""
@@ -213,3 +218,13 @@ def _balanced(penalty: Array, primal_residual: Array, dual_residual: Array) -> A
 def _ratio(a: Array, b: Array) -> Array:
     """a / b, 0 where both are 0."""
     return jnp.where(a == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
+
+
+TV = Recipe(
+    name="tv",
+    label="TV (TVAL3's problem)",
+    colour="C2",
+    method=Tv,
+    grid={"mu": (16.0, 64.0, 256.0, 1024.0, 4096.0)},
+    toy={"steps": 60},
+)

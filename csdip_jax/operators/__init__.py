@@ -9,22 +9,33 @@ the plain callable itself.
 """
 
 from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
-from csdip_jax.operators.dense import DTYPES, Dense, gaussian, require_dtype, require_num_measurements
-from csdip_jax.operators.fourier import Fourier, cartesian_fourier, radial_fourier, radial_mask
+from csdip_jax.operators.dense import DTYPES, GAUSSIAN, Dense, gaussian, require_dtype, require_num_measurements
+from csdip_jax.operators.fourier import RADIAL_FOURIER, Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
+from csdip_jax.operators.kinds import Count, Kind, first_of_each_count, unnamed_kind
 from csdip_jax.operators.normalised import Normalised, NormalisedFunction
 from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
-from csdip_jax.operators.rademacher import Rademacher, rademacher
-from csdip_jax.operators.randomized import RandomizedTransform, subsampled_dct, subsampled_hadamard
+from csdip_jax.operators.rademacher import RADEMACHER, Rademacher, rademacher
+from csdip_jax.operators.randomized import DCT, HADAMARD, RandomizedTransform, subsampled_dct, subsampled_hadamard
 from csdip_jax.operators.rows import RowOperator
 from csdip_jax.operators.simulation import measure
 
+OPERATORS = {kind.name: kind for kind in (GAUSSIAN, RADEMACHER, DCT, HADAMARD, RADIAL_FOURIER)}
+"""Name -> kind, of what a run can be asked to measure with."""
+
+COUNTS = {kind.count.name: kind.count for kind in OPERATORS.values()}
+"""Name of a setting -> the count that it is."""
+
 __all__ = [
+    "COUNTS",
     "DTYPES",
+    "OPERATORS",
+    "Count",
     "Dense",
     "Fourier",
     "Identity",
     "Inpainting",
+    "Kind",
     "Linear",
     "LinearOperator",
     "Nonlinear",
@@ -36,6 +47,7 @@ __all__ = [
     "RowOperator",
     "as_operator",
     "cartesian_fourier",
+    "first_of_each_count",
     "gaussian",
     "inpainting",
     "measure",
@@ -48,4 +60,5 @@ __all__ = [
     "squared_norm",
     "subsampled_dct",
     "subsampled_hadamard",
+    "unnamed_kind",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, require_key, static_field
 
@@ -167,3 +168,15 @@ def _stored(rows: Array, dtype: str) -> tuple[Array, Array | None]:
     row_scale = jnp.where(largest == 0, 1, largest).astype(jnp.float32) / (127 if dtype == "int8" else 1)
     entries = rows / row_scale[..., None]
     return (jnp.round(entries) if dtype == "int8" else entries).astype(dtype), row_scale
+
+
+GAUSSIAN = Kind(
+    name="gaussian",
+    label="Gaussian",
+    about="a dense random matrix",
+    draw=gaussian,
+    prefix="m",
+    toy=30,
+    takes_dtype=True,
+    matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
+)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.kinds import Count, Kind
 from csdip_jax.operators.pixels import checked_indices, selected_entries
 from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, static_field
 
@@ -158,3 +159,20 @@ def cartesian_fourier(mask: np.ndarray, image_shape: Shape, centred: bool = True
         grid = np.fft.fftshift(np.arange(math.prod(image_shape[:2])).reshape(image_shape[:2]))
         flat = grid.reshape(-1)[flat]
     return Fourier(jnp.asarray(flat, jnp.int32), jnp.ones(flat.size, jnp.float32), image_shape)
+
+
+LINES = Count(
+    "num_lines",
+    "L, radial lines; None: about a tenth of the coefficients",
+    lambda image_shape: max(1, round(0.1 * max(image_shape[:2]))),
+)
+RADIAL_FOURIER = Kind(
+    name="radial_fourier",
+    label="radial lines",
+    about="samples of k-space along radial lines",
+    draw=lambda key, num_lines, image_shape: radial_fourier(num_lines, image_shape),
+    prefix="lines",
+    toy=3,
+    count=LINES,
+    is_drawn=False,
+)

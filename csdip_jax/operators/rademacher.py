@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from csdip_jax.operators.base import Shape
 from csdip_jax.operators.dense import require_num_measurements
+from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.rows import RowOperator
 from csdip_jax.types import Array, pytree_dataclass, require_key, static_field
 
@@ -59,3 +60,13 @@ def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademac
     require_key(key)
     # Bits of the key, whatever generator it is of: Threefry's own keys are two words.
     return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, tuple(image_shape))
+
+
+RADEMACHER = Kind(
+    name="rademacher",
+    label="Rademacher",
+    about="random signs, drawn anew in each product: no matrix",
+    draw=rademacher,
+    prefix="rademacher-m",
+    toy=101,
+)

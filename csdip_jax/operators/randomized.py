@@ -1,12 +1,14 @@
 """Subsampled randomised orthonormal transforms: fast, and hardly any storage."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.dense import require_num_measurements
+from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.pixels import checked_indices
 from csdip_jax.transforms import ORTHONORMAL
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
@@ -95,3 +97,28 @@ def _subsampled(transform, key, num_measurements, image_shape, scale):
     signs = jax.random.rademacher(key_signs, (pixels,), jnp.int8)
     indices = jnp.sort(jax.random.choice(key_indices, pixels, (num_measurements,), replace=False))
     return RandomizedTransform(signs, indices.astype(jnp.int32), float(scale), transform, tuple(image_shape))
+
+
+def _of_unit_columns(transform: str, key: Array, num_measurements: int, image_shape: Shape) -> RandomizedTransform:
+    """Columns of the norm that those of `gaussian` have."""
+    require_num_measurements(num_measurements, image_shape, distinct=True)
+    scale = math.sqrt(math.prod(image_shape) / num_measurements)
+    return _subsampled(transform, key, num_measurements, image_shape, scale)
+
+
+DCT = Kind(
+    name="dct",
+    label="randomised DCT",
+    about="random coefficients of the cosine transform of the image with random signs: no matrix",
+    draw=partial(_of_unit_columns, "dct"),
+    prefix="dct-m",
+    toy=50,
+)
+HADAMARD = Kind(
+    name="hadamard",
+    label="randomised Hadamard",
+    about="the same of the Hadamard transform",
+    draw=partial(_of_unit_columns, "hadamard"),
+    prefix="hadamard-m",
+    toy=50,
+)

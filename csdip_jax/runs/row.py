@@ -4,7 +4,6 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
@@ -12,22 +11,11 @@ import numpy as np
 from csdip_jax import metrics
 from csdip_jax.data.pixels import WIDE
 from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, Kind, require_fields
-from csdip_jax.types import Solution
+from csdip_jax.types import Solution, Status
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 
 VERSION = 2
 """Of the rows that are written. Version 1, which says none, had no status, and other fields in every kind of run."""
-
-
-class Status(IntEnum):
-    """How a fit ended."""
-
-    CONVERGED = 0
-    STOPPED = 1
-    FINISHED = 2
-    OUT_OF_STEPS = 3
-    DIVERGED = 4
-    COLLAPSED = 5
 
 
 WHOLE_OR_NULL = Kind("a whole number or null", lambda value: value is None or WHOLE.holds(value))
@@ -123,7 +111,7 @@ class Row:
     @property
     def converged(self) -> bool:
         """Whether the fit came to its end before its limit of steps, if it has one, and explains the measurements."""
-        return self.status < Status.OUT_OF_STEPS and (self.unexplained or 0.0) <= EXPLAINED
+        return self.status <= Status.FINISHED
 
     @property
     def verdict(self) -> str:
@@ -189,7 +177,8 @@ def _upgraded(line: dict) -> dict:
         defaults |= {"file": line["label"].replace(" ", "-"), "method": line["label"].partition(" ")[0]}
     status = Status.DIVERGED if line.get("measurement_loss") is None else Status.COLLAPSED
     if line["ok"]:
-        status = Status.CONVERGED if line["converged"] else Status.OUT_OF_STEPS
+        doubtful = NUMBER.holds(line.get("unexplained")) and line["unexplained"] > EXPLAINED
+        status = Status.CONVERGED if line["converged"] else Status.UNEXPLAINED if doubtful else Status.OUT_OF_STEPS
     return defaults | line | {"status": status.name}
 
 
@@ -215,20 +204,14 @@ def facts(solution: Solution, measurements, seconds: float | None, noise_energy:
         "measurement_loss": loss,
         "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
         "unexplained": float(solution.unexplained),
-        "falling": falling(solution.trace),
+        "falling": falling(solution.trace["measurement_loss"]),
         "times_noise": times_noise(loss, noise_energy),
         "steps": int(solution.steps),
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
-        "status": status_of(solution),
-        "aux": {name: float(value) for name, value in getattr(solution, "aux", {}).items() if not np.ndim(value)},
+        "status": Status(int(solution.status)),
+        "aux": {name: float(value) for name, value in solution.aux.items() if not np.ndim(value)},
     }
-
-
-def status_of(solution: Solution) -> Status:
-    if not solution.ok:
-        return Status.COLLAPSED if math.isfinite(solution.measurement_loss) else Status.DIVERGED
-    return Status.CONVERGED if solution.converged else Status.OUT_OF_STEPS
 
 
 def times_noise(measurement_loss: float | None, noise_energy: float | None) -> float | None:

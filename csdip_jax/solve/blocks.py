@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from csdip_jax.methods.base import require_count
+from csdip_jax.checks import require_count
 from csdip_jax.solve.fits import Case, Layout, mesh
 from csdip_jax.types import Problem
 

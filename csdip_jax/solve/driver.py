@@ -8,7 +8,7 @@ attempts, and saves a checkpoint once it has something to lose. True images neve
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +18,24 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from csdip_jax.methods.base import Method, require_count
+from csdip_jax.checks import require_count
+from csdip_jax.methods.base import Method
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
-from csdip_jax.solve.fits import Case, Fit, Outcome, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.inputs import checked_batch, checked_cases, checked_ids, num_cases, split_swept
+from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.inputs import (
+    checked_batch,
+    checked_cases,
+    checked_ids,
+    checked_record,
+    num_cases,
+    split_swept,
+)
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, Problem, Solution, require_key
+from csdip_jax.types import Array, InputError, Problem, Solution, Status, require_key
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
@@ -47,6 +55,7 @@ def reconstruct(
     checkpoint: Path | str | None = None,
     keep_params: bool = False,
     pixel_range: tuple[float, float] | str | None = None,
+    record: Mapping[str, Callable] | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
@@ -77,6 +86,10 @@ def reconstruct(
         pixel_range: (black, white), the lowest and the highest value that a pixel may have, in the user's units; None
             for (-1, 1), "auto" to estimate it from the measurements of a linear operator. The unit of A does not
             matter, nor a common offset of its rows: docs/units.md.
+        record: name -> function of the iterate, or of (iterate, state of the method), jax-traceable; what it gives step
+            by step becomes a trace of that name. For study: this is where a true image may be looked at, and nothing else
+            sees it. The iterate is [h, w, c] in [-1, 1], whatever the pixel range; nothing is recorded of the start. A
+            `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
@@ -90,10 +103,9 @@ def reconstruct(
     Warns:
         ReconstructionWarning: what is doubtful, and what to do about it.
     """
-    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range)
-    fingerprint = (
-        "" if checkpoint is None else checkpoints.fingerprint(*job.content, job.blocks, max_redraws, keep_params)
-    )
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record)
+    options = (job.blocks, max_redraws, keep_params, sorted(job.record))
+    fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
 
     saved = time.perf_counter()
@@ -103,8 +115,8 @@ def reconstruct(
             if number < finished:
                 continue
             arguments = job.arguments(block)
-            chunks = advance_in_chunks(*arguments, begin(*arguments, leaves, block), max_redraws, block.layout)
-            for fits in chunks:
+            fits = begin(*arguments, job.record, leaves, block)
+            for fits in advance_in_chunks(*arguments, fits, max_redraws, job.record, block.layout):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
@@ -113,7 +125,7 @@ def reconstruct(
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes))
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
@@ -129,6 +141,7 @@ class Job(NamedTuple):
         chunk: the program they share.
         batched: whether the solution has an axis of cases.
         units: those of the problem, which the cases are no longer in.
+        record: name -> what is traced of (iterate, state).
     """
 
     method: Method
@@ -138,6 +151,7 @@ class Job(NamedTuple):
     chunk: Chunk
     batched: bool
     units: Units
+    record: dict[str, Callable]
 
     @property
     def content(self) -> tuple:
@@ -149,7 +163,9 @@ class Job(NamedTuple):
         return self.method, take_cases(self.cases, block), place(keys, block.devices)
 
 
-def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None, pixel_range=None) -> Job:
+def prepare(
+    method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None, pixel_range=None, record=None
+) -> Job:
     """See `reconstruct`."""
     require_key(key, several=True)
     if not isinstance(method, Method):
@@ -167,6 +183,7 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
     if key.shape not in ((), (images,)):
         raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
     problem, units = normalise(problem, pixel_range, exact)
+    record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
     if swept and not batched:
         ids = ids * num_cases(swept)
@@ -178,13 +195,13 @@ def prepare(method, problem, key, image_ids=None, cases_per_operator=1, fits_at_
     operators = problem.operator.batch_size
     groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
     cut = partial(cut_into_blocks, *groups, method.restarts, devices=jax.local_device_count())
-    blocks, chunk = fitting_blocks(cut, method, cases, keys, cases_per_operator, fits_at_once)
-    return Job(method, cases, keys, blocks, chunk, batched or bool(swept), units)
+    blocks, chunk = fitting_blocks(cut, method, cases, keys, record, cases_per_operator, fits_at_once)
+    return Job(method, cases, keys, blocks, chunk, batched or bool(swept), units, record)
 
 
-def begin(method, cases, keys, leaves: list | None, block: Block) -> Fit:
+def begin(method, cases, keys, record: dict, leaves: list | None, block: Block) -> Fit:
     """The fits of a block at their start, or as a checkpoint left them."""
-    fresh = partial(start, method, cases, keys, layout=block.layout)
+    fresh = partial(start, method, cases, keys, record, layout=block.layout)
     if leaves is None:
         return fresh()
     fits = jax.tree.unflatten(jax.tree.structure(jax.eval_shape(fresh)), map(jnp.asarray, leaves))
@@ -200,7 +217,7 @@ def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list
         return None
     block = job.blocks[finished]
     arguments = job.arguments(block)
-    fits = jax.eval_shape(partial(start, *arguments, layout=block.layout))
+    fits = jax.eval_shape(partial(start, *arguments, job.record, layout=block.layout))
     if not finished:
         return [], jax.tree.leaves(fits)
     done = jax.eval_shape(partial(finish, layout=block.layout, keep_params=keep_params), *arguments[:2], fits)
@@ -208,18 +225,18 @@ def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list
     return outcomes, jax.tree.leaves(fits)
 
 
-def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterator[Fit]:
+def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout) -> Iterator[Fit]:
     """The fits of a block after each chunk, until all have stopped."""
     length = FIRST_CHUNK
     while True:
         began = time.perf_counter()
-        fits = advance(method, cases, fits, length, max_redraws, layout=layout)
+        fits = advance(method, cases, keys, fits, length, max_redraws, record, layout=layout)
         # Looked at on the host: reduced on the devices, it would make them talk to each other.
-        flags = fits._replace(**{name: np.asarray(getattr(fits, name)) for name in ("stopped", "failed", "redraws")})
+        flags = fits._replace(status=np.asarray(fits.status), redraws=np.asarray(fits.redraws))
         if to_redraw(flags, max_redraws).any():
-            fits = redraw(method, cases, keys, fits, max_redraws, layout=layout)
-            flags = flags._replace(stopped=np.asarray(fits.stopped))
-        finished, elapsed = bool(flags.stopped.all()), time.perf_counter() - began
+            fits = redraw(method, cases, keys, fits, max_redraws, record, layout=layout)
+            flags = flags._replace(status=np.asarray(fits.status))
+        finished, elapsed = bool((flags.status != RUNNING).all()), time.perf_counter() - began
         yield fits
         if finished:
             return
@@ -227,7 +244,7 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, layout) -> Iterato
 
 
 def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
-    steps, trace, redraws = map(np.asarray, (fits.steps, fits.trace, fits.redraws))
+    steps, trace, redraws = map(np.asarray, (fits.steps, fits.trace["measurement_loss"], fits.redraws))
     if steps.min() > 0:
         last = np.take_along_axis(trace, steps[..., None] - 1, axis=-1)
         loss = f"{np.median(last):.3g}"
@@ -244,19 +261,9 @@ def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[
     return outcomes
 
 
-def choose_restarts(outcomes: Outcome) -> Solution:
-    """The restart with the lowest score for each case; one that failed only where all did."""
-    score = np.where(np.isfinite(outcomes.score), outcomes.score, np.inf)
-    restart = np.lexsort((score, ~outcomes.ok), axis=1)[:, 0]
-    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], outcomes)
-    return Solution(
-        image=best.image,
-        measurement_loss=best.measurement_loss,
-        steps=best.steps,
-        restart=restart,
-        redraws=outcomes.redraws.sum(axis=1),
-        ok=best.ok,
-        converged=best.converged,
-        trace=best.trace,
-        params=best.params,
-    )
+def choose_restarts(solutions: Solution, scores: np.ndarray) -> Solution:
+    """The restart with the lowest score for each case, of [cases, restarts]; one that failed only where all did."""
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    restart = np.lexsort((scores, solutions.status >= Status.DIVERGED), axis=1)[:, 0]
+    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], solutions)
+    return best._replace(restart=restart, redraws=solutions.redraws.sum(axis=1))

@@ -4,7 +4,6 @@ Each program is compiled once per method, shapes and layout; the method's data f
 number of redraws are arguments of it.
 """
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import measurement_loss
-from csdip_jax.types import Array, Problem
+from csdip_jax.rules import Fail, Iterate, Stop
+from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
 
 class Case(NamedTuple):
@@ -36,33 +36,23 @@ class Fit(NamedTuple):
 
     Attributes:
         state: the method's.
+        kept, stopping: what the rules that keep and stop remember.
         steps: steps of the present attempt.
         redraws: failed attempts before it.
-        stopped: nothing more to do for the present attempt.
-        failed: the method gave the present attempt up.
-        trace: [method.steps] measurement loss per step, NaN ahead.
+        status: `RUNNING`, or how it ended, a number of `Status`.
+        trace: name -> [method.steps, ...], step by step, NaN ahead.
     """
 
     state: Any
+    kept: Any
+    stopping: Any
     steps: Array
     redraws: Array
-    stopped: Array
-    failed: Array
-    trace: Array
+    status: Array
+    trace: dict[str, Array]
 
 
-class Outcome(NamedTuple):
-    """What is kept of a finished fit; the fields of `Solution` but for the choice of the restart."""
-
-    image: Array
-    measurement_loss: Array
-    steps: Array
-    redraws: Array
-    ok: Array
-    converged: Array
-    trace: Array
-    score: Array
-    params: Any
+RUNNING = -1
 
 
 class Layout(NamedTuple):
@@ -90,7 +80,7 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
 
     def one_case(operator, case, *fit):
         (_, measurements), swept = case
-        return one_fit(dataclasses.replace(method, **swept), Problem(operator, measurements), *fit)
+        return one_fit(with_fields(method, swept, check=False), Problem(operator, measurements), *fit)
 
     def of_one_operator(operator, cases, *fits):
         def restarts(case, *fits):
@@ -126,62 +116,93 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
     return block
 
 
-def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array) -> Fit:
+def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array, record: dict) -> Fit:
+    state = method.init(problem, jax.random.fold_in(key, redraws))
+    like = jax.eval_shape(method.image, state)
+    image, stop = jnp.zeros(like.shape, like.dtype), method.stop or Stop()
+    recorded = jax.eval_shape(partial(_recorded, record), image, state)
+    shapes = dict.fromkeys((*method.scalars, *stop.scalars), ()) | {name: x.shape for name, x in recorded.items()}
     return Fit(
-        state=method.init(problem, jax.random.fold_in(key, redraws)),
+        state=state,
+        kept=method.keeper.init(image),
+        stopping=stop.init(image),
         steps=jnp.zeros((), jnp.int32),
         redraws=redraws,
-        stopped=jnp.zeros((), bool),
-        failed=jnp.zeros((), bool),
-        trace=jnp.full((method.steps,), jnp.nan, jnp.finfo(problem.measurements.dtype).dtype),
+        status=jnp.full((), RUNNING, jnp.int32),
+        trace={name: jnp.full((method.steps, *shape), jnp.nan, like.dtype) for name, shape in shapes.items()},
     )
 
 
+def _recorded(record: dict, image: Array, state: Any) -> dict[str, Array]:
+    """What the functions of `reconstruct(record=...)` make of an iterate."""
+    return {name: jnp.asarray(function(image, state)) for name, function in record.items()}
+
+
 @partial(jax.jit, static_argnames="layout")
-def start(method, cases, keys, *, layout):
+def start(method, cases, keys, record, *, layout):
+    """The fits at their start, [cases, restarts]."""
     redraws = jnp.zeros(keys.shape[:2], jnp.int32)
-    return _over_fits(method, _new_fit, layout)(cases, keys, redraws)
+    return _over_fits(method, partial(_new_fit, record=record), layout)(cases, keys, redraws)
 
 
 @partial(jax.jit, static_argnames="layout", donate_argnames="fits")
-def advance(method, cases, fits, length, max_redraws, *, layout):
+def advance(method, cases, keys, fits, length, max_redraws, record, *, layout):
     """At most `length` further steps of every fit that has not stopped."""
 
-    def one_fit(method, problem, fit):
+    def one_fit(method, problem, key, fit):
+        steps_key = jax.random.fold_in(jax.random.fold_in(key, fit.redraws), OF_STEPS)
+
         def running(carry):
             taken, fit = carry
-            return (taken < length) & ~fit.stopped
+            return (taken < length) & (fit.status == RUNNING)
 
         def step(carry):
             taken, fit = carry
-            state, info = method.step(problem, fit.state)
-            failed = method.failed(problem, state)
-            # The last attempt goes on to its end even if it looks lost, unless there is nothing left to go on with.
-            give_up = failed & ((fit.redraws < max_redraws) | ~jnp.isfinite(info.measurement_loss))
-            return taken + 1, Fit(
-                state=state,
-                steps=fit.steps + 1,
-                redraws=fit.redraws,
-                stopped=method.done(state) | give_up,
-                failed=failed,
-                trace=fit.trace.at[fit.steps].set(info.measurement_loss),
-            )
+            state, scalars = method.step(problem, fit.state, jax.random.fold_in(steps_key, fit.steps))
+            image = method.image(state)
+            return taken + 1, _watched(method, problem, fit, state, image, scalars, max_redraws, record)
 
         return jax.lax.while_loop(running, step, (jnp.zeros((), jnp.int32), fit))[1]
 
-    return _over_fits(method, one_fit, layout)(cases, fits)
+    return _over_fits(method, one_fit, layout)(cases, keys, fits)
+
+
+OF_STEPS = 2**32 - 1
+"""Folded into a fit's key, from which its start is drawn, for the key of its steps: no start splits a key so often."""
+
+
+def _watched(method, problem, fit, state, image, scalars, max_redraws, record) -> Fit:
+    """The fit after a step that led to this state: what its rules make of the iterate."""
+    stop, fail, keep = method.stop or Stop(), method.fail or Fail(), method.keeper
+    stopping, stops, more = stop.update(fit.stopping, Iterate(fit.steps, method.steps, image, scalars))
+    seen = Iterate(fit.steps, method.steps, image, scalars | more)
+    kept = keep.update(fit.kept, seen)
+    lost = fail.failed(problem, seen._replace(image=keep.image(kept, image)))
+    converged, diverged = method.converged(state), method.diverged(state)
+    # The last attempt goes on to its end even if it looks lost, unless there is nothing left to go on with.
+    ends = converged | stops | seen.is_last
+    exhausted = Status.OUT_OF_STEPS if method.has_tolerance else Status.FINISHED
+    status = jnp.select(
+        [diverged, lost & (ends | (fit.redraws < max_redraws)), converged, stops, seen.is_last],
+        [Status.DIVERGED, Status.COLLAPSED, Status.CONVERGED, Status.STOPPED, exhausted],
+        RUNNING,
+    )
+    told = seen.scalars | _recorded(record, image, state)
+    trace = {name: values.at[fit.steps].set(told[name]) for name, values in fit.trace.items()}
+    return Fit(state, kept, stopping, fit.steps + 1, fit.redraws, status.astype(jnp.int32), trace)
 
 
 def to_redraw(fits: Fit, max_redraws: int) -> Array:
-    return fits.stopped & fits.failed & (fits.redraws < max_redraws)
+    """Which of the fits have failed and may be drawn anew, bool [cases, restarts]."""
+    return (fits.status >= Status.DIVERGED) & (fits.redraws < max_redraws)
 
 
 @partial(jax.jit, static_argnames="layout", donate_argnames="fits")
-def redraw(method, cases, keys, fits, max_redraws, *, layout):
-    """The fits, those that stopped as failed replaced by a new attempt."""
+def redraw(method, cases, keys, fits, max_redraws, record, *, layout):
+    """The fits, those that failed replaced by a new attempt."""
 
     def one_fit(method, problem, key, fit):
-        fresh = _new_fit(method, problem, key, fit.redraws + 1)
+        fresh = _new_fit(method, problem, key, fit.redraws + 1, record)
         return jax.tree.map(partial(jnp.where, to_redraw(fit, max_redraws)), fresh, fit)
 
     return _over_fits(method, one_fit, layout)(cases, keys, fits)
@@ -189,19 +210,23 @@ def redraw(method, cases, keys, fits, max_redraws, *, layout):
 
 @partial(jax.jit, static_argnames=("layout", "keep_params"))
 def finish(method, cases, fits, *, layout, keep_params):
+    """(solutions, scores) of the fits, each [cases, restarts, ...]; `unexplained` is not known yet."""
+
     def one_fit(method, problem, fit):
-        image = method.image(fit.state)
-        return Outcome(
+        image = method.keeper.image(fit.kept, method.image(fit.state))
+        solution = Solution(
             image=image,
+            status=fit.status,
             measurement_loss=measurement_loss(*problem, image),
             steps=fit.steps,
+            restart=jnp.zeros((), jnp.int32),
             redraws=fit.redraws,
-            ok=~fit.failed,
-            converged=method.converged(fit.state) & ~fit.failed,
+            unexplained=jnp.full((), jnp.nan, image.dtype),
             trace=fit.trace,
-            score=method.score(fit.state),
+            aux=method.keeper.aux(fit.kept),
             params=method.params(fit.state) if keep_params else None,
         )
+        return solution, method.keeper.score(fit.kept, fit.state.loss)
 
     return _over_fits(method, one_fit, layout)(cases, fits)
 

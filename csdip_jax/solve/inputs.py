@@ -1,8 +1,10 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -15,7 +17,7 @@ from csdip_jax.operators import LinearOperator, as_operator
 from csdip_jax.operators.functions import is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem, as_floating
+from csdip_jax.types import InputError, Problem, as_floating, with_fields
 
 
 def middle_and_half(pixel_range: Any) -> tuple[float, float]:
@@ -90,21 +92,62 @@ def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Any]]:
     """
     swept = {}
     for name in method.sweepable():
-        value = getattr(method, name)
+        value = attrgetter(name)(method)
         if jnp.ndim(value):
             swept[name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
     for name, values in swept.items():
         if values.ndim != 1 or not values.size:
             raise InputError(f"{name} has shape {values.shape}: a sweep needs a one-dimensional array of values")
         for value in values:
-            dataclasses.replace(method, **{name: float(value)})  # the method refuses what is out of range
+            with_fields(method, {name: float(value)})  # the method refuses what is out of range
     first = {name: float(values[0]) for name, values in swept.items()}
     for field in dataclasses.fields(method):
         value = getattr(method, field.name)
         if getattr(value, "batch_size", None) is not None:
             swept[field.name] = jax.tree.map(jnp.asarray, value)
             first[field.name] = jax.tree.map(lambda x: x[0], value)
-    return dataclasses.replace(method, **first), swept
+    return with_fields(method, first), swept
+
+
+def checked_record(
+    record: Mapping[str, Callable], method: Method, middle: float, half: float
+) -> dict[str, jax.tree_util.Partial]:
+    """Name -> a function of (iterate, state), of what `reconstruct` was given as `record`.
+
+    Args:
+        record: name -> function of the image, or of the image and the method's state.
+        method: whose scalars, and those of its stopping rule, have their names already.
+        middle, half: of the pixel range, in which the functions see the image.
+
+    Raises:
+        InputError: not callable, or a name that is taken.
+    """
+    taken, wrapped = {*method.scalars, *(method.stop.scalars if method.stop is not None else ())}, {}
+    for name, function in record.items():
+        if not callable(function) or name in taken:
+            what = f"{name!r} is traced already" if name in taken else f"{name!r} is a {type(function).__name__}"
+            raise InputError(f"record: {what}: give a new name, and a function of the image, or of (image, state)")
+        bound = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
+        seen = _of_image_and_state if _takes_state(function) else _of_image
+        wrapped[name] = jax.tree_util.Partial(seen, bound, middle, half)
+    return wrapped
+
+
+def _of_image(function, middle, half, image, state):
+    return function(middle + half * image)
+
+
+def _of_image_and_state(function, middle, half, image, state):
+    return function(middle + half * image, state)
+
+
+def _takes_state(function: Callable) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return False
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return len(needed) > 1
 
 
 def num_cases(swept: dict[str, Any]) -> int:

@@ -48,7 +48,13 @@ class Chunk(NamedTuple):
 
 
 def fitting_blocks(
-    cut: Callable[[int], list[Block]], method: Method, cases: Case, keys, cases_per_image: int, fits_at_once: int | None
+    cut: Callable[[int], list[Block]],
+    method: Method,
+    cases: Case,
+    keys: Array,
+    record: dict[str, Callable],
+    cases_per_image: int,
+    fits_at_once: int | None,
 ) -> tuple[list[Block], Chunk]:
     """All fits in blocks that fit into memory, and the program that all of them share.
 
@@ -57,6 +63,7 @@ def fitting_blocks(
         method: with the first of its swept values.
         cases: of all fits.
         keys: [cases, restarts].
+        record: what is traced besides.
         cases_per_image: those that one operator serves.
         fits_at_once: as `reconstruct` was told; None: `default_fits_at_once`, or fewer where these are too many.
 
@@ -65,10 +72,10 @@ def fitting_blocks(
     """
     at_once, there = fits_at_once, usable_bytes()
     if at_once is None:
-        at_once = default_fits_at_once(method, cases, keys, cases_per_image)
+        at_once = default_fits_at_once(method, cases, keys, record, cases_per_image)
     while True:
         blocks = cut(at_once)
-        chunk, on_each = compiled_chunk(method, cases, keys, blocks[0]), blocks[0].columns.size // blocks[0].devices
+        chunk, on_each = compiled_chunk(method, cases, keys, record, blocks[0]), blocks[0].columns.size // blocks[0].devices
         if chunk.bytes <= there:
             return blocks, chunk
         growing = chunk.bytes - chunk.fixed
@@ -98,7 +105,7 @@ def require_room(method: Method, make_operator: Callable[[Array], Operator]) -> 
     operator = jax.eval_shape(make_operator, key)
     measured = jax.eval_shape(lambda operator, image: operator.forward(image)[None], operator, image)
     method, _ = split_swept(method, measured.dtype)
-    needed = compiled_chunk(method, Case(Problem(operator, measured), {}), key, SINGLE).bytes
+    needed = compiled_chunk(method, Case(Problem(operator, measured), {}), key, {}, SINGLE).bytes
     there = usable_bytes()
     if needed > there:
         raise _too_large(needed, there)
@@ -116,7 +123,7 @@ def as_size(count: float) -> str:
     return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"
 
 
-def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int) -> int:
+def default_fits_at_once(method: Method, cases: Case, keys, record: dict, cases_per_image: int) -> int:
     """As many as a device's memory allows; on a CPU those of one image, or fewer for a method that fills the cache.
 
     Fits that leave other devices idle do not count as allowed.
@@ -130,7 +137,7 @@ def default_fits_at_once(method: Method, cases: Case, keys, cases_per_image: int
         # As many as come out even: a fit repeated to fill up would cost more than sharing gains.
         wide = _bytes_of([leaf for leaf in jax.tree.leaves(operator) if leaf.dtype.itemsize >= 4]) // operators
         return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if wide > LARGE else 1
-    chunk = compiled_chunk(method, cases, keys, SINGLE)
+    chunk = compiled_chunk(method, cases, keys, record, SINGLE)
     of_a_fit = chunk.bytes - chunk.fixed
     if operator.batch_size is not None:  # a block has a copy of the operators it needs
         of_a_fit += _bytes_of(operator) // operators // (method.restarts * cases_per_image)
@@ -142,16 +149,16 @@ def fits_in(free_bytes: int, bytes_per_fit: int) -> int:
     return max(1, int(USABLE * free_bytes) // max(1, bytes_per_fit))
 
 
-def compiled_chunk(method: Method, cases: Case, keys, block: Block) -> Chunk:
+def compiled_chunk(method: Method, cases: Case, keys, record: dict, block: Block) -> Chunk:
     """Compiles the programs of a block, which `start` and `advance` then find compiled."""
     taken, operator = take_cases(cases, block), cases.problem.operator
     of_block = _shaped(jax.ShapeDtypeStruct(block.columns.shape, keys.dtype), block.devices)
-    beginning = start.lower(method, taken, of_block, layout=block.layout)
+    beginning = start.lower(method, taken, of_block, record, layout=block.layout)
     fits = _shaped(beginning.out_info, block.devices)
     with ThreadPoolExecutor(1) as pool:  # one is compiled while the other, much larger, is traced
         compiling = pool.submit(beginning.compile)
         began = time.perf_counter()
-        advancing = advance.lower(method, taken, fits, 1, 0, layout=block.layout).compile()
+        advancing = advance.lower(method, taken, of_block, fits, 1, 0, record, layout=block.layout).compile()
         seconds = time.perf_counter() - began
 
     shared = operator.batch_size is None

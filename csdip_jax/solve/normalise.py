@@ -29,7 +29,7 @@ from csdip_jax.operators import (
 )
 from csdip_jax.operators.base import PROBES
 from csdip_jax.solve.inputs import checked_batch, middle_and_half
-from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution
+from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import EXPLAINED
 
 GAIN_TOLERANCE = 0.03
@@ -445,12 +445,13 @@ def _least_loss(y: np.ndarray, flat: np.ndarray) -> float:
 def in_user_units(solution: Solution, units: Units) -> Solution:
     """A solution with a leading axis of cases, as numpy arrays, in the user's units and with `unexplained`.
 
-    None that leaves more than `EXPLAINED` unexplained is called converged.
+    One that ended well and leaves more than `EXPLAINED` unexplained is called so.
     """
     cases, real = len(solution.image), solution.image.dtype
     unexplained = solution.measurement_loss / np.resize(units.flat_loss, cases)
-    explained = unexplained <= EXPLAINED
-    solution = solution._replace(converged=solution.converged & explained, unexplained=unexplained.astype(real))
+    doubtful = ~(unexplained <= EXPLAINED) & (solution.status < Status.OUT_OF_STEPS)
+    status = np.where(doubtful, np.asarray(Status.UNEXPLAINED, solution.status.dtype), solution.status)
+    solution = solution._replace(status=status, unexplained=unexplained.astype(real))
     _note_ends(solution.image)
     if units.untouched:
         return solution
@@ -459,9 +460,13 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     images = np.arange(cases) * len(y) // cases
     losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
     squares = np.square(np.resize(units.scales, cases))[:, None]
-    return solution._replace(
-        image=image, measurement_loss=np.asarray(losses, real), trace=(solution.trace * squares).astype(real)
-    )
+    trace = {name: (x * squares).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
+    aux = {name: (abs(units.half) * x).astype(real) if x.shape == image.shape else x for name, x in solution.aux.items()}
+    return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)
+
+
+LOSSES = ("measurement_loss",)
+"""Traces that are in the unit of y, squared."""
 
 
 def _operator_of(operator: Operator, image: int, images: int) -> Operator:

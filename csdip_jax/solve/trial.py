@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from csdip_jax.solve.driver import begin, prepare
-from csdip_jax.solve.fits import advance
+from csdip_jax.solve.fits import RUNNING, advance
 from csdip_jax.switches import without_switches
 
 TURN = 2  # steps that are timed together; one turn more warms up
@@ -34,16 +34,16 @@ def trial(method, problem, key, **options) -> Trial:
     job = prepare(method, problem, key, **options)
     block = job.blocks[0]
     arguments = job.arguments(block)
-    fits = begin(*arguments, None, block)
+    fits = begin(*arguments, job.record, None, block)
 
     def turn(fits):
         began = time.perf_counter()
-        fits = jax.block_until_ready(advance(*arguments[:2], fits, TURN, 0, layout=block.layout))
+        fits = jax.block_until_ready(advance(*arguments, fits, TURN, 0, job.record, layout=block.layout))
         return fits, time.perf_counter() - began
 
     fits, _ = turn(fits)
     seconds = []
-    while (len(seconds) < LEAST_TURNS or sum(seconds) < LEAST_SECONDS) and not bool(np.asarray(fits.stopped).all()):
+    while (len(seconds) < LEAST_TURNS or sum(seconds) < LEAST_SECONDS) and bool((np.asarray(fits.status) == RUNNING).any()):
         fits, more = turn(fits)
         seconds.append(more)
     return Trial(job.chunk.bytes, job.chunk.compile_seconds, min(seconds, default=0.0) / TURN, len(job.blocks))

@@ -5,11 +5,13 @@ line as --config.<field>=<value>.
 """
 
 import dataclasses
-import importlib.util
+from collections.abc import Mapping
 
 from ml_collections import config_dict
 
-from csdip_jax.methods import METHODS
+from csdip_jax.methods import METHODS, PARTS
+from csdip_jax.methods.recipe import kind_of
+from csdip_jax.operators import COUNTS
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -22,11 +24,10 @@ def get_config() -> config_dict.ConfigDict:
     config.num_images = config_dict.placeholder(int)  # None: all
     config.first_image = 0  # index of the first one taken
 
-    # Measurements: gaussian; rademacher, dct, hadamard (random too, but without a matrix); radial_fourier; or None:
-    # gaussian where its matrix stays below 1 GB, else radial_fourier.
+    # Measurements; None: gaussian where its matrix stays below 1 GB, else radial_fourier. A kind has its own count.
     config.operator = config_dict.placeholder(str)
-    config.num_measurements = config_dict.placeholder(int)  # m, but for radial_fourier; None: a tenth of the pixels
-    config.num_lines = config_dict.placeholder(int)  # radial_fourier: L; None: about a tenth of the coefficients
+    for count in COUNTS:
+        config[count] = config_dict.placeholder(int)
     config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)
 
@@ -37,21 +38,24 @@ def get_config() -> config_dict.ConfigDict:
         str
     )  # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist
     config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without
-    for name, method in METHODS.items():
-        config[name] = _settings(method)
+    for name, recipe in METHODS.items():
+        config[name] = _empty(recipe.settings)
+    # What methods are made of: chosen by name as a field of the method, set here for all of them that have it.
+    for part, known in PARTS.items():
+        config[part] = _empty({field.name: field for cls in known.values() for field in dataclasses.fields(cls)})
     return config
 
 
 def installed(*methods: str) -> str:
-    """The methods for the field `methods`, BM3D-AMP only where its extra is installed."""
-    return ",".join(name for name in methods if name != "bm3d_amp" or importlib.util.find_spec("bm3d"))
+    """The methods for the field `methods`, without those whose extra is not installed."""
+    return ",".join(name for name in methods if METHODS[name].installed)
 
 
-def _settings(method: type) -> config_dict.ConfigDict:
-    """One empty field per setting of the method that is a number or a name."""
+def _empty(fields: Mapping[str, dataclasses.Field]) -> config_dict.ConfigDict:
+    """One empty field per setting that is a number or a word, the name of a part included."""
     settings = config_dict.ConfigDict()
-    for field in dataclasses.fields(method):
-        kind = int if field.type == int | None else type(field.default)
-        if kind in (bool, int, float, str):
-            settings[field.name] = config_dict.placeholder(kind)
+    for name, field in fields.items():
+        kind = str if name in PARTS else kind_of(field)
+        if kind is not None:
+            settings[name] = config_dict.placeholder(kind)
     return settings

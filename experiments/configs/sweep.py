@@ -8,9 +8,10 @@ Without --config.data: a photograph that scikit-image ships, 64 x 64 in grey; wi
 fast methods in about a minute on two cores.
 """
 
+from csdip_jax.operators import COUNTS
 from experiments.configs import default
 
-AXES = ("seed", "operator", "num_measurements", "num_lines", "noise_variance")
+AXES = ("seed", "operator", *COUNTS, "noise_variance")
 
 
 def get_config():

@@ -15,11 +15,12 @@ import numpy as np
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.io import learned_priors
 from csdip_jax.io.files import content_digest, is_whole, read_arrays, write_arrays
 from csdip_jax.runs.row import Row, errors
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.types import InputError
-from experiments import fits, learned_priors, settings
+from experiments import fits, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
 
 OFF = "off"
@@ -89,7 +90,7 @@ class CellRun(NamedTuple):
 
     def prior(self, reading: str, names: Sequence[str] | None = None) -> priors.LayerGaussian:
         """The prior learned from the weights of these training images, by default all."""
-        config, like = self.plan.config, self.plan.method.params_like
+        config, like = self.plan.config, self.plan.method.generator.params_like
         tensors, stacked = priors.tensor_names(like), []
         for name in self.trained() if names is None else names:
             saved = read_arrays(self._weights(name), **dict.fromkeys(tensors, ("f", None)))
@@ -200,7 +201,7 @@ class CellRun(NamedTuple):
         path = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz"
         chosen = reading in self.plan.readings  # if not, it serves a warm start alone
         weight = self.chosen_weight(reading) if chosen else None
-        tensors = priors.tensor_names(self.plan.method.params_like)
+        tensors = priors.tensor_names(self.plan.method.generator.params_like)
         if path.exists() and (not chosen or learned_priors.load(path, tensors)[1] == weight):
             return
         images = {name: content_digest(self.plan.training[name]) for name in self.trained()}

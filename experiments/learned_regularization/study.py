@@ -1,6 +1,5 @@
 """What is asked for: images, cells, arms, and the method they share; what can be refused is, before any fit."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,13 +9,13 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.checks import require, require_count, require_distinct, require_number
 from csdip_jax.io.files import content_digest
 from csdip_jax.io.lines import NUMBER, NUMBER_OR_NULL, TEXT, require_fields
 from csdip_jax.methods import CsDip
-from csdip_jax.methods.base import require, require_count, require_distinct, require_number
 from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, with_fields
 from experiments import fits, settings
 
 WARM_START = "warm_start"
@@ -120,7 +119,9 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
         if name in training or content_digest(image) in seen:
             raise InputError(f"test image {name} is a training image too: choose other --config.training_data")
     method = settings.make_method("csdip", config, shape)
-    training_method = dataclasses.replace(method, initializer=config.training_initializer or method.initializer)
+    training_method = with_fields(
+        method, {"generator.initializer": config.training_initializer or method.generator.initializer}
+    )
     return Plan(config, method, training_method, training, test, _cells(config, shape), _arms(config))
 
 

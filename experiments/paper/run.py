@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from csdip_jax.results import write_atomically, write_json
+from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.generators import VAE
-from experiments import vae_weights
+from csdip_jax.io import vae_weights
 
 HIDDEN, LATENT = (16,), 4
 NOTE = "CSGM's decoder has random weights at this scale: its numbers mean nothing."

@@ -9,17 +9,19 @@ from typing import NamedTuple
 import jax
 
 from csdip_jax.data.pixels import to_signed_range
+from csdip_jax.io.arrays import read_array
 from csdip_jax.io.files import content_digest, write_array
+from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
 from csdip_jax.runs.row import times_noise
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
-from experiments import fits, own_measurements, pictures, settings
+from experiments import fits, launcher, pictures, settings
 from experiments.reconstruct import table
 
 
 class Conventions(NamedTuple):
-    """How the measurements count and scale, see `own_measurements.with_mask`."""
+    """How the measurements count and scale, see `csdip_jax.io.measurements.with_mask`."""
 
     dc: str
     norm: str
@@ -42,7 +44,7 @@ class Files(NamedTuple):
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
     own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
-        print(f"note: {note}")
+        print(f"note: {launcher.spelled(note)}")
     shape = own.problem.operator.image_shape
     noise_energy = own.problem.measurements.size * (files.noise / own.unit) ** 2 if files.noise else None
     sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
@@ -78,7 +80,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{name}.npy", image)
             pictures.save_image(workdir.path / f"{name}.png", signed.image)
-            pictures.save_losses(workdir.path / f"loss-{name}.png", [(label, fit.solution.trace)])
+            pictures.save_losses(workdir.path / f"loss-{name}.png", [(label, fit.solution.trace["measurement_loss"])])
             workdir.append(fit.row)
         fits.forget_checkpoint(workdir, "", sweep)
     for row in {row.label: row for row in workdir.rows}.values():
@@ -89,7 +91,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
 
 
-def _require_solvable(own: own_measurements.OwnProblem, sweeps: Collection[settings.Sweep]) -> None:
+def _require_solvable(own: OwnProblem, sweeps: Collection[settings.Sweep]) -> None:
     """InputError for what `reconstruct` would refuse, before there is a workdir that holds it; it warns by itself."""
     for sweep in sweeps:
         problem, _ = checked_batch(own.problem, sweep.method)
@@ -99,13 +101,13 @@ def _require_solvable(own: own_measurements.OwnProblem, sweeps: Collection[setti
         normalise(problem, own.pixel_range)
 
 
-def _read(files: Files, image_shape, pixel_range, matrix_dtype) -> own_measurements.OwnProblem:
+def _read(files: Files, image_shape, pixel_range, matrix_dtype) -> OwnProblem:
     if bool(files.matrix) == bool(files.mask):
         raise InputError("--measurements needs either --matrix=A.npy or --mask=mask.npy (exactly one)")
-    measurements = own_measurements.read_array(files.measurements)
+    measurements = read_array(files.measurements)
     if files.matrix:
-        matrix = own_measurements.read_array(files.matrix)
+        matrix = read_array(files.matrix)
         order = files.conventions.order
-        return own_measurements.with_matrix(measurements, matrix, image_shape, pixel_range, matrix_dtype, order)
-    mask = own_measurements.read_array(files.mask)
-    return own_measurements.with_mask(measurements, mask, image_shape, pixel_range, *files.conventions)
+        return with_matrix(measurements, matrix, image_shape, pixel_range, matrix_dtype, order)
+    mask = read_array(files.mask)
+    return with_mask(measurements, mask, image_shape, pixel_range, *files.conventions)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from csdip_jax.results import write_atomically
+from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 from experiments.report import document, find, markdown, page
 from experiments.report.blocks import Document

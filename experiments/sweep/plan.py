@@ -1,6 +1,5 @@
 """What a sweep consists of: cells (rows to be), the programs they share, and the batches that run together."""
 
-import dataclasses
 import itertools
 import math
 import zlib
@@ -13,11 +12,12 @@ import jax
 import numpy as np
 from ml_collections.config_dict import ConfigDict
 
+from csdip_jax.checks import require, require_distinct
 from csdip_jax.methods import Method
-from csdip_jax.methods.base import require, require_distinct
+from csdip_jax.operators import COUNTS, OPERATORS, first_of_each_count
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
-from csdip_jax.types import InputError
+from csdip_jax.types import InputError, with_fields
 from experiments import fits, settings
 from experiments.configs.sweep import AXES
 
@@ -74,11 +74,11 @@ class Program(NamedTuple):
 
     @property
     def count_name(self) -> str:
-        """The number of measurements or lines, where it is an axis; the operator unless it is gaussian or radial."""
-        if not {"operator", "num_measurements", "num_lines"}.intersection(self.axes):
+        """The kind of operator and its number, where one of them is an axis."""
+        if not {"operator", *COUNTS}.intersection(self.axes):
             return ""
         first = self.measurements[0]
-        return {"radial_fourier": "lines", "gaussian": "m"}.get(first.kind, f"{first.kind}-m") + str(first.count)
+        return OPERATORS[first.kind].stem(first.count)
 
     @property
     def scenes(self) -> list[Scene]:
@@ -92,7 +92,7 @@ class Program(NamedTuple):
     def shares_operator(self) -> bool:
         """Whether all scenes are measured by the same operator."""
         first = self.measurements[0]
-        return first.kind == "radial_fourier" or (first.reference and len(self.seeds) == 1)
+        return not OPERATORS[first.kind].is_drawn or (first.reference and len(self.seeds) == 1)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -116,7 +116,7 @@ class Batch(NamedTuple):
         """The method; what is swept has a value per cell."""
         sweep = self.program.sweep
         repeats = len(self.scenes) * len(self.program.measurements)
-        return dataclasses.replace(sweep.method, **{name: np.tile(x, repeats) for name, x in sweep.swept.items()})
+        return with_fields(sweep.method, {name: np.tile(x, repeats) for name, x in sweep.swept.items()})
 
     @property
     def name(self) -> str:
@@ -190,29 +190,28 @@ def _programs_of_part(part: str, config: ConfigDict, images: dict, data_dir, pix
     sweeps = settings.sweeps(config, shape, data_dir, config.get("grids", ()))
     programs = []
     for kind in axes["operator"]:
-        for m, lines in _counts(kind, axes):
-            one = {"operator": kind, "num_measurements": m, "num_lines": lines}
-            noises = axes["noise_variance"]
+        for counts in _counts(kind, axes):
+            one, noises = {"operator": kind, **counts}, axes["noise_variance"]
             measurements = [settings.measurement(config, shape, **one, noise_variance=noise) for noise in noises]
             common = (measurements, axes["seed"], images, listed_axes(config), pixel_range)
             programs += [Program(part, config.preset, x, *common) for x in sweeps]
     if not programs:
-        raise InputError(f"the sweep is empty: operator = {axes['operator']} needs num_measurements or num_lines")
+        raise InputError(f"the sweep is empty: operator = {axes['operator']} needs {' or '.join(COUNTS)}")
     return programs
 
 
-def _counts(kind: str | None, axes: Mapping[str, tuple]) -> Iterator[tuple[int | None, int | None]]:
-    """(measurements, lines) of an operator, or where the configuration leaves it open, of whichever they make it."""
-    m, lines = axes["num_measurements"], axes["num_lines"]
-    if kind is None:
-        m, lines = m or (None,), lines or (None,)
-        open_ = m == (None,) or lines == (None,)
-        require(open_, "operator", None, "gaussian or radial_fourier where num_measurements and num_lines are given")
-    elif kind == "radial_fourier":
-        m = (None,)
+def _counts(operator: str | None, axes: Mapping[str, tuple]) -> Iterator[dict[str, int | None]]:
+    """Name of each count -> its number, of an operator; where none is named, of whichever the numbers make it."""
+    if operator is None:
+        values = {name: axes[name] or (None,) for name in COUNTS}
+        given = [name for name in COUNTS if values[name] != (None,)]
+        kinds = [kind.name for name, kind in first_of_each_count(OPERATORS).items() if name in given]
+        allowed = f"{' or '.join(kinds)} where {' and '.join(given)} are given"
+        require(len(given) <= 1, "operator", None, allowed)
     else:
-        lines = (None,)
-    return itertools.product(m, lines)
+        own = OPERATORS[operator].count.name if operator in OPERATORS else None  # refused with the rest of it
+        values = {name: axes[name] if name == own else (None,) for name in COUNTS}
+    return (dict(zip(values, numbers, strict=True)) for numbers in itertools.product(*values.values()))
 
 
 def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
@@ -229,7 +228,7 @@ def axis(config: ConfigDict, name: str) -> tuple[Any, ...]:
         elif name != "operator":
             require(value is None or type(value) is int, name, value, "a whole number")
     require_distinct(name, values)
-    optional = name in ("num_measurements", "num_lines")  # needed by one kind of operator each
+    optional = name in COUNTS  # needed by some kinds of operators each
     require(bool(values) or optional, name, (), "one value at least")
     return tuple(values)
 

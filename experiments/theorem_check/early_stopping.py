@@ -89,9 +89,7 @@ def expected_error(steps: np.ndarray, noise: float, pixels: int, width: int) -> 
 def dcgan(steps: int, key, clean, target, progress) -> tuple[np.ndarray, np.ndarray]:
     """Misfit and error, [steps, 1], of the paper's network and optimiser on the noisy image itself (A = I)."""
     method = cs.methods.CsDip.preset("paper", clean.shape)
-    method = dataclasses.replace(
-        method, tv_weight=0.0, steps=steps + method.exit_window + CHUNK
-    )  # every iterate counts
+    method = dataclasses.replace(method, tv_weight=0.0, steps=steps)
     problem = cs.Problem(cs.operators.Identity(clean.shape), target.reshape(-1))
     state, traces = jax.jit(type(method).init)(method, problem, key), []
     for taken in range(0, steps, CHUNK):
@@ -105,9 +103,9 @@ def dcgan(steps: int, key, clean, target, progress) -> tuple[np.ndarray, np.ndar
 @jax.jit
 def _advance(method, problem, state, clean):
     def step(state, _):
-        state, info = method.step(problem, state)
-        misfit = jnp.sqrt(info.measurement_loss) / jnp.linalg.norm(problem.measurements)
-        return state, jnp.stack([misfit, jnp.linalg.norm(state.best_image - clean) / jnp.linalg.norm(clean)])
+        state, scalars = method.step(problem, state, jax.random.key(0))
+        misfit = jnp.sqrt(scalars["measurement_loss"]) / jnp.linalg.norm(problem.measurements)
+        return state, jnp.stack([misfit, jnp.linalg.norm(state.last_image - clean) / jnp.linalg.norm(clean)])
 
     return jax.lax.scan(step, state, length=CHUNK)
 

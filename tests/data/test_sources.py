@@ -201,7 +201,7 @@ def test_damaged_mnist(tmp_path, content, message):
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
         data.load("mnist", tmp_path)
-    assert "experiments.fetch_data" in str(caught.value) and "\n" not in str(caught.value)
+    assert caught.value.needs == "mnist" and "\n" not in str(caught.value)
 
 
 def test_digits_that_unpack_without_end_are_refused(tmp_path, monkeypatch):
@@ -269,9 +269,9 @@ def test_retino_has_two_folder_names(tmp_path, folder):
         ("xray", "name\na.png\n", "needs a column `file`"),
         ("xray", "file,role\n", "no image is of role 'test'; there is none"),
         ("xray:lr_train", None, "no manifest.csv to say"),
-        ("mnist", None, "run `python -m experiments.fetch_data --dataset=mnist"),
+        ("mnist", None, "has no t10k-images-idx3-ubyte or .*; give the `data_dir` that has it, or fetch it"),
         ("mnist:dev", None, "the parts of MNIST are test, train, jpeg"),
-        ("retino", None, "has no retino/.* or retina/.*; run"),
+        ("retino", None, "has no retino/.* or retina/.*; give the `data_dir`"),
     ],
 )
 def test_bad_data_dir(tmp_path, source, manifest, message):
@@ -284,10 +284,12 @@ def test_bad_data_dir(tmp_path, source, manifest, message):
 
 
 def test_data_dir_is_needed_and_named(tmp_path):
-    with pytest.raises(InputError, match="needs a data_dir.*--dataset=xray --data_dir=data"):
+    with pytest.raises(InputError, match="needs `data_dir`, the folder that has its xray/") as caught:
         data.load("xray")
-    with pytest.raises(InputError, match="nowhere'.*pass the --data_dir that has it"):
+    assert caught.value.needs == "xray"
+    with pytest.raises(InputError, match="nowhere'.*give the `data_dir` that has it, or fetch it") as caught:
         data.load("xray", tmp_path / "nowhere")
+    assert caught.value.needs == "xray"
     (tmp_path / "xray").mkdir()
     (tmp_path / "xray" / "readme.txt").write_text("")
     with pytest.raises(InputError, match="no image"):

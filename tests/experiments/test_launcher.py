@@ -1,10 +1,12 @@
 """What every experiment's start promises."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from experiments.launcher import INTERRUPTED
@@ -86,3 +88,34 @@ def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path):
     done = subprocess.run(program, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
     expected = [f"{tmp_path}/f.npz:key", f"{tmp_path}/A.npy", "a~/w", f"{tmp_path}/*.png"]
     assert done.stdout.strip() == f"{expected} {tmp_path}/v.msgpack", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--config.data=mnist"],
+            "needs --data_dir, .*: run `python -m experiments.fetch_data --dataset=mnist --data_dir=",
+        ),
+        (["--config.data=xray", "--data_dir=nowhere"], "give the --data_dir .* --dataset=xray --data_dir=nowhere`"),
+        (["--config.methods=csgm"], "train one, .*: run `python -m experiments.train_vae --data_dir=data`"),
+        (
+            ["--config.methods=csdip", "--config.prior=absent.npz"],
+            "learn one anew: run `python -m experiments.learned_regularization",
+        ),
+        (["--measurements=y.npy", "--matrix=A.npy"], "--image_shape=h,w,c is needed"),
+        (
+            ["--measurements=y.npy", "--matrix=A.npy", "--image_shape=2,2,1"],
+            "note: .*--order=F takes .*--pixel_range sets",
+        ),
+        (["--measurements=k.npy", "--mask=A.npy"], "--norm=ortho; .* give --pixel_range=-?[0-9.e+]+,-?[0-9.e+]+ or so"),
+    ],
+)
+def test_what_the_library_says_is_told_in_the_options_of_the_command(options, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("A.npy", np.ones((4, 4)))
+    np.save("y.npy", np.arange(4.0))
+    np.save("k.npy", np.fft.fftshift(np.fft.fft2(1000 * np.arange(16.0).reshape(4, 4))))
+    found = commands.run("reconstruct", "--config.methods=tv", "--config.tv.steps=1", *options)
+    assert re.search(told, found.stdout + found.stderr, re.DOTALL), found
+    assert "`" not in re.sub("run `[^`]*`", "", found.stdout + found.stderr)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.io import vae_weights
 from csdip_jax.results import read_all_rows
-from experiments import vae_weights
 from experiments.configs import paper
 from experiments.paper import run
 from experiments.paper.items import ITEMS

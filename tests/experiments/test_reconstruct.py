@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import pictures, vae_weights
+from csdip_jax.io import vae_weights
+from experiments import pictures
 from experiments.reconstruct import images
 from tests.conftest import REPOSITORY
 from tests.experiments.commands import command, image_of, refused, rows_of, run, run_process

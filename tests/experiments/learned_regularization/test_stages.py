@@ -11,9 +11,10 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.io import learned_priors
 from csdip_jax.runs.row import Status
 from csdip_jax.runs.workdir import Workdir
-from experiments import fits, learned_priors, settings
+from experiments import fits, settings
 from experiments.configs import default
 from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun, Key

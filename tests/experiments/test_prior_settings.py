@@ -1,4 +1,4 @@
-"""A prior as a file: written, read, refused, and used by `experiments.reconstruct`."""
+"""A prior's file as `experiments.reconstruct` uses it."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,11 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.generators import dcgan_layers, draw_params
-from experiments import learned_priors, settings
+from csdip_jax.io import learned_priors
+from experiments import settings
 from experiments.configs import default
 
 SHAPE = (16, 16, 1)
-TENSORS = priors.tensor_names(cs.methods.CsDip(SHAPE).params_like)
 
 
 @pytest.fixture
@@ -30,25 +30,10 @@ def config(**changes):
     return result
 
 
-def test_a_file_gives_back_what_was_saved(saved):
-    path, prior = saved
-    read, lr_weight = learned_priors.load(path, TENSORS)
-    assert lr_weight == 0.5 and (read.reading, read.tensors) == (prior.reading, prior.tensors)
-    np.testing.assert_array_equal(read.mean, prior.mean)
-    np.testing.assert_array_equal(read.covariance, prior.covariance)
-    with np.load(path) as content:
-        assert str(content["provenance"]) == '{"images": ["a", "b", "c"]}'
-
-
 def test_the_published_statistics_load(real_data):
     method = settings.make_method("csdip", config(prior=str(real_data / "learned_statistics_2018")), (256, 256, 1))
     assert method.prior.reading == "layer_means" and len(method.prior.tensors) == 19 and method.lr_weight == 100.0
     np.testing.assert_allclose(method.prior.mean[1], 0.5417, atol=1e-4)  # of the first BatchNorm's scales
-
-
-def test_published_statistics_are_of_one_network(real_data):
-    with pytest.raises(cs.InputError, match=r"covariance of shape \(19, 19\) for 7 layers"):
-        learned_priors.load(real_data / "learned_statistics_2018", TENSORS)
 
 
 def test_the_configuration_names_a_prior(saved):
@@ -73,20 +58,6 @@ def test_runs_with_different_priors_differ(saved):
     assert digest != settings.digests(settings.sweeps(config(prior=str(saved[0])), SHAPE, None, []))
 
 
-def test_bad_files(tmp_path, saved):
-    with pytest.raises(cs.InputError, match="absent.npz holds no prior .FileNotFoundError.: make one by"):
-        learned_priors.load(tmp_path / "absent.npz", TENSORS)
-    (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(cs.InputError, match="text.npz holds no prior"):
-        learned_priors.load(tmp_path / "text.npz", TENSORS)
-    with pytest.raises(cs.InputError, match="prior.npz: the prior is of another network: it has 3 tensors"):
-        learned_priors.load(saved[0], TENSORS[:1])
-    with pytest.raises(cs.InputError, match="the path of the prior is empty"):
-        learned_priors.load("", TENSORS)
-    with pytest.raises(cs.InputError, match=f"{tmp_path.name} holds no prior"):
-        learned_priors.load(tmp_path, TENSORS)
-
-
 def test_a_prior_that_is_off_says_so(saved, capsys):
     learned_priors.save(saved[0], saved[1], 0.0, {})
     (sweep,) = settings.sweeps(config(prior=str(saved[0])), SHAPE, None, [])
@@ -101,9 +72,3 @@ def test_a_prior_that_is_off_says_so(saved, capsys):
 def test_a_weight_without_a_prior_is_refused():
     with pytest.raises(cs.InputError, match="lr_weight without a prior changes nothing"):
         settings.sweeps(config(), SHAPE, None, ["csdip.lr_weight=0,100"])
-
-
-def test_a_file_of_several_priors_is_refused(saved):
-    learned_priors.save(saved[0], jax.tree.map(lambda x: jnp.stack([x, x]), saved[1]), 1.0, {})
-    with pytest.raises(cs.InputError, match="it holds 2 priors: give a file of one"):
-        learned_priors.load(saved[0], saved[1].tensors)

@@ -5,9 +5,9 @@ import pytest
 import skimage.data
 
 import csdip_jax as cs
+from csdip_jax.io import kspace
+from csdip_jax.io import measurements as own
 from csdip_jax.operators.fourier import radial_mask
-from experiments import kspace
-from experiments import own_measurements as own
 
 ROWS, COLUMNS = np.mgrid[-1:1:64j, -1:1:66j]
 BOX = np.zeros((64, 66))
@@ -89,13 +89,13 @@ def test_a_complex_image_is_refused_and_a_noisy_real_one_is_not(kind):
     for image in (BOX, PHOTOGRAPH, BOX + 10, 2 * PHOTOGRAPH - 1, STARS):
         mask = masks_of(image.shape)[kind]
         for noise in (1e-4, 1e-2, 0.1, 1.0):
-            result = own.with_mask(samples_of(image, mask, noise=noise), mask, None, (-1, 11), centre="centre")
+            result = own.with_mask(samples_of(image, mask, noise=noise), mask, None, (-1, 11), dc="centre")
             assert not any("contradict" in note or "phase" in note for note in result.notes)
         if image is STARS and kind in ("single", "radial"):
             continue  # flat in k-space and scattered in the zero-filled image, as noise is
         phase = SMOOTH[: image.shape[0], : image.shape[1]]
         samples = samples_of((image - image.min()) * np.exp(1j * phase), mask, noise=1e-2)
-        with pytest.raises(cs.InputError, match=r"contradict a real image by \d+ % .* --force_real"):
+        with pytest.raises(cs.InputError, match=r"contradict a real image by \d+ % .* `force_real=True`"):
             own.with_mask(samples, mask, None, (0, 1))
         forced = own.with_mask(samples, mask, None, (0, 1), force_real=True, norm="ortho")
         assert any("contradict" in note for note in forced.notes)
@@ -147,7 +147,7 @@ def test_half_a_plane_cannot_be_checked_and_says_so():
     mask = radial_mask(16, BOX.shape)
     for with_dc in (False, True):
         mask[32, 33] = with_dc
-        result = own.with_mask(samples_of(BOX, mask), mask, None, (0, 1), centre="centre", norm="ortho")
+        result = own.with_mask(samples_of(BOX, mask), mask, None, (0, 1), dc="centre", norm="ortho")
         assert any("a real image is assumed, and cannot be checked" in note for note in result.notes)
 
 
@@ -192,9 +192,9 @@ def test_pixels_that_are_not_of_minus_one_to_one_are_named(image, scale):
     mask = masks_of(image.shape)["single"]
     samples = samples_of(scale * image, mask)
     for norm in ("auto", "ortho"):
-        with pytest.raises(cs.InputError, match="pixels of about .* not of -1 to 1: give --pixel_range=") as refusal:
+        with pytest.raises(cs.InputError, match="pixels of about .* not of -1 to 1: give `pixel_range=") as refusal:
             own.with_mask(samples, mask, None, None, norm=norm)
-        black, white = map(float, str(refusal.value).split("--pixel_range=")[1].split(" ")[0].split(","))
+        black, white = map(float, str(refusal.value).split("`pixel_range=(")[1].split(")")[0].split(","))
         assert abs(black) < scale and 0.5 * scale < white < 2 * scale
     result = own.with_mask(samples, mask, None, "auto", norm="ortho", origin="corner")
     black, white = result.pixel_range
@@ -222,14 +222,14 @@ def test_samples_counted_column_by_column(shape):
     samples = np.stack([samples_of(image[..., i], mask).T[mask.T] for i in range(shape[2])])
     for given in (samples, samples.T):
         told = own.with_mask(given, mask, shape, (0, 1), origin="corner", order="F")
-        assert unexplained(told, image) < 1e-10 and not any("--order" in note for note in told.notes)
-        with pytest.raises(cs.InputError, match="--dc or --order is wrong"):
+        assert unexplained(told, image) < 1e-10 and not any("`order=" in note for note in told.notes)
+        with pytest.raises(cs.InputError, match="`dc` or `order` is wrong"):
             own.with_mask(given, mask, shape, (0, 1))
     stored = np.asfortranarray(mask)
     rows = own.with_mask(samples_of(BOX, mask)[mask], stored, None, (0, 1))
-    assert any("--order=F" in note for note in rows.notes)
+    assert any("`order='F'`" in note for note in rows.notes)
     whole = own.with_mask(np.asfortranarray(samples_of(BOX, mask)), stored, None, (0, 1))
-    assert not any("--order" in note for note in whole.notes)  # its order does not matter
+    assert not any("`order=" in note for note in whole.notes)  # its order does not matter
 
 
 @pytest.mark.parametrize("kind", [np.complex64, ">c8", ">c16", np.clongdouble])
@@ -280,9 +280,9 @@ GRID, MASK = samples_of(BOX, masks_of(BOX.shape)["single"]), masks_of(BOX.shape)
         (GRID, MASK * np.nan, "mask: 4224 of 4224 entries are NaN"),
         (GRID, MASK * 1j, "mask has dtype complex128: it needs booleans or real numbers"),
         (GRID, MASK[:, 0], r"mask has shape \(64,\): it needs \[h, w\], or \[w\]"),
-        (GRID[MASK], MASK[0], "beside a whole grid or --image_shape"),
+        (GRID[MASK], MASK[0], "beside a whole grid or `image_shape`"),
         (GRID, np.stack([MASK] * 2), r"mask has shape \(2, 64, 66\): it needs \[h, w\]"),
-        (GRID * 1e60, MASK, "give --pixel_range="),
+        (GRID * 1e60, MASK, "give `pixel_range="),
     ],
 )
 def test_refusals(samples, mask, message):

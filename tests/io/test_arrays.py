@@ -1,4 +1,4 @@
-"""A user's own files, and everything that may be wrong with them."""
+"""Arrays from a user's own files, and everything that may be wrong with them."""
 
 import io
 import itertools
@@ -13,110 +13,15 @@ import scipy.io
 import scipy.sparse
 
 import csdip_jax as cs
-from experiments import own_measurements as own
+from csdip_jax.io.arrays import read_array
 from tests.conftest import REPOSITORY
 
 H, W = 12, 10
-SHAPE = (H, W, 1)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.uniform(0, 1, (H, W))
 MATRIX = RNG.standard_normal((40, H * W)) / np.sqrt(40)
 Y = MATRIX @ IMAGE.reshape(-1)
 MASK = RNG.random((H, W)) < 0.4
-MASK[H // 2, W // 2] = True
-
-
-def residual(problem, image):
-    return float(cs.operators.measurement_loss(*problem, np.reshape(image, problem.operator.image_shape)))
-
-
-def to_signed(image):
-    return (2 * image - 1).reshape(SHAPE)
-
-
-def test_matrix_and_pixel_range():
-    """The problem stays in the user's units; its range is given, estimated, or said to be -1 to 1."""
-    result = own.with_matrix(Y, MATRIX, SHAPE, (0.0, 1.0))
-    assert residual(result.problem, IMAGE) < 1e-8 and result.pixel_range == (0, 1) and len(result.notes) == 1
-    estimated = own.with_matrix(Y, MATRIX, SHAPE, "auto")
-    low, high = estimated.pixel_range
-    assert -1 < low < IMAGE.min() and IMAGE.max() < high < 2 and "estimated" in estimated.notes[-1]
-    assert own.with_matrix(Y, MATRIX, SHAPE, None).notes[-1] == "pixel range -1 to 1 taken; --pixel_range sets it"
-
-
-def test_a_matrix_stored_narrowly_is_the_same_but_for_its_rounding():
-    y = MATRIX @ IMAGE.reshape(-1)
-    result = own.with_matrix(y, MATRIX, SHAPE, (0.0, 1.0), "float16")
-    assert result.problem.operator.matrix.dtype == "float16"
-    assert 0 < residual(result.problem, IMAGE) < 1e-6 * float(y @ y)
-
-
-def test_a_matrix_in_float64_is_not_rounded(x64):
-    """Nor measurements of whole numbers wrapped; and more of them than pixels are taken."""
-    result = own.with_matrix(np.full(120, 3 * 10**9), MATRIX.T.astype(float) / 3, (40, 1, 1), (-1.0, 1.0), "float64")
-    np.testing.assert_array_equal(result.problem.operator.matrix, MATRIX.T.astype(float) / 3)
-    np.testing.assert_array_equal(result.problem.measurements, np.full(120, 3e9))
-
-
-@pytest.mark.parametrize("shape", [(40,), (40, 1), (1, 40)])
-def test_a_column_or_a_row_of_measurements(shape):
-    y = (MATRIX @ to_signed(IMAGE).reshape(-1)).reshape(shape)
-    assert residual(own.with_matrix(y, MATRIX, SHAPE, (-1.0, 1.0)).problem, to_signed(IMAGE)) < 1e-8
-
-
-@pytest.mark.parametrize("norm", ["ortho", "backward"])
-@pytest.mark.parametrize("centre", ["centre", "corner"])
-@pytest.mark.parametrize("whole_grid", [True, False])
-@pytest.mark.parametrize("told", [True, False])
-def test_kspace_by_any_convention(norm, centre, whole_grid, told):
-    kspace, mask = np.fft.fft2(IMAGE, norm=norm), MASK.copy()
-    if centre == "centre":
-        kspace = np.fft.fftshift(kspace)
-    else:
-        mask = np.fft.ifftshift(mask)
-    samples = np.where(mask, kspace, 0) if whole_grid else kspace[mask]
-    options = {"centre": centre, "norm": norm, "origin": "corner"} if told else {}
-    result = own.with_mask(samples, mask, None, (0.0, 1.0), **options)
-    assert residual(result.problem, IMAGE) < 1e-8
-    assert [flag for flag in ("--dc", "--norm", "--origin") if any(f"; {flag} " in note for note in result.notes)] == (
-        [] if told else ["--dc", "--norm", "--origin"]
-    )
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_an_order_of_samples_that_are_no_list_is_noted(order):
-    grid = np.fft.fft2(IMAGE, norm="ortho")
-    for samples in (grid, grid[..., None]):
-        notes = " ".join(own.with_mask(samples, MASK, None, (0, 1), order=order).notes)
-        assert f"--order={order} is not needed: these samples are a whole grid" in notes
-        assert "--order" not in " ".join(own.with_mask(samples, MASK, None, (0, 1)).notes)
-    assert "not needed" not in " ".join(own.with_mask(grid[MASK != 0], MASK, None, (0, 1), order=order).notes)
-
-
-def test_colour_kspace():
-    image = np.stack([IMAGE, 1 - IMAGE, IMAGE**2], axis=-1)
-    kspace = np.fft.fftshift(np.fft.fft2(image, axes=(0, 1)), axes=(0, 1))
-    for samples in (kspace, kspace[MASK], kspace[MASK].T):
-        result = own.with_mask(samples, MASK, (H, W, 3), (0.0, 1.0))
-        assert residual(result.problem, image) < 1e-7
-
-
-@pytest.mark.parametrize("shape", [(4, 3, 1), (3, 4, 1), (3, 2, 3), (1, 6, 1)])
-def test_pixels_counted_column_by_column(shape):
-    """x(:) of MATLAB: order F gives the image of the same matrix with its columns in numpy's order, or a hint."""
-    rng = np.random.default_rng(0)
-    matrix, image = rng.standard_normal((6, np.prod(shape))), rng.uniform(-1, 1, shape)
-    y = matrix @ image.reshape(-1, order="F")
-    for stored in (np.asfortranarray(matrix), np.ascontiguousarray(matrix)):
-        result = own.with_matrix(y, stored, shape, (-1, 1), order="F")
-        assert residual(result.problem, image) < 1e-9 and not result.notes
-        hinted = sum(side > 1 for side in shape) > 1  # else there is one order only
-        told = own.with_matrix(y, stored, shape, (-1, 1)).notes
-        assert ["--order=F" in note for note in told] == [True] * hinted
-        assert any("column by column as in MATLAB" in note for note in told) == (hinted and stored.flags.f_contiguous)
-        assert not own.with_matrix(y, stored, shape, (-1, 1), order="C").notes
-    with pytest.raises(cs.InputError, match="columns"):
-        own.with_matrix(y, matrix, (5, 3, 1), (-1, 1), order="F")
 
 
 def test_files(tmp_path):
@@ -125,7 +30,7 @@ def test_files(tmp_path):
     np.savez(tmp_path / "one.npz", A=MATRIX)
     scipy.io.savemat(tmp_path / "c.mat", {"A": MATRIX, "y": IMAGE})
     for name in ("a.npy", "b.npz:A", "one.npz", "c.mat:A"):
-        np.testing.assert_array_equal(own.read_array(str(tmp_path / name)), MATRIX)
+        np.testing.assert_array_equal(read_array(str(tmp_path / name)), MATRIX)
 
 
 @pytest.mark.parametrize("file", ["b.npz", "c.mat"])
@@ -135,7 +40,7 @@ def test_the_array_that_is_named_is_read(file, name, tmp_path):
     arrays = {"A": MATRIX, "y": IMAGE, "third": MASK.astype(float)}
     np.savez(tmp_path / "b.npz", **arrays)
     scipy.io.savemat(tmp_path / "c.mat", arrays)
-    np.testing.assert_array_equal(own.read_array(f"{tmp_path / file}:{name}"), arrays[name])
+    np.testing.assert_array_equal(read_array(f"{tmp_path / file}:{name}"), arrays[name])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +72,7 @@ def test_bad_files(name, message, tmp_path):
         (tmp_path / file).write_bytes(begins + b"\x89HDF\r\n\x1a\n" + bytes(1000))
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(cs.InputError, match=message):
-        own.read_array(str(tmp_path / name))
+        read_array(str(tmp_path / name))
 
 
 SPARSE = scipy.sparse.random(6, 8, 0.3, "csr", random_state=0)
@@ -192,7 +97,7 @@ def test_every_type_of_number_and_layout_is_read_in_the_machines_order(tmp_path,
         if file.endswith("mat") and dtype == "g":
             continue  # MATLAB has no longer numbers than double
         array = layout(NUMBERS.astype(dtype))
-        read = own.read_array(written(tmp_path / file, array))
+        read = read_array(written(tmp_path / file, array))
         np.testing.assert_array_equal(read, array)
         assert read.dtype.isnative and read.dtype.kind in "biufc"
 
@@ -204,10 +109,10 @@ def test_sparse_files_are_read_as_dense(tmp_path, form, dtype):
     dense = sparse.toarray()
     for kind in (scipy.sparse.csr_matrix, scipy.sparse.csr_array):
         scipy.sparse.save_npz(tmp_path / "a.npz", kind(sparse).asformat(form))
-        np.testing.assert_array_equal(own.read_array(tmp_path / "a.npz"), dense)
+        np.testing.assert_array_equal(read_array(tmp_path / "a.npz"), dense)
     for compressed in (False, True):
         scipy.io.savemat(tmp_path / "a.mat", {"S": sparse.asformat(form), "y": Y}, do_compression=compressed)
-        np.testing.assert_array_equal(own.read_array(f"{tmp_path}/a.mat:S"), dense)
+        np.testing.assert_array_equal(read_array(f"{tmp_path}/a.mat:S"), dense)
 
 
 @pytest.mark.parametrize("entries", [0, 1, 3, 7, 48])
@@ -219,7 +124,7 @@ def test_files_of_matlab_4_begin_as_they_like(tmp_path, dtype, entries):
     array = array.reshape(6, 8)
     for form in (np.asarray, scipy.sparse.csc_matrix, scipy.sparse.coo_matrix):
         scipy.io.savemat(tmp_path / "a.mat", {"A": form(array)}, format="4")
-        np.testing.assert_array_equal(own.read_array(tmp_path / "a.mat"), array)
+        np.testing.assert_array_equal(read_array(tmp_path / "a.mat"), array)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "mat"])
@@ -229,7 +134,7 @@ def test_sparse_matrix_mask_and_measurements_are_those_of_dense_ones(tmp_path, s
         sparse = scipy.sparse.csc_matrix(array)
         path = tmp_path / f"{name}.{suffix}"
         scipy.sparse.save_npz(path, sparse) if suffix == "npz" else scipy.io.savemat(path, {name: sparse})
-        np.testing.assert_array_equal(own.read_array(path), array)
+        np.testing.assert_array_equal(read_array(path), array)
 
 
 @pytest.mark.parametrize("file", ["a.npy", "a.npz", "a.mat"])
@@ -248,7 +153,7 @@ def test_what_is_no_array_of_numbers_is_one_line(tmp_path, file, array):
         pytest.skip("is not written")
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(cs.InputError, match=f"{file}: .*save an array of numbers") as caught:
-        own.read_array(written(tmp_path / file, array))
+        read_array(written(tmp_path / file, array))
     assert "\n" not in str(caught.value)
 
 
@@ -257,23 +162,23 @@ def test_one_array_is_chosen_whatever_the_others_are(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"A": MATRIX, **others})
     np.savez(tmp_path / "a.npz", A=MATRIX, objects=np.array([{}], object))
     for file in ("a.mat", "a.npz"):
-        np.testing.assert_array_equal(own.read_array(f"{tmp_path}/{file}:A"), MATRIX)
-    np.testing.assert_array_equal(own.read_array(f"{tmp_path}/a.mat:logical"), MASK)
+        np.testing.assert_array_equal(read_array(f"{tmp_path}/{file}:A"), MATRIX)
+    np.testing.assert_array_equal(read_array(f"{tmp_path}/a.mat:logical"), MASK)
     for name in ("text", "cell", "struct"):
         with pytest.raises(cs.InputError, match=f"a.mat:{name}: holds .*save an array of numbers"):
-            own.read_array(f"{tmp_path}/a.mat:{name}")
+            read_array(f"{tmp_path}/a.mat:{name}")
 
 
 def test_the_content_says_what_a_file_is(tmp_path):
     for suffix, named in itertools.product((".npy", ".npz", ".mat"), (".npy", ".npz", ".mat", ".dat")):
         written(tmp_path / f"a{suffix}", MATRIX).rename(tmp_path / f"b{named}")
-        np.testing.assert_array_equal(own.read_array(tmp_path / f"b{named}"), MATRIX)
+        np.testing.assert_array_equal(read_array(tmp_path / f"b{named}"), MATRIX)
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.savez(tmp_path / "a.npz", A=MATRIX, y=Y)
-    np.testing.assert_array_equal(own.read_array("~/a.npz:A"), MATRIX)
+    np.testing.assert_array_equal(read_array("~/a.npz:A"), MATRIX)
 
 
 def npy_header(shape):
@@ -293,7 +198,7 @@ def test_arrays_beyond_the_memory_are_one_line_before_it_is_taken(tmp_path, size
     scipy.sparse.save_npz(tmp_path / "b.npz", empty)
     for file in ("a.npy", "a.npz", "b.npz"):
         with pytest.raises(cs.InputError, match=f"{file}: "):
-            own.read_array(tmp_path / file)
+            read_array(tmp_path / file)
 
 
 def test_a_sparse_file_that_points_outside_is_one_line(tmp_path):
@@ -302,14 +207,14 @@ def test_a_sparse_file_that_points_outside_is_one_line(tmp_path):
         wrong = parts | {name: np.concatenate([parts[name][:-1], [value]])}
         np.savez(tmp_path / "a.npz", format=np.array(b"csr"), shape=SPARSE.shape, **wrong)
         with pytest.raises(cs.InputError, match="a.npz: not a readable .npz file"):
-            own.read_array(tmp_path / "a.npz")
+            read_array(tmp_path / "a.npz")
 
 
 DAMAGED = """
 import sys
 import numpy as np
 from csdip_jax.types import InputError
-from experiments import own_measurements
+from csdip_jax.io.arrays import read_array
 
 folder, count = sys.argv[1], int(sys.argv[2])
 for i in range(count):
@@ -323,7 +228,7 @@ for i in range(count):
         with open(f"{folder}/damaged-{file}", "wb") as damaged:
             damaged.write(content)
         try:
-            own_measurements.read_array(f"{folder}/damaged-{file}:A")
+            read_array(f"{folder}/damaged-{file}:A")
         except InputError as error:
             assert "\\n" not in str(error)
 print("no other error")
@@ -344,45 +249,4 @@ def test_damage_is_one_line_and_never_another_error(tmp_path):
 @pytest.mark.parametrize("value", [[1, 2], MATRIX, 5, None], ids=["list", "array", "number", "None"])
 def test_what_is_no_path_is_refused(value):
     with pytest.raises(cs.InputError, match=f"is a {type(value).__name__}: give the path"):
-        own.read_array(value)
-
-
-KSPACE = np.fft.fftshift(np.fft.fft2(IMAGE))
-
-
-def broken(array, value):
-    array = array.copy()
-    array.reshape(-1)[np.flatnonzero(MASK)[0] if array.shape == MASK.shape else 0] = value
-    return array
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: own.with_matrix(Y[:-1], MATRIX, SHAPE, (-1, 1)), r"\(39,\) do not fit a matrix of shape \(40, 120\)"),
-        (lambda: own.with_matrix(Y, MATRIX, None, (-1, 1)), "--image_shape=h,w,c is needed .* n = 120"),
-        (lambda: own.with_matrix(Y, MATRIX, (12, 11, 1), (-1, 1)), "needs .* n = 132 columns"),
-        (lambda: own.with_matrix(Y, MATRIX[0], SHAPE, (-1, 1)), "needs two axes"),
-        (lambda: own.with_matrix(broken(Y, np.nan), MATRIX, SHAPE, (-1, 1)), "measurements: 1 of 40 entries are NaN"),
-        (
-            lambda: own.with_matrix(Y, broken(MATRIX, np.inf), SHAPE, (-1, 1)),
-            "matrix: 1 of 4800 entries are NaN or inf",
-        ),
-        (lambda: own.with_matrix(np.array(["a"]), MATRIX, SHAPE, (-1, 1)), "dtype <U1: it needs numbers"),
-        (lambda: own.with_matrix(np.ones(0), MATRIX, SHAPE, (-1, 1)), "measurements is empty"),
-        (lambda: own.with_matrix(Y, MATRIX, SHAPE, (1, 1)), r"pixel_range=\(1, 1\): give two different finite numbers"),
-        (lambda: own.with_mask(KSPACE.real, MASK, None, (0, 1)), "k-space samples, complex"),
-        (lambda: own.with_mask(KSPACE, MASK * 0, None, (0, 1)), "the mask selects nothing: all 120 entries"),
-        (lambda: own.with_mask(KSPACE, MASK[1:], None, (0, 1)), r"\(12, 10\) fit neither the grid \(11, 10\)"),
-        (lambda: own.with_mask(KSPACE, MASK, (10, 12, 1), (0, 1)), "does not fit --image_shape=10,12,1"),
-        (lambda: own.with_mask(broken(KSPACE, np.nan), MASK, None, (0, 1)), "measurements: 1 of .* NaN"),
-        (lambda: own.with_mask(KSPACE, MASK, (H, W, 3), (0, 1)), "fit neither the grid"),
-        (
-            lambda: own.with_mask(KSPACE, MASK[0, 1:], None, (0, 1)),
-            r"mask has shape \(9,\): it needs \[h, w\], or \[w\]",
-        ),
-    ],
-)
-def test_bad_input(call, message):
-    with pytest.raises(cs.InputError, match=message):
-        call()
+        read_array(value)

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from csdip_jax.generators import decode, decoder_of, decoder_sizes
-from csdip_jax.results import write_atomically
+from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
+from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 
 DEFAULT = "vae_mnist"
-COMMAND = "python -m experiments.train_vae --data_dir=<folder of mnist>"
 
 
 def save(path: Path, params: dict, provenance: dict) -> None:
@@ -34,9 +33,9 @@ def load(path: Path | str) -> tuple[dict, dict]:
         params, provenance = content["vae"], json.loads(content["provenance"])
         decoder_sizes(decoder_of(params))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own
-        raise InputError(f"{path} holds no VAE's weights ({type(error).__name__}): make them by `{COMMAND}`") from error
+        raise InputError(f"{path} holds no VAE's weights ({type(error).__name__}): train anew", needs="vae") from error
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
-        raise InputError(f"{path}: weights are NaN or infinite: train again by `{COMMAND}`")
+        raise InputError(f"{path}: weights are NaN or infinite: train anew", needs="vae")
     return jax.tree.map(jnp.asarray, params), provenance
 
 
@@ -44,7 +43,7 @@ def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | No
     """The weights' file: `path` if given, else data_dir/vae_mnist.msgpack, else runs/vae_mnist/vae_mnist.msgpack.
 
     Raises:
-        InputError: there is none; names the command that makes one.
+        InputError: there is none.
     """
     if path is not None:
         places = [Path(path).expanduser()]
@@ -55,23 +54,23 @@ def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | No
     for place in places:
         if place.is_file():
             return place
-    raise InputError(f"csgm needs a trained VAE, there is no {' nor '.join(map(str, places))}: run `{COMMAND}`")
+    missing = " nor ".join(map(str, places))
+    raise InputError(f"csgm needs a trained VAE, there is no {missing}: train one, or name its file", needs="vae")
 
 
 def load_decoder(
     image_shape: tuple[int, int, int],
     data_dir: str | os.PathLike | None = None,
     path: str | os.PathLike | None = None,
-) -> dict:
-    """The decoder's parameters for `Csgm.decoder`, from where `find` finds them.
+) -> TrainedDecoder:
+    """The decoder for `Csgm.generator`, with weights from where `find` finds them.
 
     Raises:
         InputError: no file, a damaged one, or a decoder that makes images of another size.
     """
     found = find(data_dir, path)
-    decoder = decoder_of(load(found)[0])
+    weights = decoder_of(load(found)[0])
     try:
-        jax.eval_shape(lambda z: decode(decoder, z, image_shape), jnp.zeros(decoder_sizes(decoder)[0]))
+        return TrainedDecoder(image_shape, weights)
     except InputError as error:
         raise InputError(f"{found}: {error}") from error
-    return decoder

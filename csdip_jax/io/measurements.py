@@ -1,26 +1,15 @@
-"""A user's own measurements, from files: y with a matrix A, or samples of k-space with their mask."""
+"""A user's own measurements as a problem: y with a matrix A, or samples of k-space with their mask."""
 
 import math
-import mmap
-import os
-import struct
-import zlib
-from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.io
-import scipy.sparse
 
 from csdip_jax import estimate_pixel_range, operators
-from csdip_jax.data import sources
-from csdip_jax.data.decode import read_npy
-from csdip_jax.data.kinds import first_bytes, foreign_kind
 from csdip_jax.data.pixels import checked_range
-from csdip_jax.solve import memory
+from csdip_jax.io import kspace_conventions as conventions
 from csdip_jax.types import InputError, Problem, as_floating, checked_shape
-from experiments import kspace_conventions as conventions
 
 
 class OwnProblem(NamedTuple):
@@ -37,135 +26,6 @@ class OwnProblem(NamedTuple):
     pixel_range: tuple[float, float]
     notes: tuple[str, ...]
     unit: float = 1.0
-
-
-def read_array(path: str | os.PathLike) -> np.ndarray:
-    """The array of a .npy, .npz or .mat file; `file.mat:name` chooses among several.
-
-    A sparse matrix, of .mat or as scipy.sparse.save_npz writes it, comes as a dense one; bytes come in the machine's
-    order.
-
-    Raises:
-        InputError: no such file, not readable, several arrays and no name, what is no array of numbers, or one that is
-            larger than the memory.
-    """
-    path = os.path.expanduser(sources.path_of(path, "the file of an array"))
-    file, _, name = path.partition(":") if not os.path.exists(path) else (path, "", "")
-    suffix = Path(file).suffix.lower()
-    try:
-        head = first_bytes(Path(file))
-        own_kind = next((each for each, begins in _BEGINNINGS.items() if head.startswith(begins)), None)
-        kind, suffix = None if own_kind else foreign_kind(head), own_kind or suffix
-        if kind or suffix not in _READERS:
-            found = f", and this is {kind}" if kind else ""
-            raise InputError(f"{file}: measurements, matrix and mask are read from .npy, .npz or .mat files{found}")
-        array = _READERS[suffix](file, name)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
-    except Exception as error:  # the readers raise anything on a broken file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file}: not a readable {suffix} file ({reason}); save an array of numbers anew") from error
-    if array.dtype.kind not in "biufc":
-        held = _HELD.get(array.dtype.kind, "no numbers")
-        raise InputError(f"{path}: holds {held}, dtype {array.dtype}; save an array of numbers")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _read_npy(file: str, name: str) -> np.ndarray:
-    array = read_npy(file)
-    _require_room(array.nbytes, file)
-    return np.array(array)
-
-
-def _read_npz(file: str, name: str) -> np.ndarray:
-    with np.load(file, allow_pickle=False) as archive:
-        sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()}
-        if not name and _SPARSE <= set(archive.files):
-            _require_room(sum(sizes.values()), file)
-            return _dense(scipy.sparse.load_npz(file), file)
-        name = _chosen(name, archive.files, file)
-        _require_room(sizes[name], file)
-        return np.asarray(archive[name])
-
-
-def _read_mat(file: str, name: str) -> np.ndarray:
-    _require_sound_tags(file)
-    shapes = {each: shape for each, shape, _ in scipy.io.whosmat(file) if each[:2] != "__"}
-    name = _chosen(name, list(shapes), file)
-    if min(shapes[name], default=0) < 0:
-        raise ValueError(f"{name} of shape {shapes[name]}")
-    _require_room(8 * math.prod(shapes[name]), file)
-    value = scipy.io.loadmat(file, variable_names=[name])[name]
-    return _dense(value, file) if scipy.sparse.issparse(value) else np.asarray(value)
-
-
-def _require_sound_tags(file: str) -> None:
-    """ValueError where a MATLAB 5 file's elements do not fit into each other: scipy follows them out of its memory."""
-    with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content[:10] != _BEGINNINGS[".mat"]:
-            return  # of MATLAB 4, without tags, or of 7.3
-        order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-        if not order:
-            raise ValueError("its byte order is not told")
-        start = 128
-        while start < len(content):
-            start = _end_of_element(content, start, len(content), order)
-
-
-def _end_of_element(content: bytes | mmap.mmap, start: int, end: int, order: str) -> int:
-    """Where an element (a tag of type and length, and so many bytes) ends, and with it all inside, within `end`."""
-    kind, length = struct.unpack_from(order + "II", content, start)
-    if kind >> 16:  # a short one has both in four bytes, and its own bytes in the other four
-        kind, length, start = kind & 0xFFFF, 0, start + 8 if kind >> 16 <= 4 else end + 1
-    else:
-        start += 8
-    if kind not in _MAT_KINDS or start + length > end:
-        raise ValueError("damaged or truncated")
-    if kind == _MAT_COMPRESSED:
-        inside = zlib.decompress(content[start : start + length])
-        _end_of_element(inside, 0, len(inside), order)
-        return start + length
-    inner = start
-    while kind == _MAT_MATRIX and inner < start + length:
-        inner = _end_of_element(content, inner, start + length, order)
-    return start + length + (-length % 8)
-
-
-_READERS = {".npy": _read_npy, ".npz": _read_npz, ".mat": _read_mat}
-_BEGINNINGS = {".npy": b"\x93NUMPY", ".npz": b"PK\3\4", ".mat": b"MATLAB 5.0"}
-_MAT_MATRIX, _MAT_COMPRESSED = 14, 15
-_MAT_KINDS = {*range(1, 8), 9, 12, 13, _MAT_MATRIX, _MAT_COMPRESSED, 16, 17, 18}
-_SPARSE = {"format", "shape", "data"}  # what scipy.sparse.save_npz writes, among others
-_HELD = {"O": "cells, structures or other objects", "V": "a structure", "U": "text", "S": "text"}
-
-
-def _chosen(name: str, names: list[str], file: str) -> str:
-    if not name and len(names) == 1:
-        return names[0]
-    if not names:
-        raise InputError(f"{file} holds nothing: save an array in it")
-    if not name:
-        raise InputError(f"{file} holds {', '.join(names)}: choose one array with {file}:name")
-    if name not in names:
-        raise InputError(f"{file} holds no {name!r}, only {', '.join(names)}")
-    return name
-
-
-def _dense(matrix: scipy.sparse.spmatrix, file: str) -> np.ndarray:
-    """A sparse matrix as an array. Its indices are checked first: numbers are written to where they point."""
-    _require_room(matrix.dtype.itemsize * math.prod(matrix.shape), file)
-    if hasattr(matrix, "check_format"):
-        matrix.check_format(full_check=True)
-    return matrix.toarray()
-
-
-def _require_room(needed: int, file: str) -> None:
-    """Refuses an array that the machine cannot hold, before memory is taken for it."""
-    room = memory.host_bytes()
-    if needed > room:
-        raise InputError(f"{file}: its array takes {needed / 1e9:.3g} GB, there are {room / 1e9:.3g} GB of memory")
 
 
 def with_matrix(
@@ -192,7 +52,7 @@ def with_matrix(
     if matrix.ndim != 2:
         raise InputError(f"matrix has shape {matrix.shape}: it needs two axes, [m, n]")
     if image_shape is None:
-        raise InputError(f"--image_shape=h,w,c is needed beside --matrix (h w c = n = {matrix.shape[1]})")
+        raise InputError(f"`image_shape=(h, w, c)` is needed beside a matrix (h w c = n = {matrix.shape[1]})")
     measurements = measurements.reshape(-1) if 1 in measurements.shape else measurements
     if measurements.shape != matrix.shape[:1]:
         raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
@@ -201,7 +61,7 @@ def with_matrix(
     notes = ()
     if order is None and sum(side > 1 for side in image_shape) > 1:
         stored = ", of a matrix stored column by column as in MATLAB" if _by_columns(matrix) else ""
-        notes = (f"pixels taken row by row{stored}; --order=F takes them column by column, as MATLAB's x(:)",)
+        notes = (f"pixels taken row by row{stored}; `order='F'` takes them column by column, as MATLAB's x(:)",)
     matrix = _row_major(matrix, image_shape) if order == "F" else matrix
     in_stored = np.asarray if matrix_dtype == "float64" else _single
     operator = operators.Dense(in_stored(matrix), image_shape)
@@ -211,10 +71,10 @@ def with_matrix(
     if pixel_range == "auto":
         pixel_range = estimate_pixel_range(problem)
         told = "{:.3g} to {:.3g}".format(*pixel_range)
-        notes = (*notes, f"pixel range {told} estimated from the measurements; --pixel_range sets it")
+        notes = (*notes, f"pixel range {told} estimated from the measurements; `pixel_range` sets it")
     elif pixel_range is None:
         pixel_range = conventions.DEFAULT_RANGE
-        notes = (*notes, "pixel range -1 to 1 taken; --pixel_range sets it")
+        notes = (*notes, "pixel range -1 to 1 taken; `pixel_range` sets it")
     return OwnProblem(problem, checked_range(pixel_range), notes)
 
 
@@ -230,7 +90,7 @@ def with_mask(
     mask: np.ndarray,
     image_shape: tuple | None,
     pixel_range: tuple[float, float] | str | None,
-    centre: str = "auto",
+    dc: str = "auto",
     norm: str = "auto",
     origin: str = "auto",
     order: str | None = None,
@@ -245,7 +105,7 @@ def with_mask(
         image_shape: (h, w, c); by default the mask's, grey.
         pixel_range: (black, white) of the image; "auto": as estimated from the samples; None: -1 and 1, refused where
             the samples tell of other pixels.
-        centre: where DC lies, "centre" (as scanners and fftshift put it), "corner", or "auto": where the largest sample
+        dc: where DC lies, "centre" (as scanners and fftshift put it), "corner", or "auto": where the largest sample
             lies nearest to.
         norm: scale of the DFT, "ortho", "backward" (numpy's default, unscaled), "forward" (1 / n), or "auto": the one
             whose zero-filled image fits the pixel range.
@@ -264,7 +124,7 @@ def with_mask(
     if not np.iscomplexobj(measurements):
         pairs = ": join real and imaginary part, a[..., 0] + 1j * a[..., 1]" if measurements.shape[-1:] == (2,) else ""
         raise InputError(
-            f"measurements have dtype {measurements.dtype}: with --mask they are k-space samples, complex{pairs}"
+            f"measurements have dtype {measurements.dtype}: beside a mask they are k-space samples, complex{pairs}"
         )
     chosen, shape, notes = _selected(mask, measurements, image_shape)
     grid, listed = _on_grid(measurements, chosen, shape, order)
@@ -273,24 +133,25 @@ def with_mask(
         notes.append("the mask leaves out the largest sample: is it shifted against the measurements?")
     if listed and order is None and _by_columns(mask):
         notes.append(
-            "samples taken row by row of the mask, which is stored column by column as in MATLAB; --order=F changes it"
+            "samples taken row by row of the mask, which is stored column by column as in MATLAB; "
+            "`order='F'` changes it"
         )
     if order and not listed:
-        notes.append(f"--order={order} is not needed: these samples are a whole grid, not a list")
+        notes.append(f"`order={order!r}` is not needed: these samples are a whole grid, not a list")
     zeros = float((grid[chosen] == 0).mean())
     if zeros > 0.1:
         notes.append(f"{100 * zeros:.0f} % of the samples that the mask chooses are exactly 0: were they measured?")
-    if centre == "auto":
+    if dc == "auto":
         largest = np.unravel_index(np.where(chosen, np.abs(grid).sum(-1), -1).argmax(), chosen.shape)
         to_centre = math.dist(largest, [side // 2 for side in chosen.shape])
         to_corner = math.dist([0, 0], [min(i, side - i) for i, side in zip(largest, chosen.shape, strict=True)])
-        centre = "centre" if to_centre <= to_corner else "corner"
-        notes.append(f"DC taken to lie in the {centre} (largest sample at {tuple(map(int, largest))}); --dc sets it")
-    if centre == "centre":
+        dc = "centre" if to_centre <= to_corner else "corner"
+        notes.append(f"DC taken to lie in the {dc} (largest sample at {tuple(map(int, largest))}); `dc` sets it")
+    if dc == "centre":
         grid, chosen = np.fft.ifftshift(grid, (0, 1)), np.fft.ifftshift(chosen)
     known_range = None if pixel_range == "auto" else checked_range(pixel_range or conventions.DEFAULT_RANGE)
     grid, noise, phase_notes = conventions.of_real_image(
-        grid, chosen, known_range, force_real, "--dc or --order" if listed else "--dc"
+        grid, chosen, known_range, force_real, "`dc` or `order`" if listed else "`dc`"
     )
     grid, unit, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
@@ -313,14 +174,14 @@ def _selected(mask, measurements, image_shape) -> tuple[np.ndarray, tuple, list[
         size = image_shape[:2] if image_shape else measurements.squeeze().shape[-2:]
         fits = len(size) == 2 and all(mine in (1, side) for mine, side in zip(mask.shape, size, strict=True))
         if not fits and len(given) != 2:
-            raise InputError(f"mask has shape {given}: it needs [h, w], or [w] beside a whole grid or --image_shape")
+            raise InputError(f"mask has shape {given}: it needs [h, w], or [w] beside a whole grid or `image_shape`")
         if fits and mask.shape != size:
             line = "row" if mask.shape[0] == 1 else "column"
             notes.append(f"mask of shape {given} taken for every {line} of the {size[0]} x {size[1]} grid")
             mask = np.broadcast_to(mask, size)
     shape = checked_shape(image_shape or (*mask.shape, 1))
     if mask.shape != shape[:2]:
-        raise InputError(f"mask of shape {given} does not fit --image_shape={','.join(map(str, shape))}")
+        raise InputError(f"mask of shape {given} does not fit `image_shape={shape}`")
     if not mask.any():
         raise InputError(f"the mask selects nothing: all {mask.size} entries are zero")
     return mask != 0, shape, notes

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from csdip_jax.data.pixels import checked_range
+from csdip_jax.io import kspace
 from csdip_jax.types import InputError
-from experiments import kspace
 
 DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
 
@@ -35,8 +35,8 @@ def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.n
     contradiction = f"samples at k and -k contradict a real image by {100 * found.share:.2g} % of their energy"
     if found.share > max(5 * found.deviation, 0.05) and found.pairs >= kspace.FEW and not force_real:
         raise InputError(
-            f"{contradiction}: it is complex, which is not reconstructed yet (or {suspects} is wrong); --force_real "
-            "fits a real image all the same"
+            f"{contradiction}: it is complex, which is not reconstructed yet (or {suspects} is wrong); "
+            "`force_real=True` fits a real image all the same"
         )
     if found.pairs < kspace.FEW:
         few = f"only {found.pairs} samples have" if found.pairs else "no sample has"
@@ -54,7 +54,7 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
     Args:
         grid, chosen: as above.
         noise: energy of the noise in one sample.
-        pixel_range: (black, white), "auto" or None, see `own_measurements.with_mask`.
+        pixel_range: (black, white), "auto" or None, see `measurements.with_mask`.
         norm: "ortho", "backward", "forward" or "auto".
     """
     root, notes, told = math.sqrt(chosen.size), [], pixel_range is not None
@@ -62,7 +62,7 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
     if pixel_range == "auto":
         if not chosen[0, 0]:
             raise InputError(
-                "--pixel_range=auto: the mask leaves out DC, the mean pixel; give --pixel_range=black,white"
+                "`pixel_range='auto'`: the mask leaves out DC, the mean pixel; give `pixel_range=(black, white)`"
             )
         fitting = ["ortho"]
     else:
@@ -80,25 +80,25 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
     pixels = f"pixels of about {darkest:.3g} to {brightest:.3g}"
     if asked == "auto":
         largest = f"{np.abs(grid).max() * scales[norm]:.4g}"
-        notes.append(f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest}); --norm sets it")
+        notes.append(f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest}); `norm` sets it")
     if pixel_range == "auto":
         margin = 0.1 * (brightest - darkest) or 0.1 * abs(brightest) or 1.0
         pixel_range = darkest - margin, brightest + margin
-        notes.append(f"{pixels} estimated, range {pixel_range[0]:.3g} to {pixel_range[1]:.3g}; --pixel_range sets it")
+        notes.append(f"{pixels} estimated, range {pixel_range[0]:.3g} to {pixel_range[1]:.3g}; `pixel_range` sets it")
         return grid, scales[norm], pixel_range, notes
     hardly = 0 < max(abs(darkest), abs(brightest)) < 0.02
     if misfits[norm] > (10 if told else 0) or (hardly and not told):
         other = f"; backward: {root:.3g} times less" if asked == "auto" and norm == "ortho" else ""
         raise InputError(
-            f"the measurements are of {pixels} (--norm={norm}{other}), not of {low:g} to {high:g}: "
-            f"give --pixel_range={darkest:.3g},{brightest:.3g} or so"
+            f"the measurements are of {pixels} (`norm={norm!r}`{other}), not of {low:g} to {high:g}: "
+            f"give `pixel_range=({darkest:.3g}, {brightest:.3g})` or so"
         )
     if misfits[norm]:
-        notes.append(f"{pixels} by the samples (--norm={norm}), beyond the range of {low:g} to {high:g}")
+        notes.append(f"{pixels} by the samples (`norm={norm!r}`), beyond the range of {low:g} to {high:g}")
     elif not told:
-        notes.append(f"pixel range -1 to 1 taken, {pixels} by the samples; --pixel_range sets it")
+        notes.append(f"pixel range -1 to 1 taken, {pixels} by the samples; `pixel_range` sets it")
     elif 1e-6 < (brightest - darkest) / abs(high - low) < 0.05:
-        notes.append(f"{pixels} by the samples (--norm={norm}): a small part of the range of {low:g} to {high:g}")
+        notes.append(f"{pixels} by the samples (`norm={norm!r}`): a small part of the range of {low:g} to {high:g}")
     return grid, scales[norm], pixel_range, notes
 
 
@@ -109,7 +109,7 @@ def in_natural_place(grid, chosen, origin) -> tuple[np.ndarray, list[str]]:
         centredness = kspace.centredness(kspace.zero_filled(grid, chosen))
         origin = "centre" if centredness > 0.7 else "corner"
         told = "taken to lie" if abs(centredness) > 0.7 else "cannot be told from the samples, taken to lie"
-        notes.append(f"origin of the image {told} in the {origin}; --origin sets it")
+        notes.append(f"origin of the image {told} in the {origin}; `origin` sets it")
     if origin == "centre":
         grid = grid * kspace.natural_place(chosen.shape)[..., None]
     return grid, notes

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from csdip_jax import priors
-from csdip_jax.results import write_arrays
+from csdip_jax.io.files import write_arrays
 from csdip_jax.types import InputError
 
-COMMAND = "python -m experiments.learned_regularization"
 PUBLISHED = ("mu.npy", "sig.npy")
 
 
@@ -53,7 +52,7 @@ def load(path: Path | str, tensors: Sequence[str]) -> tuple[priors.LayerGaussian
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # numpy fails in many ways on bytes that are not its own
-        raise InputError(f"{path} holds no prior ({type(error).__name__}): make one by `{COMMAND}`") from error
+        raise InputError(f"{path} holds no prior ({type(error).__name__}): learn one anew", needs="prior") from error
 
 
 def _saved(path: Path) -> tuple[priors.LayerGaussian, float | None]:

@@ -1,0 +1,126 @@
+"""The fit of a network to measurements: what CS-DIP, CSGM and their kin share.
+
+    argmin ||y - A room G(z; w)||^2 + penalties,    over w, over z, or over both
+
+An optimiser of optax moves what the method says it moves, from a start that the generator draws; the rest stays as drawn
+or as it was trained.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from csdip_jax.checks import require, require_number
+from csdip_jax.generators.base import Generator, require_image
+from csdip_jax.methods.base import Method
+from csdip_jax.operators import measurement_loss
+from csdip_jax.prox import project_box
+from csdip_jax.types import Array, Problem, pytree_dataclass
+
+MOVES = {"params": ("params",), "latent": ("latent",), "both": ("latent", "params")}
+"""What a fit may move -> the fields of its state."""
+
+
+class State(NamedTuple):
+    """Attributes:
+    latent: z.
+    params: w; None where they are those that the generator was trained to, and stay so.
+    opt_state: the optimiser's.
+    step: steps taken.
+    loss: measurement loss at the last iterate evaluated.
+    last_image: that iterate's image, [h, w, c] (the last one whose loss was finite).
+    """
+
+    latent: Any
+    params: Any
+    opt_state: optax.OptState
+    step: Array
+    loss: Array
+    last_image: Array
+
+
+@pytree_dataclass
+class Network(Method):
+    """What every fit of a network has; a method adds its optimiser and its penalties.
+
+    Attributes:
+        image_shape: (h, w, c).
+        generator: G, of images of this shape.
+        moves: what is fitted: the weights ("params"), the "latent", or "both".
+        room: >= 1, G's output goes from -room to room.
+        learning_rate: >= 0, of the optimiser.
+    """
+
+    generator: Generator | None = dataclasses.field(default=None, kw_only=True)
+    moves: str = dataclasses.field(default="params", kw_only=True, metadata={"static": True})
+    room: float = dataclasses.field(default=1.0, kw_only=True)
+    learning_rate: float = dataclasses.field(default=1e-3, kw_only=True)
+    needs_linear_operator = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.generator is not None:
+            require_image(self.generator, self.image_shape)
+        require(self.moves in MOVES, "moves", self.moves, " or ".join(MOVES))
+        require_number("room", self.room, 1.0)
+        require_number("learning_rate", self.learning_rate)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """What turns gradients into steps."""
+        raise NotImplementedError
+
+    def penalties(self, image: Array, latent: Any, params: Any) -> list[Array]:
+        """The terms that are minimised besides the measurement loss, in their order."""
+        return []
+
+    def init(self, problem: Problem, key: Array) -> State:
+        return self.start(*self.generator.init(key, jnp.finfo(problem.measurements.dtype).dtype))
+
+    def start(self, latent: Any, params: Any) -> State:
+        """The state to start from with a given latent and given weights (`init` has the generator draw both)."""
+        fixed = self.generator.trained is not None and "params" not in MOVES[self.moves]
+        state = State(latent, None if fixed else params, None, jnp.zeros((), jnp.int32), None, None)
+        dtype = jnp.result_type(*jax.tree.leaves(latent))
+        return state._replace(
+            opt_state=self.optimizer.init(self._moved(state)),
+            loss=jnp.full((), jnp.inf, dtype),
+            last_image=jnp.zeros(self.image_shape, dtype),
+        )
+
+    def image(self, state: State) -> Array:
+        return project_box(state.last_image)
+
+    def params(self, state: State) -> Any:
+        return state.params
+
+    def objective(self, problem: Problem, latent: Any, params: Any) -> tuple[Array, tuple[Array, Array]]:
+        """(objective, (measurement loss, image)) of the image that these generate."""
+        image = self.room * self.generator.apply(params, latent)
+        loss = measurement_loss(*problem, image)
+        total = loss
+        for penalty in self.penalties(image, latent, params):
+            total += penalty
+        return total, (loss, image)
+
+    def step(self, problem: Problem, state: State, key: Array) -> tuple[State, dict[str, Array]]:
+        def objective(moved):
+            latent, params = moved.get("latent", state.latent), moved.get("params", state.params)
+            return self.objective(problem, latent, self.generator.trained if params is None else params)
+
+        moved = self._moved(state)
+        (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(moved)
+        updates, opt_state = self.optimizer.update(gradient, state.opt_state, moved)
+        return state._replace(
+            **optax.apply_updates(moved, updates),
+            opt_state=opt_state,
+            step=state.step + 1,
+            loss=loss,
+            last_image=jnp.where(jnp.isfinite(loss), image, state.last_image),
+        ), {"measurement_loss": loss, "objective": total}
+
+    def _moved(self, state: State) -> dict[str, Any]:
+        return {name: getattr(state, name) for name in MOVES[self.moves]}

@@ -1,0 +1,117 @@
+"""What an operator that can be asked for by name says of itself, at the foot of its own file: its kind."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+from csdip_jax.operators.base import Operator, Shape
+from csdip_jax.types import Array
+
+LARGEST_UNASKED = 2**30
+"""Bytes of the largest matrix that is chosen without being asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """The setting of a run that says how much an operator measures, a whole number.
+
+    Attributes:
+        name: of the setting.
+        about: what it counts, for `--help`.
+        default: image_shape -> the number where none is given.
+    """
+
+    name: str
+    about: str
+    default: Callable[[Shape], int]
+
+
+MEASUREMENTS = Count(
+    "num_measurements", "m; None: a tenth of the pixels", lambda image_shape: max(1, math.prod(image_shape) // 10)
+)
+
+
+def _small(number: int, pixels: int, itemsize: int) -> int:
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """An operator by name. Whatever lists, draws, names or tests operators reads it, so a new one is registered once.
+
+    Attributes:
+        name: that it is asked for by.
+        label: how it is called in tables.
+        about: what it is, for `--help`.
+        draw: (key, number, image_shape) -> the operator, with columns of norm 1 in the mean where it is random, so that
+            noise and every method's weights mean the same; (key, number, image_shape, dtype) where it takes a dtype.
+        prefix: of its number, in names of files.
+        toy: a number for tests, of images of 240 pixels.
+        count: what its number counts.
+        is_drawn: whether the key matters; one without serves all images.
+        takes_dtype: whether it stores a matrix, in one of `DTYPES`.
+        matrix_bytes: (number, pixels, bytes of an entry) -> bytes of its matrix; other arrays are small.
+    """
+
+    name: str
+    label: str
+    about: str
+    draw: Callable[..., Operator]
+    prefix: str
+    toy: int
+    count: Count = MEASUREMENTS
+    is_drawn: bool = True
+    takes_dtype: bool = False
+    matrix_bytes: Callable[[int, int, int], int] = _small
+
+    def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
+        """The operator that this key draws.
+
+        Raises:
+            InputError: a number or dtype out of range.
+        """
+        return self.draw(key, number, image_shape, *([dtype] if self.takes_dtype else []))
+
+    def require(self, number: int, image_shape: Shape) -> None:
+        """Raises InputError for a number out of range; draws nothing."""
+        jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
+
+    def bytes(self, number: int, pixels: int, dtype: str = "float32") -> int:
+        """Of the operator's matrix; 0 without one."""
+        return self.matrix_bytes(number, pixels, np.dtype(dtype).itemsize)
+
+    def stem(self, number: int) -> str:
+        """Its part of the names of files."""
+        return f"{self.prefix}{number}"
+
+    def described(self, number: int) -> str:
+        """The label, after the number where that is not m, which is told anyway."""
+        return self.label if self.count is MEASUREMENTS else f"{number} {self.label}"
+
+
+def first_of_each_count(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    """Name of a count -> the first kind that it is of, which is the one meant where no operator is named."""
+    first = {}
+    for kind in kinds.values():
+        first.setdefault(kind.count.name, kind)
+    return first
+
+
+def unnamed_kind(kinds: Mapping[str, Kind], image_shape: Shape, given: Mapping[str, int | None]) -> Kind:
+    """The kind that is meant where no operator is named: that of the number given, else the first that is not large.
+
+    Args:
+        kinds: all, by name.
+        image_shape: (h, w, c).
+        given: name of a count -> its number, None where it is left open. Of several the last kind's decides.
+    """
+    first = first_of_each_count(kinds)
+    meant = [kind for name, kind in first.items() if given.get(name) is not None]
+    if meant:
+        return meant[-1]
+    pixels = math.prod(image_shape)
+    small = (k for k in first.values() if k.bytes(k.count.default(image_shape), pixels) <= LARGEST_UNASKED)
+    return next(small, list(first.values())[-1])

@@ -1,0 +1,155 @@
+"""Which image a fit gives: its last one, the best of the last ones, or an average."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from csdip_jax.checks import require, require_count, require_number
+from csdip_jax.rules.base import Iterate, Keep
+from csdip_jax.types import Array, pytree_dataclass, static_field
+
+
+@pytree_dataclass
+class Last(Keep):
+    """The last iterate."""
+
+
+class BestState(NamedTuple):
+    """Attributes:
+    image: the iterate kept, [h, w, c]; before the window opens simply the last one.
+    score: what it was picked by, inf before the window opens.
+    loss: its measurement loss.
+    """
+
+    image: Array
+    score: Array
+    loss: Array
+
+
+@pytree_dataclass
+class Best(Keep):
+    """The best of the last iterates, judged from the measurements alone; the first where several are equally good.
+
+    Attributes:
+        window: how many of the last of all steps compete; None for all of them.
+        by: the scalar that is to be small: "measurement_loss", "objective", or one of a stopping rule.
+        restarts: compete by the measurement loss of the iterate "kept", or of the "last" one.
+    """
+
+    window: int | None = static_field(20)
+    by: str = static_field("measurement_loss")
+    restarts: str = static_field("kept")
+
+    def __post_init__(self):
+        if self.window is not None:
+            require_count("keep.window", self.window)
+        require(self.restarts in ("kept", "last"), "keep.restarts", self.restarts, "kept or last")
+
+    def init(self, image: Array) -> BestState:
+        return BestState(jnp.zeros_like(image), _infinity(image), _infinity(image))
+
+    def update(self, state: BestState, seen: Iterate) -> BestState:
+        score, loss = seen.scalars[self.by], seen.scalars["measurement_loss"]
+        in_window = self.window is None or seen.step >= seen.steps - self.window
+        keep = jnp.isfinite(score) & (~jnp.asarray(in_window) | (score < state.score))
+        return BestState(
+            image=jnp.where(keep, seen.image, state.image),
+            score=jnp.where(keep & in_window, score, state.score),
+            loss=jnp.where(keep, loss, state.loss),
+        )
+
+    def image(self, state: BestState, last: Array) -> Array:
+        return state.image
+
+    def score(self, state: BestState, last: Array) -> Array:
+        return last if self.restarts == "last" else state.loss
+
+
+class AverageState(NamedTuple):
+    """Attributes:
+    image: the weighted sum of the iterates, [h, w, c].
+    weight: the sum of the weights.
+    """
+
+    image: Array
+    weight: Array
+
+
+@pytree_dataclass
+class Average(Keep):
+    """The exponential average of the iterates: the one of k steps ago has the weight decay^k.
+
+    Attributes:
+        decay: in [0, 1); 0.99 averages over about the last hundred.
+
+    References:
+        Wang et al., Early stopping for deep image prior, TMLR 2023 (section 3, on averaging the iterates).
+    """
+
+    decay: float = 0.99
+
+    def __post_init__(self):
+        require_number("keep.decay", self.decay)
+        if isinstance(self.decay, (int, float)):
+            require(self.decay < 1, "keep.decay", self.decay, "below 1")
+
+    def init(self, image: Array) -> AverageState:
+        return AverageState(jnp.zeros_like(image), jnp.zeros((), image.dtype))
+
+    def update(self, state: AverageState, seen: Iterate) -> AverageState:
+        return AverageState(*(self.decay * old + new for old, new in zip(state, (seen.image, 1), strict=True)))
+
+    def image(self, state: AverageState, last: Array) -> Array:
+        return jnp.where(state.weight > 0, state.image / jnp.maximum(state.weight, 1), last)
+
+
+class TailState(NamedTuple):
+    """Attributes:
+    count: iterates so far.
+    mean: theirs, [h, w, c].
+    squares: the sum of their squared departures from it, [h, w, c].
+    """
+
+    count: Array
+    mean: Array
+    squares: Array
+
+
+@pytree_dataclass
+class Tail(Keep):
+    """The mean of the last iterates, and how much they differ: `Solution.aux["standard_deviation"]`, [h, w, c].
+
+    The spread is that of the iterates. It shows where a fit has not settled, and is no error bar.
+
+    Attributes:
+        share: in (0, 1], of all steps, the last ones. Of a fit that ends before them the last iterate is given.
+    """
+
+    share: float = 0.2
+
+    def __post_init__(self):
+        require_number("keep.share", self.share, strictly=True)
+        if isinstance(self.share, (int, float)):
+            require(self.share <= 1, "keep.share", self.share, "at most 1")
+
+    def init(self, image: Array) -> TailState:
+        return TailState(jnp.zeros((), image.dtype), jnp.zeros_like(image), jnp.zeros_like(image))
+
+    def update(self, state: TailState, seen: Iterate) -> TailState:
+        """As Welford has it, so that nothing cancels."""
+        counts = seen.step >= jnp.floor((1 - self.share) * seen.steps)
+        count = state.count + counts
+        departure = jnp.where(counts, seen.image - state.mean, 0)
+        mean = state.mean + departure / jnp.maximum(count, 1)
+        return TailState(count, mean, state.squares + departure * jnp.where(counts, seen.image - mean, 0))
+
+    def image(self, state: TailState, last: Array) -> Array:
+        return jnp.where(state.count > 0, state.mean, last)
+
+    def aux(self, state: TailState) -> dict[str, Array]:
+        return {"standard_deviation": jnp.sqrt(state.squares / jnp.maximum(state.count - 1, 1))}
+
+
+def _infinity(like: Array) -> Array:
+    # An array each: a state is donated, and one buffer cannot be given away twice.
+    return jnp.full((), jnp.inf, like.dtype)
