@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ Array = jax.Array
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True)
 def pytree_dataclass(cls):
     """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
 
@@ -43,6 +44,11 @@ def pytree_dataclass(cls):
 def static_field(default: Any = dataclasses.MISSING) -> Any:
     """A field that belongs to the program, not to its data."""
     return dataclasses.field(default=default, metadata={"static": True})
+
+
+def keyword_field(default: Any, static: bool = False) -> Any:
+    """A field that is given by its name alone, so that what is derived from the class may have fields before it."""
+    return dataclasses.field(default=default, kw_only=True, metadata={"static": static})
 
 
 def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> T:

@@ -40,7 +40,8 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
     ):
         raise InputError(f"noise_energy = {noise_energy!r}: it must be a number of at least 0, or None")
     times_noise = float(solution.measurement_loss) / noise_energy if noise_energy else None
-    return in_words(bool(solution.ok), float(solution.unexplained), falling(solution.trace["measurement_loss"]), times_noise)
+    falls = falling(solution.trace["measurement_loss"])
+    return in_words(bool(solution.ok), float(solution.unexplained), falls, times_noise)
 
 
 def falling(trace: np.ndarray) -> float | None:

@@ -24,7 +24,8 @@ def fields(config: ConfigDict, file: Path) -> list[str]:
         method, _, field = name.partition(".")
         allowed, told = kind.__name__, comments.get(name) or comments.get(method)
         if method in METHODS and field in PARTS:
-            told = f"{attributes(METHODS[method].method).get(field)} One of {', '.join(PARTS[field])}; see {field}.<field>"
+            told = attributes(METHODS[method].method).get(field)
+            told = f"{told} One of {', '.join(PARTS[field])}; see {field}.<field>"
         elif method in METHODS and field:
             allowed += " >= 1" * (kind is int)  # all that a method counts
             told = attributes(METHODS[method].method).get(field)

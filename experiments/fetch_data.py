@@ -23,8 +23,7 @@ Licences: MNIST is commonly listed as CC BY-SA 3.0. For the x-rays cite Jaeger e
 IEEE TMI 33(2), 2014. STARE is "publicly available": cite Hoover et al., IEEE TMI 19(3), 2000.
 """
 
-import csv
-import functools
+import contextlib
 import gzip
 import hashlib
 import io
@@ -34,12 +33,13 @@ import tarfile
 import time
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pooch
 import requests
-import urllib3
 from absl import flags
 from PIL import Image
 from skimage.color import rgb2gray
@@ -50,7 +50,7 @@ from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
 from csdip_jax.data.kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
-from csdip_jax.results import open_own, room_for
+from csdip_jax.io.files import open_own, room_for, write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher
 
@@ -69,6 +69,8 @@ MOST_BYTES = 2**28
 """Of one file; the largest, an x-ray, has less than a tenth of it."""
 MOST_SECONDS = 3600.0
 """For one file in one go."""
+RETRIES = 2
+"""Of a file, after a lost connection or with the wrong checksum."""
 POOCHS_OWN = re.compile(r"tmp[a-z0-9_]{8}")
 """What pooch calls the empty file that it makes before a download, and leaves behind when it is killed."""
 
@@ -129,7 +131,7 @@ def fetch_xray(data_dir: Path, url: str = XRAY_URL, roles: Mapping[str, str] | N
         if pixels.dtype != np.uint8:
             raise FetchError(f"{path} has pixels of type {pixels.dtype}, not uint8: changed at its source")
         grey = pixels if pixels.ndim == 2 else np.rint(rgb2gray(pixels.astype(np.float64)))
-        crops[name] = crop_and_row(grey, 2, name, roles[name], sha256(path.read_bytes()))
+        crops[name] = crop_and_row(grey, 2, name, roles[name], path.read_bytes())
     write_crops(folder, crops)
 
 
@@ -169,14 +171,14 @@ def _crops_of_archive(path: Path) -> dict[str, tuple[bytes, dict[str, str | int]
                 content = packed.read(MOST_BYTES)
             with Image.open(io.BytesIO(content)) as image:
                 pixels = np.asarray(image)
-            crops[Path(source).stem + ".png"] = crop_and_row(pixels, 4, source, "test", sha256(content))
+            crops[Path(source).stem + ".png"] = crop_and_row(pixels, 4, source, "test", content)
     if not crops:
         raise ValueError("no .ppm.gz in it")
     return crops
 
 
 def crop_and_row(
-    pixels: np.ndarray, factor: int, source: str, role: str, source_sha256: str
+    pixels: np.ndarray, factor: int, source: str, role: str, original: bytes
 ) -> tuple[bytes, dict[str, str | int]]:
     """The central CROP x CROP of 8-bit pixels, averaged over factor x factor: (PNG file, manifest row)."""
     height, width = pixels.shape[:2]
@@ -195,14 +197,10 @@ def crop_and_row(
         "crop_y": (height - CROP) // 2,
         "crop_side": CROP,
         "factor": factor,
-        "sha256": sha256(buffer.getvalue()),
-        "source_sha256": source_sha256,
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "source_sha256": hashlib.sha256(original).hexdigest(),
     }
     return buffer.getvalue(), row
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def read_manifest(folder: Path) -> list[dict[str, str]]:
@@ -223,7 +221,7 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
 def is_intact(folder: Path, rows: list[dict[str, str]]) -> bool:
     """Whether there are rows, and each names a file in the folder with the sha256 that it says."""
     expected = {folder / row["file"]: row["sha256"] for row in rows}
-    intact = (path.exists() and sha256(path.read_bytes()) == sha for path, sha in expected.items())
+    intact = (path.exists() and pooch.file_hash(path) == sha for path, sha in expected.items())
     return bool(rows) and all(intact)
 
 
@@ -233,19 +231,11 @@ def write_crops(folder: Path, crops: Mapping[str, tuple[bytes, dict[str, str | i
     In this order, since the loader refuses a manifest that names a missing image: an interruption in between
     cannot pass for a smaller data set.
     """
-    rows = [{"file": name} | row for name, (_, row) in crops.items()]
-    manifest = io.StringIO(newline="")
-    writer = csv.DictWriter(manifest, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    contents = {"manifest.csv": manifest.getvalue().encode()}
+    manifest = pd.DataFrame([{"file": name} | row for name, (_, row) in crops.items()])
+    contents = {"manifest.csv": manifest.to_csv(index=False).encode()}
     contents |= {name: content for name, (content, _) in crops.items()}
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        temporary = folder / (name + ".tmp")
-        with room_for(temporary), open_own(temporary, os.O_RDWR | os.O_TRUNC) as file:
-            file.write(content)
-        os.replace(temporary, folder / name)
+        write_atomically(folder / name, lambda file, content=content: file.write(content))
 
 
 def download(url: str, path: Path, checksum: str | None) -> None:
@@ -259,18 +249,22 @@ def download(url: str, path: Path, checksum: str | None) -> None:
     for leftover in path.parent.glob("tmp*"):
         if POOCHS_OWN.fullmatch(leftover.name) and leftover.is_file() and not leftover.stat().st_size:
             leftover.unlink()
+    store = pooch.Pooch(path.parent, "", {path.name: checksum}, {path.name: url}, RETRIES)
     try:
-        pooch.retrieve(
-            url,
-            known_hash=checksum,
-            fname=path.name,
-            path=path.parent,
-            downloader=functools.partial(resume_download, part=part),
-        )
+        store.fetch(path.name, downloader=partial(resume, part=part))
     except InputError:
         raise
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
+    except OverflowError as error:
+        part.unlink()
+        raise FetchError(
+            f"{url}: more than {MOST_BYTES} bytes, so it is not the file it should be; check the network"
+        ) from error
+    except TimeoutError as error:
+        raise FetchError(
+            f"{url}: not done after {MOST_SECONDS:g} s; run this again, it resumes, or download it by hand"
+        ) from error
+    except requests.RequestException as error:
+        status = getattr(error.response, "status_code", None)
         reason = f"HTTP status {status}" if status else f"no connection ({type(error).__name__})"
         wrong = ", where a file with the wrong checksum lies now" if path.exists() else ""
         raise FetchError(
@@ -284,47 +278,43 @@ def download(url: str, path: Path, checksum: str | None) -> None:
         ) from error
 
 
-def resume_download(url: str, output_file: str, _pooch: object, *, part: Path) -> None:
+def resume(url: str, output_file: str, _pooch: object, *, part: Path) -> None:
     """A downloader for pooch that writes to `part` and goes on at its end, if an earlier call left one.
 
-    A server without HTTP ranges answers with the whole file, which then replaces the part. Should the file
-    have changed at its source in between, the checksum tells, or the one within a PNG. Bytes are taken as
-    sent: some servers call a .gz a content encoding, and it must not be unpacked on the way.
+    Should the file have changed at its source in between, the checksum tells, or the one within a PNG.
+
+    Raises:
+        OverflowError, TimeoutError: more than MOST_BYTES, MOST_SECONDS; pooch tries again after neither.
     """
     began = time.monotonic()
-    offset = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-    with requests.get(url, headers=headers, stream=True, timeout=60) as response:
-        resumes = response.status_code == 206
-        misplaced = resumes and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
-        if offset and (misplaced or response.status_code == 416):  # 416: nothing lies beyond the part
-            part.unlink()
-            resume_download(url, output_file, _pooch, part=part)
-            return
-        response.raise_for_status()
-        offset = offset if resumes else 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else offset + int(length)
-        looks = {"desc": part.stem, "unit": "B", "unit_scale": True, "leave": False, "disable": None}
-        flags = os.O_RDWR | (os.O_APPEND if resumes else os.O_TRUNC)
-        size = offset
-        with room_for(part), open_own(part, flags) as file, tqdm(total=total, initial=offset, **looks) as bar:
-            # What has come, not a whole block: that of a slow server would be waited for, however long it takes.
-            read = getattr(response.raw, "read1", response.raw.read)
-            while size <= MOST_BYTES and (chunk := read(1 << 16, decode_content=False)):
-                file.write(chunk)
-                bar.update(len(chunk))
-                size += len(chunk)
-                if time.monotonic() - began > MOST_SECONDS:
-                    raise FetchError(
-                        f"{url}: not done after {MOST_SECONDS:g} s; run this again, it resumes, or download it by hand"
-                    )
-    if size > MOST_BYTES:
-        part.unlink()
-        raise FetchError(f"{url}: more than {MOST_BYTES} bytes, so it is not the file it should be; check the network")
-    size = part.stat().st_size
-    if total is not None and size != total:
-        raise requests.ConnectionError(f"connection closed after {size} of {total} bytes")
+
+    class Bar(tqdm):
+        def __bool__(self):  # pooch asks whether there is one; tqdm's answer is whether it has a total
+            return True
+
+        def update(self, n=1):
+            if file.tell() > MOST_BYTES:
+                raise OverflowError
+            if time.monotonic() - began > MOST_SECONDS:
+                raise TimeoutError
+            return super().update(n)
+
+    def begin(response, **_):
+        """Drops the part, unless what comes begins at its end."""
+        stack.callback(response.close)  # which pooch leaves open
+        response.raw.headers.pop("Content-Encoding", None)  # some call a .gz one, which is not to be unpacked here
+        sent = response.headers.get("Content-Range", "")
+        misplaced = response.status_code == 206 and not sent.startswith(f"bytes {offset}-")
+        if misplaced or response.status_code in (200, 416):  # 416: nothing lies beyond the part
+            file.truncate(0)
+        if misplaced:
+            raise requests.ConnectionError(f"asked for bytes from {offset} on, sent was {sent!r}")
+
+    with room_for(part), open_own(part, os.O_RDWR | os.O_APPEND) as file, contextlib.ExitStack() as stack:
+        offset = file.seek(0, os.SEEK_END)
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+        bar = stack.enter_context(Bar(desc=part.stem, unit="B", unit_scale=True, leave=False, disable=None))
+        pooch.HTTPDownloader(bar, headers=headers, hooks={"response": begin}, timeout=60)(url, file, None)
     os.replace(part, output_file)
 
 

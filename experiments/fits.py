@@ -14,10 +14,9 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.io.files import ANEW, DamagedFile, read_arrays, write_arrays
-from csdip_jax.runs.row import Row, facts
+from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
 from csdip_jax.types import InputError
-from csdip_jax.verdict import EXPLAINED
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -53,11 +52,6 @@ def open_workdir(
 def describe(config, **inputs) -> dict:
     """The settings of a run, as its config.json has them; inputs that are empty are left out."""
     return {"config": config.to_dict(), "flags": {name: value for name, value in inputs.items() if value}}
-
-
-def stem(*names: str) -> str:
-    """A file name of the parts that are not empty."""
-    return "-".join(name.replace(" ", "-") for name in names if name)
 
 
 def solve(
@@ -112,7 +106,7 @@ def warn(row: Row, method: cs.methods.Method) -> None:
     """Says so where a fit failed, does not explain its measurements or did not converge."""
     if not row.ok:
         tqdm.write(f"warning: {row.file}: {row.verdict}; {method.remedy}")
-    elif row.unexplained > EXPLAINED:
+    elif row.status == Status.UNEXPLAINED:
         tqdm.write(f"warning: {row.file}: {row.verdict}")
     elif not row.converged:
         tqdm.write(f"warning: {row.file}: not converged; {method.remedy}")

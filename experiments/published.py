@@ -3,10 +3,11 @@
 Numbers, no pictures: read off figures and tables of arXiv 1806.06438 and of the code published with it.
 """
 
-import csv
 import math
 from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -15,15 +16,10 @@ BARS = {("fig4a_mnist_mse", "csgm"): 2.0}
 
 
 class Reference(NamedTuple):
-    """A file of published values.
-
-    Attributes:
-        source: its comments, as one text.
-        rows: column -> text, a row each.
-    """
+    """A file of published values: its comments, as one text, and its table."""
 
     source: str
-    rows: list[dict[str, str]]
+    table: pd.DataFrame
 
 
 class Value(NamedTuple):
@@ -35,26 +31,26 @@ class Value(NamedTuple):
 
 def read(name: str) -> Reference:
     """The file experiments/reference/<name>.csv."""
-    lines = (FOLDER / f"{name}.csv").read_text().splitlines()
-    source = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
-    return Reference(source, list(csv.DictReader(line for line in lines if not line.startswith("#"))))
+    path = FOLDER / f"{name}.csv"
+    comments = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
+    return Reference(" ".join(comments), pd.read_csv(path, comment="#"))
 
 
 def values(name: str, column: str = "mse") -> dict[tuple[str, int], Value]:
     """(algorithm, m) -> value of a column, of a file with the columns algorithm, m and perhaps bar."""
-    found = {}
-    for row in read(name).rows:
-        bar = float(row.get("bar") or "nan") / BARS.get((name, row["algorithm"]), 1.0)
-        found[row["algorithm"], int(row["m"])] = Value(float(row[column]), bar)
-    return found
+    table = read(name).table.reindex(columns=["algorithm", "m", column, "bar"])
+    return {
+        (algorithm, m): Value(value, bar / BARS.get((name, algorithm), 1.0))
+        for algorithm, m, value, bar in table.itertuples(index=False)
+    }
 
 
 def percent_decreases() -> dict[tuple[float, int], float]:
     """(noise variance, m) -> percent decrease of the MSE by learned regularization, Table 1."""
-    rows = read("table1_learned_regularization").rows
-    return {(float(row["noise_variance"]), int(row["m"])): float(row["percent_decrease"]) for row in rows}
+    table = read("table1_learned_regularization").table.astype({"noise_variance": float})
+    return table.set_index(["noise_variance", "m"])["percent_decrease"].to_dict()
 
 
 def coefficient_counts() -> dict[int, int]:
     """Radial lines -> Fourier coefficients on 256 x 256, the upper half plane without DC."""
-    return {int(row["lines"]): int(row["coefficients"]) for row in read("radial_line_counts").rows}
+    return read("radial_line_counts").table.set_index("lines")["coefficients"].to_dict()

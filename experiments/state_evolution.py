@@ -27,7 +27,7 @@ from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures, settings
-from experiments.reconstruct.table import decibels
+from experiments.row_tables import decibels
 
 ROW = {
     "image": TEXT,
@@ -105,7 +105,8 @@ def _iterate(method, problem, state, image, key):
 def print_table(row: dict) -> None:
     """A line per iteration, and the largest departure from the prediction."""
     verdict = "converged" if row["converged"] else "NOT converged"
-    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {decibels(row)}, {verdict}")
+    psnr = decibels(row["psnr"], row.get("data_range", 2.0))
+    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {psnr}, {verdict}")
     print(f"{'t':>3} {'predicted':>10} {'estimated':>10} {'true':>10}")
     noises = {name: np.array(row[name]) for name in ("predicted", "estimated", "true")}
     for t, values in enumerate(zip(*noises.values(), strict=True)):

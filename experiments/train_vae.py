@@ -31,8 +31,8 @@ from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures
-from experiments.reconstruct.table import number
 from experiments.settings import require_seed
+from experiments.tables import number
 
 _CONFIG = launcher.define_config("vae_mnist")
 flags.adopt_module_key_flags(launcher)

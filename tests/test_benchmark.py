@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,11 +16,10 @@ import numpy as np
 import pytest
 
 from csdip_jax.types import InputError
-from experiments.benchmark import alone, beside, cases, processes, report, rounds, sections
-from experiments.benchmark.counts import QUICK, Counts
-from experiments.benchmark.growth_side import GrowthSide
+from experiments.benchmark import cases, catalogue, one_process, several_processes, turns
+from experiments.benchmark.cases import QUICK, Counts
 from experiments.benchmark.jax_side import JaxSide
-from experiments.benchmark.limits_side import LimitsSide
+from experiments.benchmark.one_process import OneProcess
 from experiments.benchmark.worker import Worker
 
 REPOSITORY = Path(__file__).parents[1]
@@ -67,7 +67,7 @@ def test_sides_take_turns_and_keep_their_order():
         calls.append(side)
         return len(calls)
 
-    times = rounds.alternate({side: lambda side=side: turn(side) for side in "abc"}, 2, "test")
+    times = turns.alternate({side: lambda side=side: turn(side) for side in "abc"}, 2, "test")
     assert "".join(calls) == "abcabc"
     assert times == {"a": [1, 4], "b": [2, 5], "c": [3, 6]}
 
@@ -78,7 +78,7 @@ def test_ratio_is_the_median_of_the_rounds_ratios_with_the_best_rival():
         "plain": [15.0, 30.0, 16.0, 15.0, 99.0],
         "channels_last": [14.0, 60.0, 90.0, 90.0, 90.0],
     }
-    result = rounds.compare(times, "jax")
+    result = turns.compare(times, "jax")
     assert result["medians"] == {"jax": 10.0, "plain": 16.0, "channels_last": 90.0}
     assert result["best"] == "plain"
     assert (result["ratio"], result["ratio_min"], result["ratio_max"]) == (1.5, 1.5, 9.0)
@@ -87,7 +87,7 @@ def test_ratio_is_the_median_of_the_rounds_ratios_with_the_best_rival():
 def test_sides_that_compute_the_same_agree():
     ours = {"loss": 100.0, "gradient": [1.0, -2.0]}
     theirs = {"plain": {"loss": 100.001, "gradient": [1.0, -2.0]}, "other": {"loss": 100.0, "gradient": [1.0, -2.0]}}
-    assert rounds.require_agreement("step, mnist", ours, theirs) == pytest.approx(1e-5, rel=1e-3)
+    assert turns.require_agreement("step, mnist", ours, theirs) == pytest.approx(1e-5, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_sides_that_compute_the_same_agree():
 def test_sides_that_differ_are_refused(wrong, message):
     ours = {"loss": 100.0, "gradient": [1.0, -2.0]}
     with pytest.raises(InputError, match=f"step, mnist: JAX and plain do not compute the same.*{message}") as caught:
-        rounds.require_agreement("step, mnist", ours, {"same": ours, "plain": wrong})
+        turns.require_agreement("step, mnist", ours, {"same": ours, "plain": wrong})
     assert "\n" not in str(caught.value)
 
 
@@ -144,7 +144,7 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
-    alone = ",".join(name for name in sections.SECTIONS if name not in sections.NEEDED)
+    alone = ",".join(name for name, section in catalogue.SECTIONS.items() if not section.needs)
     assert "pip install -e '.[bench]'" in finished.stderr and f"--sections={alone}" in finished.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -161,9 +161,9 @@ def test_no_gpu_is_one_line_with_the_remedy(tmp_path):
 
 def test_sections_of_jax_alone_need_nothing_else(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    sections.require_rivals(["fits", "memory"])
+    catalogue.require_packages(["fits", "memory"])
     with pytest.raises(InputError, match="not installed"):
-        sections.require_rivals(["fits", "fit"])
+        catalogue.require_packages(["fits", "fit"])
 
 
 class Here:
@@ -179,89 +179,93 @@ class Here:
 @pytest.fixture
 def tiny(monkeypatch):
     """A network that compiles fast, worked on in this process."""
-    monkeypatch.setattr(alone, "FITS", 2)
+    monkeypatch.setattr(one_process, "FITS", 2)
     monkeypatch.setitem(cases.CASES, "tiny", cases.Case((8, 8, 3), 4, 100, 1.0, {10: TARGETS}))
-    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    monkeypatch.setattr(several_processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
     return "tiny"
 
 
 def test_fits(tiny):
-    results = json.loads(json.dumps(alone.fits(TINY, [tiny])))
+    results = json.loads(json.dumps(one_process.fits(TINY, [tiny])))
     assert results[tiny]["best"] == "batch" and results[tiny]["ratio"] > 0
-    assert tiny in report.table("fits", results)
+    assert tiny in catalogue.table("fits", results)
 
 
 def test_restarts(tiny):
-    (result,) = (results := json.loads(json.dumps(alone.restarts(TINY, [tiny])))).values()
+    (result,) = (results := json.loads(json.dumps(one_process.restarts(TINY, [tiny])))).values()
     assert result["best"] == "apart" and result["ratio"] > 0 and result["difference"] < 1e-4
-    assert "tiny, m = 10" in report.table("restarts", results)
+    assert "tiny, m = 10" in catalogue.table("restarts", results)
 
 
 def test_size(monkeypatch):
-    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    results = json.loads(json.dumps(alone.size(QUICK)))
+    monkeypatch.setattr(several_processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    results = json.loads(json.dumps(several_processes.size(QUICK)))
     assert list(results) == ["32 x 32 grey", "32 x 32 RGB"]
     for result in results.values():
         assert result["best"] == "32" and result["ratio"] > 0 and result["peak"] > 10**7
     results["32 x 32 grey"]["medians"] = {"32": 2.0, "16": 1.0}  # a pixel: four times as many take eight times as long
-    table = report.table("size", results)
+    table = catalogue.table("size", results)
     assert "ns at 16" in table and "grey: a step takes n^1.50" in table and "RGB: a step" in table
 
 
-def test_growth(tiny, monkeypatch):
-    monkeypatch.setattr(processes, "growth_worker", lambda: contextlib.nullcontext(Here(GrowthSide())))
-    results = json.loads(json.dumps(alone.growth(QUICK._replace(growth=tiny))))
+def test_growth(tiny):
+    results = json.loads(json.dumps(one_process.growth(QUICK._replace(growth=tiny))))
     assert [list(result["medians"]) for result in results.values()] == [["25", "50"], ["1", "2"], ["1", "2"]]
-    assert rounds.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
-    assert "exponent" in report.table("growth", results)
+    assert turns.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert "exponent" in catalogue.table("growth", results)
 
 
-def test_limits(monkeypatch):
-    monkeypatch.setattr(processes, "limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
-    results = json.loads(json.dumps(alone.limits(QUICK)))
+def test_limits():
+    results = json.loads(json.dumps(one_process.limits(QUICK)))
     network, term = results["small, network"], results["small, measurement term"]
     assert (network["unit"], term["unit"]) == ("flops", "bytes") and network["best"] == "network"
     assert network["ratio"] == pytest.approx(np.median(np.divide(*reversed(network["rates"].values()))))
-    assert "GB/s" in report.table("limits", results)
+    assert "GB/s" in catalogue.table("limits", results)
 
 
-def test_denoiser(monkeypatch):
+def test_denoiser():
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
-    monkeypatch.setattr(processes, "limits_worker", lambda: contextlib.nullcontext(Here(LimitsSide())))
-    results = json.loads(json.dumps(beside.denoiser(QUICK)))
+    results = json.loads(json.dumps(one_process.denoiser(QUICK)))
     assert results["small"]["best"] == "wheel" and 0 < results["small"]["ratio"]
-    assert "the wheel's share" in report.table("denoiser", results)
+    assert "the wheel's share" in catalogue.table("denoiser", results)
 
 
 def test_start():
-    results = alone.start(QUICK)
-    assert list(results) == list(alone.START_TARGETS)
+    results = several_processes.start(QUICK)
+    assert list(results) == list(several_processes.START_TARGETS)
     for name, result in results.items():
         assert len(result["seconds"]) == QUICK.lasso_rounds
-        assert name in report.table("start", results)
+        assert name in catalogue.table("start", results)
     _, cold, warm = (result["median"] for result in results.values())
     assert cold > 0 and warm > 0  # which of them is shorter is the benchmark's to say: another process may run beside
 
 
 def test_fits_that_differ_are_refused(tiny, monkeypatch):
-    monkeypatch.setattr(JaxSide, "prepare_fits", lambda self, **_: 1e-9)
+    monkeypatch.setattr(one_process, "relative_difference", lambda *_: 1e-9)
+    monkeypatch.setitem(one_process.SECTIONS, "fits", partial(one_process.fits, names=[tiny]))
+    monkeypatch.setattr(several_processes, "jax_worker", lambda _: contextlib.nullcontext(Here(OneProcess())))
     with pytest.raises(InputError, match="fits, tiny: the images of the batch are not exactly those"):
-        alone.fits(TINY, [tiny])
+        several_processes.alone("fits", TINY)
+
+
+def test_a_section_of_one_process_is_measured_in_a_fresh_one():
+    results = catalogue.SECTIONS["limits"].measure(QUICK)
+    assert list(results) == ["small, network", "small, measurement term"]
 
 
 def test_sweep(tiny):
-    results = json.loads(json.dumps(alone.sweep(TINY, tiny)))
+    results = json.loads(json.dumps(one_process.sweep(TINY, tiny)))
     assert results[tiny]["best"] == "single" and results[tiny]["ratio"] > 0
-    assert tiny in report.table("sweep", results)
+    assert tiny in catalogue.table("sweep", results)
 
 
 @linux_only
 def test_memory(tiny):
-    results = alone.memory(TINY, tiny)
+    results = several_processes.memory(TINY, tiny)
     sizes = results["20"]
     assert sizes["matrix"] == 4 * 20 * 8 * 8 * 3
     assert 0 < sizes["baseline"] <= sizes["measured"] <= sizes["peak"]
-    assert "after import" in report.table("memory", results)
+    assert "after import" in catalogue.table("memory", results)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch, of the extra dev")
@@ -270,9 +274,9 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
     """By one PyTorch in this process; how its idle threads wait is a matter of the processes."""
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         from experiments.benchmark.torch_side import TorchSide
-    workers = {policy: Here(TorchSide("cpu")) for policy in processes.WAIT_POLICIES}
-    monkeypatch.setattr(processes, "torch_workers", lambda: contextlib.nullcontext(workers))
-    results = sections.SECTIONS[section](TINY, [tiny])
+    workers = {policy: Here(TorchSide("cpu")) for policy in several_processes.WAIT_POLICIES}
+    monkeypatch.setattr(several_processes, "torch_workers", lambda: contextlib.nullcontext(workers))
+    results = catalogue.SECTIONS[section].function(TINY, [tiny])
     labels = [tiny] if section == "step" else [f"tiny, m = 10, {dtype}" for dtype in TARGETS]
     assert list(results) == labels
     for label in labels:
@@ -284,36 +288,35 @@ def test_both_sides_compute_the_same(section, tiny, monkeypatch):
             "passive plain": 1,
             "passive channels_last": 1,
         }
-        assert label in report.table(section, results)
+        assert label in catalogue.table(section, results)
 
 
-def test_term(monkeypatch):
-    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    results = json.loads(json.dumps(alone.term(QUICK)))
+def test_term():
+    results = json.loads(json.dumps(one_process.term(QUICK)))
     names = ["one, float16", "one, int8", "one, two products", "one, copied blocks", "one, in place", "2 that share A"]
     assert list(results) == [f"small, {name}" for name in names]
     assert all(result["best"] == "one, float32" and result["ratio"] > 0 for result in results.values())
-    assert "small, one, int8" in report.table("term", results)
+    assert "small, one, int8" in catalogue.table("term", results)
 
 
 def test_lasso_reaches_the_objective_of_scikit_learn(monkeypatch):
     pytest.importorskip("sklearn", reason="needs scikit-learn, of the extra dev")
     from experiments.benchmark.sklearn_side import SklearnSide
 
-    monkeypatch.setattr(processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
-    monkeypatch.setattr(processes, "sklearn_worker", lambda: contextlib.nullcontext(Here(SklearnSide())))
-    result = json.loads(json.dumps(beside.lasso(QUICK)))["small"]
+    monkeypatch.setattr(several_processes, "jax_worker", lambda **_: contextlib.nullcontext(Here(JaxSide())))
+    monkeypatch.setattr(several_processes, "sklearn_worker", lambda: contextlib.nullcontext(Here(SklearnSide())))
+    result = json.loads(json.dumps(several_processes.lasso(QUICK)))["small"]
     assert 0 < result["steps"] < 1000 and result["epochs"] > 1 and result["gap"] > 0
     assert {side: len(times) for side, times in result["seconds"].items()} == {"jax": 1, "scikit-learn": 1}
-    assert "small, m = 100" in report.table("lasso", {"small": result})
+    assert "small, m = 100" in catalogue.table("lasso", {"small": result})
 
 
 def test_tables_and_picture(tmp_path):
     sides = ("jax", "active plain", "passive plain")
-    result = rounds.compare({side: [10.0 + i] * 3 for i, side in enumerate(sides)}, "jax")
+    result = turns.compare({side: [10.0 + i] * 3 for i, side in enumerate(sides)}, "jax")
     results = {"xray": result | {"target": 1.3}, "mnist": result | {"target": 2.0}}
-    lines = report.table("step", results).splitlines()
+    lines = catalogue.table("step", results).splitlines()
     assert len({len(line) for line in lines[1:]}) == 1  # aligned
     assert [line.split() for line in lines if line.startswith("best PyTorch / JAX")][0][-2:] == ["1.10", "1.10"]
-    report.save_ratios(tmp_path / "ratios.png", {"step": results, "fit": {"xray": result}}, "a machine")
+    catalogue.save_ratios(tmp_path / "ratios.png", {"step": results, "fit": {"xray": result}}, "a machine")
     assert (tmp_path / "ratios.png").stat().st_size > 1000

@@ -134,6 +134,34 @@ def test_vmap_is_a_loop(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_a_stack_is_recognised_by_its_arrays(name):
+    """As `jax.vmap` of a constructor, or `jax.tree.map` of jnp.stack, leaves them; one operator is no stack."""
+    operator = EVERY[name]()
+    own, m = operators.functions.is_own(operator), operator.measurements_like.shape
+    several = jax.tree.map(lambda x: jnp.stack([x, x]), operator)
+    assert operators.stacks.recognised(operator, (2, *m), own) is operator
+    assert operators.stacks.recognised(operator, m, own) is operator
+    for shape in (m, (2, *m)):
+        found = operators.stacks.recognised(several, shape, own)
+        assert (found.size == 2) if jax.tree.leaves(operator) else found is several
+
+
+def test_a_function_with_arrays_is_a_stack_where_it_fits_as_nothing_else():
+    def times(matrix, x):
+        return matrix.reshape(7, 240) @ x.reshape(-1)
+
+    each = operators.Linear(jax.tree_util.Partial(times, jnp.ones((2, 7, 240))), SHAPE)
+    assert operators.stacks.recognised(each, (2, 7), True).size == 2
+    coils = operators.Linear(
+        jax.tree_util.Partial(lambda maps, x: jnp.tensordot(maps, x, axes=1), jnp.ones((2, 7, 12))), SHAPE
+    )
+    assert coils.measurements_like.shape == (2, 7, 10, 2)
+    assert operators.stacks.recognised(coils, (2, 7, 10, 2), True) is coils  # of one image, as ever
+    assert operators.stacks.recognised(coils, (3, 2, 7, 10, 2), True) is coils
+    assert operators.Stack(coils).measurements_like.shape == (7, 10, 2)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_is_a_pytree_that_jit_takes(name):
     operator = EVERY[name]()
     once = jax.jit(lambda operator, x: operator.forward(x))(operator, image())
@@ -331,13 +359,16 @@ def test_dense_counts_pixels_row_major():
     np.testing.assert_array_equal(operators.Dense(matrix, (1, 3, 2)).forward(x), [0, 1, 2, 3])
 
 
-def test_batch_of_operators_is_the_same_type():
+def test_a_stack_of_operators_says_so():
     keys = jax.random.split(key(), 3)
-    batch = jax.vmap(lambda k: operators.gaussian(k, 5, SHAPE))(keys)
-    assert isinstance(batch, operators.Dense)
-    assert batch.batch_size == 3 and operators.gaussian(key(), 5, SHAPE).batch_size is None
-    assert batch.measurements_like.shape == (5,)
-    ys = jax.vmap(lambda a, x: a.forward(x))(batch, jnp.stack([image()] * 3))
+    batch = operators.Stack(jax.vmap(lambda k: operators.gaussian(k, 5, SHAPE))(keys))
+    assert isinstance(batch.operator, operators.Dense)
+    assert batch.size == 3 and batch.measurements_like.shape == (5,) and batch.image_shape == SHAPE
+    ys = jax.vmap(lambda a, x: a.forward(x))(batch.operator, jnp.stack([image()] * 3))
+    np.testing.assert_allclose(ys[2], batch.take(2).forward(image()), rtol=1e-4, atol=1e-5)
+    same = operators.stack([batch.take(i) for i in range(3)])
+    assert jax.tree.structure(same) == jax.tree.structure(batch)
+    jax.tree.map(np.testing.assert_array_equal, same, batch)
     np.testing.assert_allclose(ys[1], operators.gaussian(keys[1], 5, SHAPE).forward(image()), rtol=1e-4, atol=1e-5)
 
 
@@ -399,7 +430,8 @@ def test_indices_of_any_type(name, form):
     made, same = (POINTING[name](indices, np.ones(3)) for indices in (form(chosen), jnp.array(chosen)))
     np.testing.assert_array_equal(made.forward(image), same.forward(image))
     batch = POINTING[name](np.array([chosen, chosen[::-1]]), np.ones((2, 3)))
-    assert batch.batch_size == 2 and made.batch_size is None
+    if name != "dct":  # whose signs are not given once for each
+        assert operators.Stack(batch).size == 2
     traced = jax.jit(lambda indices: POINTING[name](indices, jnp.ones(3)).forward(image))(jnp.array(chosen))
     np.testing.assert_allclose(traced, same.forward(image), atol=1e-6)
 
@@ -641,4 +673,4 @@ def test_narrow_storage_does_not_hide_an_entry_that_is_not_finite(dtype, bad):
     matrix = jnp.ones((3, 16)).at[1, 2].set(bad)
     narrow = cs.operators.Dense(matrix, (4, 4, 1)).astype(dtype)
     with pytest.raises(cs.InputError, match="operator: .* NaN or infinite"):
-        cs.reconstruct(cs.methods.DampTv((4, 4, 1)), cs.Problem(narrow, jnp.ones(3)), jax.random.key(0))
+        cs.reconstruct(cs.methods.Damp((4, 4, 1)), cs.Problem(narrow, jnp.ones(3)), jax.random.key(0))

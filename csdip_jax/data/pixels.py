@@ -179,9 +179,9 @@ def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, wh
         min(image.shape[1], max(1, round(image.shape[0] * width / height))),
     )
     if image.shape[0] < height or image.shape[1] < width:
-        image = resize(image, (height, width), order=1, anti_aliasing=True, preserve_range=True)
+        image = np.asarray(resize(image, (height, width), order=1, anti_aliasing=True, preserve_range=True))
     elif image.shape[:2] != (height, width):
-        image = resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1)
+        image = np.asarray(resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1))
     # Means of values in [-1, 1] leave it by rounding only.
     return np.clip(image, -1.0, 1.0).astype(np.float32)
 

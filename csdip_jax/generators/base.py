@@ -13,8 +13,8 @@ from csdip_jax.types import Array, checked_shape, pytree_dataclass, static_field
 class Generator:
     """The contract: a frozen dataclass of settings with two pure functions of ONE image.
 
-    Latent and weights are pytrees of any shapes: a vector, a noise image, coordinates. Which of the two a fit moves is the
-    method's choice. Settings are static where they change the program, and trained weights are data.
+    Latent and weights are pytrees of any shapes: a vector, a noise image, coordinates. Which of the two a fit moves is
+    the method's choice. Settings are static where they change the program, and trained weights are data.
 
     Attributes:
         image_shape: (h, w, c) of the images it makes.
@@ -54,4 +54,5 @@ class Generator:
 def require_image(generator: Generator, image_shape: tuple[int, int, int]) -> None:
     """Raises InputError unless the generator is one, of images of this shape."""
     require(isinstance(generator, Generator), "generator", type(generator).__name__, "one of csdip_jax.generators")
-    require(generator.image_shape == image_shape, "image_shape", image_shape, f"its generator's, {generator.image_shape}")
+    made = generator.image_shape
+    require(made == image_shape, "image_shape", image_shape, f"its generator's, {made}")

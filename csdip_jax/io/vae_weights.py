@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ def load(path: Path | str) -> tuple[dict, dict]:
         InputError: unreadable, of another kind, or with numbers that are not finite.
     """
     try:
-        content = serialization.msgpack_restore(Path(path).expanduser().read_bytes())
+        content = cast(dict, serialization.msgpack_restore(Path(path).expanduser().read_bytes()))
         params, provenance = content["vae"], json.loads(content["provenance"])
         decoder_sizes(decoder_of(params))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own

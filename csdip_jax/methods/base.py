@@ -2,8 +2,8 @@
 
 A method acts on ONE image and knows nothing of batches, jit or files; `csdip_jax.solve` adds these. Its settings are
 pytree leaves where they may be swept or differentiated (weights, rates) and static where they change the program
-(shapes, counts). States are NamedTuples of arrays: what the next step needs, nothing else. Which of its iterates is kept,
-when it ends early and when it is drawn anew is said by rules (`csdip_jax.rules`), which the driver runs around it.
+(shapes, counts). States are NamedTuples of arrays: what the next step needs, nothing else. Which of its iterates is
+kept, when it ends early and when it is drawn anew is said by rules (`csdip_jax.rules`), run around it by the driver.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from csdip_jax import rules
 from csdip_jax.checks import require, require_count
-from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, checked_shape, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 
@@ -42,9 +42,9 @@ class Method:
 
     image_shape: tuple[int, int, int] = static_field()
     steps: int = static_field(1000)
-    keep: rules.Keep | None = dataclasses.field(default=None, kw_only=True)
-    stop: rules.Stop | None = dataclasses.field(default=None, kw_only=True)
-    fail: rules.Fail | None = dataclasses.field(default=None, kw_only=True)
+    keep: rules.Keep | None = keyword_field(None)
+    stop: rules.Stop | None = keyword_field(None)
+    fail: rules.Fail | None = keyword_field(None)
     restarts: ClassVar[int] = 1
     scalars: ClassVar[tuple[str, ...]] = ("measurement_loss", "objective")
     has_tolerance: ClassVar[bool] = False
@@ -59,7 +59,10 @@ class Method:
         require_count("restarts", self.restarts)
         for name, kind in (("keep", rules.Keep), ("stop", rules.Stop), ("fail", rules.Fail)):
             rule = getattr(self, name)
-            require(rule is None or isinstance(rule, kind), name, rule, f"a {kind.__name__} of csdip_jax.rules, or None")
+            allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
+            require(rule is None or isinstance(rule, kind), name, rule, allowed)
+        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -105,8 +108,8 @@ class Method:
             key: of this step alone.
 
         Returns:
-            The state after it, and name -> number: "measurement_loss", ||y - A x||^2 at an iterate of this step (the one
-            it started from, or a later one if at hand), and "objective", what is minimised, there.
+            The state after it, and name -> number: "measurement_loss", ||y - A x||^2 at an iterate of this step (the
+            one it started from, or a later one if at hand), and "objective", what is minimised, there.
         """
         raise NotImplementedError
 

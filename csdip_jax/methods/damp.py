@@ -75,7 +75,7 @@ class Damp(Method):
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
     it is. An iteration that diverges is given up (`DIVERGED`).
 
-    Each step tells the loss of the iterate that it started from, and sigma_t, the "noise" that the denoiser was told of.
+    Each step tells the loss of the iterate that it started from, and sigma_t, the "noise" the denoiser was told of.
 
     Attributes:
         image_shape: (h, w, c).

@@ -75,7 +75,7 @@ class State(NamedTuple):
 class Lasso(Method):
     """Settings of the Lasso.
 
-    Bases, both orthonormal, of each channel: "dct", the 2-D cosine transform, and "wavelet", a periodised wavelet transform.
+    Bases, orthonormal, of each channel: "dct", the 2-D cosine transform, and "wavelet", a periodised wavelet transform.
 
     Solvers:
         "primal_dual" (default): the primal-dual hybrid gradient of Chambolle and Pock, over-relaxed. Its dual variable

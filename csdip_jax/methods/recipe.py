@@ -1,7 +1,7 @@
 """What is said of a method outside of its mathematics: its name, how it is drawn, tuned and tried, what it needs.
 
-Each method's file ends with its recipes. Commands, help, figures, tuning and the tests of every method read them, so that
-a new one is its file and a line in `csdip_jax.methods`.
+Each method's file ends with its recipes. Commands, help, figures, tuning and the tests of every method read them, so
+that a new one is its file and a line in `csdip_jax.methods`.
 """
 
 import dataclasses
@@ -102,7 +102,8 @@ class Recipe:
                 if chosen is not None:
                     current = known[chosen](method.image_shape) if part == "generator" else known[chosen]()
                 own = {field.name for field in dataclasses.fields(current)} if current is not None else set()
-                given = {name: value for name, value in parts.get(part, NONE).items() if name in own and value is not None}
+                wanted = parts.get(part, NONE).items()
+                given = {name: value for name, value in wanted if name in own and value is not None}
                 if chosen is not None or given:
                     changes[part] = dataclasses.replace(current, **given)
         return dataclasses.replace(method, **changes)

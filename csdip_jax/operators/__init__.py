@@ -19,6 +19,7 @@ from csdip_jax.operators.rademacher import RADEMACHER, Rademacher, rademacher
 from csdip_jax.operators.randomized import DCT, HADAMARD, RandomizedTransform, subsampled_dct, subsampled_hadamard
 from csdip_jax.operators.rows import RowOperator
 from csdip_jax.operators.simulation import measure
+from csdip_jax.operators.stacks import Stack, form_of, one_of, stack
 
 OPERATORS = {kind.name: kind for kind in (GAUSSIAN, RADEMACHER, DCT, HADAMARD, RADIAL_FOURIER)}
 """Name -> kind, of what a run can be asked to measure with."""
@@ -45,19 +46,23 @@ __all__ = [
     "Rademacher",
     "RandomizedTransform",
     "RowOperator",
+    "Stack",
     "as_operator",
     "cartesian_fourier",
     "first_of_each_count",
+    "form_of",
     "gaussian",
     "inpainting",
     "measure",
     "measurement_loss",
+    "one_of",
     "rademacher",
     "radial_fourier",
     "radial_mask",
     "require_dtype",
     "require_num_measurements",
     "squared_norm",
+    "stack",
     "subsampled_dct",
     "subsampled_hadamard",
     "unnamed_kind",

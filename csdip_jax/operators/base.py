@@ -53,8 +53,6 @@ class Operator:
     """A differentiable map from images to measurements."""
 
     image_shape: Shape
-    unbatched_ndim: ClassVar[dict[str, int]] = {}
-    """Data field -> its number of axes in a single operator; one more means a batch of operators."""
 
     def __init_subclass__(cls, **options):
         # Here, so that no operator, a user's neither, has to see to it.
@@ -67,20 +65,10 @@ class Operator:
         raise NotImplementedError
 
     @property
-    def batch_size(self) -> int | None:
-        """Number of operators in this batch; None for a single operator."""
-        for name, ndim in self.unbatched_ndim.items():
-            field = getattr(self, name)
-            if field is not None and field.ndim == ndim + 1:
-                return field.shape[0]
-        return None
-
-    @property
     def measurements_like(self) -> jax.ShapeDtypeStruct:
         """Shape and dtype of the measurements of one float32 image."""
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
-        single = self if self.batch_size is None else jax.tree.map(lambda leaf: leaf[0], self)
-        return jax.eval_shape(lambda operator, x: operator.forward(x), single, image)
+        return jax.eval_shape(lambda operator, x: operator.forward(x), self, image)
 
 
 class LinearOperator(Operator):

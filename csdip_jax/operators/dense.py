@@ -56,7 +56,6 @@ class Dense(RowOperator):
     matrix: Array
     image_shape: Shape = static_field()
     row_scale: Array | None = None
-    unbatched_ndim = {"matrix": 2, "row_scale": 1}
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))

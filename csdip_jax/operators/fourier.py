@@ -30,7 +30,6 @@ class Fourier(LinearOperator):
     weights: Array
     image_shape: Shape = static_field()
     is_balanced = True
-    unbatched_ndim = {"indices": 1, "weights": 1}
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))

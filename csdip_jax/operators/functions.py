@@ -6,6 +6,7 @@ import jax
 
 from csdip_jax.operators import own
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
+from csdip_jax.operators.stacks import Stack, form_of, one_of, recognised
 from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
 
 
@@ -62,6 +63,31 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
         InputError: neither an operator nor callable, made for images of another shape, or a user's own that JAX cannot
             trace or that does not give one array of floats.
     """
+    if isinstance(operator, Stack):
+        raise InputError(f"operator is a stack of {operator.size}: give one, stack.take(0) for example")
+    operator = _for_images(operator, image_shape)
+    if is_own(operator):
+        own.require_traceable(operator)
+    return operator
+
+
+def as_operator_or_stack(
+    operator: Operator | Stack | Callable, image_shape: Shape, measurements: tuple[int, ...]
+) -> Operator | Stack:
+    """As `as_operator`, of measurements of this shape; a `Stack` as it is, or as `stacks.recognised` finds one."""
+    form = _for_images(form_of(operator), image_shape)
+    if isinstance(operator, Stack):
+        operator = Stack(form)
+        own.require_traceable(operator)  # one that is no stack of theirs may have been called one
+        return operator
+    operator = recognised(form, measurements, is_own(form))
+    if is_own(form):
+        own.require_traceable(operator)
+    return operator
+
+
+def _for_images(operator: Operator | Callable, image_shape: Shape) -> Operator:
+    """An operator, with arrays of JAX's; raises InputError for what is none, or is made for images of another shape."""
     if not isinstance(operator, Operator):
         if not callable(operator):
             raise InputError(f"operator is a {type(operator).__name__}: give a csdip_jax operator or a function")
@@ -72,11 +98,7 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
             f"the operator measures images of shape {made_for}, not {tuple(image_shape)}: the method's "
             "image_shape, or the one image that is measured, has to agree"
         )
-    if not is_own(operator):
-        return operator
-    operator = own.on_device(operator)
-    own.require_traceable(operator)
-    return operator
+    return own.on_device(operator) if is_own(operator) else operator
 
 
 def is_own(operator: Operator) -> bool:
@@ -84,13 +106,15 @@ def is_own(operator: Operator) -> bool:
     return isinstance(operator, (Linear, Nonlinear)) or not type(operator).__module__.startswith("csdip_jax.")
 
 
-def linear_if_it_is(operator: Operator) -> Operator:
+def linear_if_it_is(operator: Operator | Stack) -> Operator | Stack:
     """A function that turns out to be linear as `Linear`, any other operator as it is."""
-    if type(operator) is not Nonlinear:
+    form = form_of(operator)
+    if type(form) is not Nonlinear:
         return operator
-    linear = Linear(operator.fn, operator.image_shape)
+    linear = Linear(form.fn, form.image_shape)
+    linear = Stack(linear) if isinstance(operator, Stack) else linear
     try:
-        own.require_sound(linear)
+        own.require_sound(one_of(linear))
     except InputError:
         return operator
     return linear

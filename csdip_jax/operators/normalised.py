@@ -24,7 +24,6 @@ class Normalised(LinearOperator):
     gain: Array
     weight: Array | None = None
     direction: Array | None = None
-    unbatched_ndim = {"gain": 0}
 
     @property
     def image_shape(self) -> Shape:

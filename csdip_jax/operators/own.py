@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.operators.base import LinearOperator, Operator
+from csdip_jax.operators.stacks import Stack
 from csdip_jax.types import Array, InputError, as_floating
 
 OFFSET, LINEARITY, TRANSPOSE = 1e-3, 3e-3, 1e-2
@@ -42,7 +43,7 @@ def _on_device(leaf: Any) -> Array:
     return array
 
 
-def require_traceable(operator: Operator) -> None:
+def require_traceable(operator: Operator | Stack) -> None:
     """Raises InputError unless JAX traces it for an image of its shape, and it gives one array of float32 or wider."""
     given = f"the operator's function, traced by JAX for an image of shape {operator.image_shape},"
     output = _attempt(lambda: operator.measurements_like, f"{given} ends in")
@@ -62,12 +63,10 @@ def require_sound(operator: Operator, middle: float = 0.0, half: float = 1.0) ->
     """Raises InputError unless it gives the same twice, is linear if it says so, and has a derivative.
 
     A few images of pixels within `half` of `middle` go through it (a linear one is asked with pixels in [-1, 1]), and
-    its derivative at one; of a batch of operators the first is tried.
+    its derivative at one.
     """
     if isinstance(operator, LinearOperator):
         middle, half = 0.0, 1.0
-    if operator.batch_size is not None:
-        operator = jax.tree.map(lambda leaf: leaf[0], operator)
     rng, shape = np.random.default_rng(0), operator.image_shape
     u, v = (jnp.asarray(middle + half * rng.uniform(-1, 1, shape), jnp.float32) for _ in range(2))
 

@@ -47,7 +47,6 @@ class Inpainting(LinearOperator):
     indices: Array
     image_shape: Shape = static_field()
     is_balanced = True
-    unbatched_ndim = {"indices": 1}
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))

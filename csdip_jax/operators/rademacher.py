@@ -31,7 +31,6 @@ class Rademacher(RowOperator):
     key: Array
     num_measurements: int = static_field()
     image_shape: Shape = static_field()
-    unbatched_ndim = {"key": 1}
 
     def __post_init__(self):
         require_num_measurements(self.num_measurements, self.image_shape)

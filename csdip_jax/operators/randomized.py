@@ -38,7 +38,6 @@ class RandomizedTransform(LinearOperator):
     scale: float = static_field()
     transform: str = static_field()
     image_shape: Shape = static_field()
-    unbatched_ndim = {"signs": 1, "indices": 1}
 
     def __post_init__(self):
         if self.transform not in ORTHONORMAL:

@@ -1,8 +1,8 @@
 """What a rule is: it watches the iterates of any method and decides which to keep, when to stop, and what has failed.
 
-A rule is a frozen dataclass of settings with pure functions, like a method: numbers are data and may be swept, counts and
-names are part of the program. What it remembers is a pytree of arrays that the driver carries in its loop and in its
-checkpoints. It sees one fit, and of it the iterates and what was measured: never a true image.
+A rule is a frozen dataclass of settings with pure functions, like a method: numbers are data and may be swept, counts
+and names are part of the program. What it remembers is a pytree of arrays that the driver carries in its loop and in
+its checkpoints. It sees one fit, and of it the iterates and what was measured: never a true image.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -19,8 +19,8 @@ class Iterate(NamedTuple):
         step: its number, from 0.
         steps: the most that the method takes.
         image: the iterate, [h, w, c] in [-1, 1].
-        scalars: name -> number, as the method's step tells them: "measurement_loss" and "objective" always. For a network
-            they are those of `image`; another method says of which iterate in its docstring.
+        scalars: name -> number, as the method's step tells them: "measurement_loss" and "objective" always. For a
+            network they are those of `image`; another method says of which iterate in its docstring.
     """
 
     step: Array
@@ -35,7 +35,13 @@ class Iterate(NamedTuple):
 
 
 class Keep:
-    """Which image a fit gives."""
+    """Which image a fit gives.
+
+    Attributes:
+        by: the scalar that it goes by, one of those that the method or its stopping rule tells.
+    """
+
+    by: str = "measurement_loss"
 
     def init(self, image: Array) -> Any:
         """What it remembers at first; an iterate, [h, w, c], tells shape and type."""
@@ -82,5 +88,5 @@ class Fail:
     """When an attempt is given up and drawn anew, judged from the measurements alone."""
 
     def failed(self, problem: Problem, seen: Iterate) -> Array:
-        """Whether this attempt is lost; `seen.image` is the image kept. A loss that is not finite is seen to by the driver."""
+        """Whether this attempt is lost; `seen.image` is the image kept. Losses not finite are the driver's business."""
         return jnp.zeros((), bool)

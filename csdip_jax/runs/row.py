@@ -103,6 +103,10 @@ class Row:
     aux: dict[str, float] = dataclasses.field(default_factory=dict)
     more: dict[str, float | str] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        if self.mse == 0 and self.psnr is None:  # infinite, which JSON has no number for
+            object.__setattr__(self, "psnr", math.inf)
+
     @property
     def ok(self) -> bool:
         """Whether the fit neither diverged nor collapsed."""
@@ -122,12 +126,6 @@ class Row:
         )
         return "" if unexplained is None else in_words(self.ok, unexplained, falling_by or 0.0, times_noise)
 
-    def __getitem__(self, name: str):
-        return getattr(self, name)
-
-    def get(self, name: str, default=None):
-        return getattr(self, name, default)
-
     def as_json(self) -> dict[str, Any]:
         """What a line of results.jsonl says."""
         return {"version": VERSION, **vars(self), "status": self.status.name}
@@ -145,8 +143,7 @@ class Row:
         line = _upgraded(line) if version == 1 else line
         require_fields(line, FIELDS, "reconstruction")
         values = {name: line[name] for name in FIELDS}
-        row = cls(**values | {"status": Status[values["status"]]})
-        return dataclasses.replace(row, psnr=math.inf) if row.mse == 0 and row.psnr is None else row
+        return cls(**values | {"status": Status[values["status"]]})
 
 
 FIELDS: Mapping[str, Kind] = types.MappingProxyType(
@@ -157,29 +154,30 @@ FIELDS: Mapping[str, Kind] = types.MappingProxyType(
 )
 """What every line of results.jsonl has to have."""
 
-ADDED = {"restart", "measurement_loss", "relative_residual", "unexplained", "falling", "times_noise"}
-ADDED |= {"ssim", "data_range", "trained_digest", "aux", "more"}
+ADDED = {"restart", "measurement_loss", "relative_residual", "unexplained", "falling", "times_noise", "ssim"}
+ADDED |= {"data_range", "trained_digest", "operator", "count", "device", "compiled", "aux", "more"}
 """Fields that rows of version 1 may lack, whatever they are of."""
 
 
 def _upgraded(line: dict) -> dict:
     """A line of version 1 with the fields of this one; what it should have and has not is left out."""
-    require_fields(line, {"ok": FLAG, "converged": FLAG}, "reconstruction")
-    defaults = {name: value for name, value in _defaults().items() if name in ADDED}
+    require_fields(line, {"label": TEXT, "ok": FLAG, "converged": FLAG}, "reconstruction")
+    known = {name: value for name, value in _defaults().items() if name in ADDED}
     if "stage" in line:  # of a study of learned regularization
-        defaults = _defaults() | {"preset": "", "seed": 0, "swept": {"lr_weight": line.get("lr_weight")}}
-        defaults |= {"file": line["stem"]} if "stem" in line else {}
-        if NUMBER.holds(line.get("mse")) and line["mse"] > 0:
-            defaults["psnr"] = 10 * math.log10(4 / line["mse"])
-        defaults["more"] = {name: line[name] for name in ("cell", "stage", "arm", "held_out_loss") if name in line}
-    elif "image" not in line and TEXT.holds(line.get("label")):  # of a user's own measurements
-        defaults = _defaults() | {"preset": "", "seed": 0, "redraws": 0, "seconds": None}
-        defaults |= {"file": line["label"].replace(" ", "-"), "method": line["label"].partition(" ")[0]}
+        known = _defaults() | {"preset": "", "seed": 0, "swept": {"lr_weight": line.get("lr_weight")}}
+        known["more"] = {name: line[name] for name in ("cell", "stage", "arm", "held_out_loss") if name in line}
+    elif "image" not in line:  # of a user's own measurements
+        known = _defaults() | {"preset": "", "seed": 0, "redraws": 0, "seconds": None}
+        known["method"] = line["label"].partition(" ")[0]
+    names = (str(line.get(name, "")) for name in ("part", "image", "label"))
+    known["file"] = line.get("stem", stem(*names))
+    if "data_range" not in line and NUMBER.holds(line.get("mse")) and line["mse"] > 0:
+        known["psnr"] = 10 * math.log10(4 / line["mse"])
     status = Status.DIVERGED if line.get("measurement_loss") is None else Status.COLLAPSED
     if line["ok"]:
         doubtful = NUMBER.holds(line.get("unexplained")) and line["unexplained"] > EXPLAINED
         status = Status.CONVERGED if line["converged"] else Status.UNEXPLAINED if doubtful else Status.OUT_OF_STEPS
-    return defaults | line | {"status": status.name}
+    return known | line | {"status": status.name}
 
 
 def _defaults() -> dict[str, Any]:
@@ -187,6 +185,11 @@ def _defaults() -> dict[str, Any]:
     values = {field.name: field.default for field in dataclasses.fields(Row)}
     values |= {field.name: {} for field in dataclasses.fields(Row) if field.default_factory is dict}
     return {name: value for name, value in values.items() if value is not dataclasses.MISSING}
+
+
+def stem(*names: str) -> str:
+    """A file name of the parts that are not empty."""
+    return "-".join(name.replace(" ", "-") for name in names if name)
 
 
 def facts(solution: Solution, measurements, seconds: float | None, noise_energy: float | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from csdip_jax.checks import require_count
+from csdip_jax.operators import Stack
 from csdip_jax.solve.fits import Case, Layout, mesh
 from csdip_jax.types import Problem
 
@@ -80,10 +81,10 @@ def cut_into_blocks(
 def take_cases(cases: Case, block: Block) -> Case:
     """The cases of a block, each on its device."""
     (operator, measurements), swept = cases
-    if operator.batch_size is None:
-        operator = place(operator, block.devices, shared=True)
+    if isinstance(operator, Stack):
+        operator = place(_picked(operator, block.operators, operator.size), block.devices)
     else:
-        operator = place(_picked(operator, block.operators, operator.batch_size), block.devices)
+        operator = place(operator, block.devices, shared=True)
     rest = _picked((measurements, swept), block.rows, len(measurements))
     measurements, swept = place(rest, block.devices)
     return Case(Problem(operator, measurements), swept)

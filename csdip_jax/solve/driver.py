@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from csdip_jax.checks import require_count
 from csdip_jax.methods.base import Method
+from csdip_jax.operators import Stack
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
@@ -86,9 +87,9 @@ def reconstruct(
         pixel_range: (black, white), the lowest and the highest value that a pixel may have, in the user's units; None
             for (-1, 1), "auto" to estimate it from the measurements of a linear operator. The unit of A does not
             matter, nor a common offset of its rows: docs/units.md.
-        record: name -> function of the iterate, or of (iterate, state of the method), jax-traceable; what it gives step
-            by step becomes a trace of that name. For study: this is where a true image may be looked at, and nothing else
-            sees it. The iterate is [h, w, c] in [-1, 1], whatever the pixel range; nothing is recorded of the start. A
+        record: name -> function of the iterate, or of (iterate, state of the method), that JAX can trace; what it gives
+            step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
+            nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
             `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
 
     Returns:
@@ -115,8 +116,8 @@ def reconstruct(
             if number < finished:
                 continue
             arguments = job.arguments(block)
-            fits = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, fits, max_redraws, job.record, block.layout):
+            begun = begin(*arguments, job.record, leaves, block)
+            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
@@ -192,8 +193,8 @@ def prepare(
         cases_per_operator = len(ids)
     cases = checked_cases(problem, swept)
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
-    operators = problem.operator.batch_size
-    groups = (1, len(ids)) if operators is None else (operators, cases_per_operator)
+    operator = problem.operator
+    groups = (operator.size, cases_per_operator) if isinstance(operator, Stack) else (1, len(ids))
     cut = partial(cut_into_blocks, *groups, method.restarts, devices=jax.local_device_count())
     blocks, chunk = fitting_blocks(cut, method, cases, keys, record, cases_per_operator, fits_at_once)
     return Job(method, cases, keys, blocks, chunk, batched or bool(swept), units, record)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import measurement_loss
+from csdip_jax.operators import Stack, measurement_loss, one_of
 from csdip_jax.rules import Fail, Iterate, Stop
 from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
@@ -92,13 +92,10 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
         return jax.tree.map(lambda x: x[None, None], outputs)
 
     def on_one_device(operator, cases, *fits):
-        operators = operator.batch_size
-        if operators is None:
-            return of_one_operator(operator, cases, *fits)
-        if operators == 1:  # the same program as of a shared one
-            return of_one_operator(jax.tree.map(lambda x: x[0], operator), cases, *fits)
-        grouped = jax.tree.map(lambda x: x.reshape(operators, -1, *x.shape[1:]), (cases, *fits))
-        outputs = jax.vmap(of_one_operator)(operator, *grouped)
+        if not isinstance(operator, Stack) or operator.size == 1:  # the same program
+            return of_one_operator(one_of(operator), cases, *fits)
+        grouped = jax.tree.map(lambda x: x.reshape(operator.size, -1, *x.shape[1:]), (cases, *fits))
+        outputs = jax.vmap(of_one_operator)(operator.operator, *grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
 
     def block(cases, *fits):
@@ -107,7 +104,7 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
         if layout.devices == 1:
             return on_one_device(*arguments)
         part = PartitionSpec("fits")
-        specs = (PartitionSpec() if operator.batch_size is None else part, *(part for _ in arguments[1:]))
+        specs = (part if isinstance(operator, Stack) else PartitionSpec(), *(part for _ in arguments[1:]))
         # Not one vectorized loop over all devices: each stops when its own fits have, and asks no other device.
         return jax.shard_map(on_one_device, mesh=mesh(layout.devices), in_specs=specs, out_specs=part, check_vma=False)(
             *arguments

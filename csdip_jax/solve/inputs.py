@@ -13,8 +13,8 @@ import numpy as np
 
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import LinearOperator, as_operator
-from csdip_jax.operators.functions import is_own, linear_if_it_is
+from csdip_jax.operators import LinearOperator, Stack, form_of, one_of
+from csdip_jax.operators.functions import as_operator_or_stack, is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
 from csdip_jax.types import InputError, Problem, as_floating, with_fields
@@ -30,17 +30,18 @@ def checked_batch(
     problem: Problem, method: Method, cases_per_operator: int = 1, pixel_range: tuple[float, float] | str | None = None
 ) -> tuple[Problem, bool]:
     """The problem as a batch (an axis added where it was single), and whether it was one."""
-    operator = as_operator(problem.operator, method.image_shape)
-    if method.needs_linear_operator and not isinstance(operator, LinearOperator):
+    measurements = as_floating(problem.measurements, "measurements")
+    operator = as_operator_or_stack(problem.operator, method.image_shape, measurements.shape)
+    form = form_of(operator)
+    if method.needs_linear_operator and not isinstance(form, LinearOperator):
         raise InputError(
-            f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(operator).__name__}: "
+            f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(form).__name__}: "
             "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
         )
-    if is_own(operator):
-        require_sound(operator, *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))
+    if is_own(form):
+        require_sound(one_of(operator), *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))
         operator = linear_if_it_is(operator)
     operator = jax.tree.map(jnp.asarray, operator)  # on the device once, not again with every chunk
-    measurements = as_floating(problem.measurements, "measurements")
     expected = operator.measurements_like
     if jnp.iscomplexobj(measurements) != jnp.issubdtype(expected.dtype, jnp.complexfloating):
         remedy = "give real ones, or make" if jnp.iscomplexobj(measurements) else "give complex ones, or make"
@@ -57,10 +58,10 @@ def checked_batch(
             f"measurements of shape {measurements.shape} do not fit the operator: "
             f"it makes {expected.shape} per image of shape {operator.image_shape}"
         )
-    operators, each = operator.batch_size, cases_per_operator
-    if operators is not None and (not batched or operators * each != measurements.shape[0]):
+    each = cases_per_operator
+    if isinstance(operator, Stack) and (not batched or operator.size * each != measurements.shape[0]):
         raise InputError(
-            f"{operators} operators for measurements of shape {measurements.shape}: "
+            f"{operator.size} operators for measurements of shape {measurements.shape}: "
             + ("the leading axes (one per image) must agree" if each == 1 else f"each should have made {each} of them")
         )
     _require_finite(measurements, "measurements")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import Operator
+from csdip_jax.operators import Operator, Stack
 from csdip_jax.solve.blocks import Block, sharding, take_cases
 from csdip_jax.solve.fits import Case, advance, start
 from csdip_jax.solve.inputs import split_swept
@@ -75,7 +75,10 @@ def fitting_blocks(
         at_once = default_fits_at_once(method, cases, keys, record, cases_per_image)
     while True:
         blocks = cut(at_once)
-        chunk, on_each = compiled_chunk(method, cases, keys, record, blocks[0]), blocks[0].columns.size // blocks[0].devices
+        chunk, on_each = (
+            compiled_chunk(method, cases, keys, record, blocks[0]),
+            blocks[0].columns.size // blocks[0].devices,
+        )
         if chunk.bytes <= there:
             return blocks, chunk
         growing = chunk.bytes - chunk.fixed
@@ -129,7 +132,7 @@ def default_fits_at_once(method: Method, cases: Case, keys, record: dict, cases_
     Fits that leave other devices idle do not count as allowed.
     """
     free, operator = _accelerator_bytes("bytes_limit", "bytes_in_use"), cases.problem.operator
-    operators = operator.batch_size or 1
+    operators = operator.size if isinstance(operator, Stack) else 1
     if free is None:
         if not method.fills_the_cache:
             return method.restarts * cases_per_image
@@ -139,7 +142,7 @@ def default_fits_at_once(method: Method, cases: Case, keys, record: dict, cases_
         return max(count for count in range(1, SHARERS + 1) if alike % count == 0) if wide > LARGE else 1
     chunk = compiled_chunk(method, cases, keys, record, SINGLE)
     of_a_fit = chunk.bytes - chunk.fixed
-    if operator.batch_size is not None:  # a block has a copy of the operators it needs
+    if isinstance(operator, Stack):  # a block has a copy of the operators it needs
         of_a_fit += _bytes_of(operator) // operators // (method.restarts * cases_per_image)
     return min(fits_in(free, of_a_fit), -(-keys.size // jax.local_device_count()))
 
@@ -161,7 +164,7 @@ def compiled_chunk(method: Method, cases: Case, keys, record: dict, block: Block
         advancing = advance.lower(method, taken, of_block, fits, 1, 0, record, layout=block.layout).compile()
         seconds = time.perf_counter() - began
 
-    shared = operator.batch_size is None
+    shared = not isinstance(operator, Stack)
     own = _bytes_of(taken.problem.operator) // (1 if shared else block.devices)
     outside = 0 if taken.problem.operator is operator else _bytes_of(operator)
     alone = shared or len(block.operators) == block.devices

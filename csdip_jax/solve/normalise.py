@@ -8,6 +8,7 @@ y = A x becomes one of u = (x - middle) / half. A problem that is there already 
 
 import math
 import warnings
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ from csdip_jax.operators import (
     NormalisedFunction,
     Operator,
     RowOperator,
+    Stack,
+    form_of,
     measurement_loss,
     squared_norm,
 )
@@ -117,7 +120,7 @@ def normalise(
             "take the offset off, or set JAX_ENABLE_X64=1"
         )
         warnings.warn(told, ReconstructionWarning, stacklevel=5)
-    if isinstance(problem.operator, LinearOperator):
+    if isinstance(form_of(problem.operator), LinearOperator):
         return _linear(problem, middle, half, auto, problem.measurements if exact is None else exact)
     if auto:
         raise InputError("pixel_range = 'auto' is for linear operators: give (black, white)")
@@ -151,7 +154,7 @@ def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
         InputError: the operator is not linear, measures nothing or does not tell the mean pixel; measurements that do
             not fit it.
     """
-    if not isinstance(problem, Problem) or not isinstance(problem.operator, LinearOperator):
+    if not isinstance(problem, Problem) or not isinstance(form_of(problem.operator), LinearOperator):
         raise InputError("a pixel range can be estimated for Problem(operator, measurements) with a linear operator")
     like = SimpleNamespace(image_shape=problem.operator.image_shape, needs_linear_operator=True)
     _, units = normalise(checked_batch(problem, like)[0], "auto")
@@ -160,9 +163,7 @@ def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
 
 def _linear(problem: Problem, middle: float, half: float, auto: bool, exact: np.ndarray) -> tuple[Problem, Units]:
     operator, y = problem
-    several = operator.batch_size is not None
-    look = (jax.vmap(_look) if several else _look)(operator)
-    look = Look(*(np.asarray(x) if several else np.asarray(x)[None] for x in look))
+    look = _of_each(_look, operator)
     balance = _balance(operator, look)
     served = np.arange(len(y)) * len(look.gain) // len(y)  # the operator of each image
     measured = balance.normalise(np.asarray(exact).reshape(len(y), -1), served)
@@ -212,13 +213,15 @@ class Balance(NamedTuple):
         along = np.sum(u.conj() * y, -1, keepdims=True)
         return (y - (1 - self.weight[served, None]) * along * u) / self.gain[served, None]
 
-    def operator(self, operator: LinearOperator) -> LinearOperator:
+    def operator(self, operator: LinearOperator | Stack) -> LinearOperator | Stack:
         """C A / gain; A itself where that is A."""
         stands_out = (self.weight != 1).any()
         if not stands_out and (self.gain == 1).all():
             return operator
         numbers = (self.gain, self.weight, self.direction, self.of_ones) if stands_out else (self.gain,)
-        return _normalised(operator, *(jnp.asarray(x[0] if operator.batch_size is None else x) for x in numbers))
+        if isinstance(operator, Stack):
+            return Stack(_normalised(operator.operator, *map(jnp.asarray, numbers)))
+        return _normalised(operator, *(jnp.asarray(x[0]) for x in numbers))
 
     @property
     def of_ones(self) -> np.ndarray:
@@ -227,16 +230,22 @@ class Balance(NamedTuple):
         return (1 - (1 - self.weight[:, None]) * u * u.conj().sum(-1, keepdims=True)).reshape(self.direction.shape)
 
 
-def _balance(operator: LinearOperator, look: Look) -> Balance:
+def _of_each(function: Callable, operator: LinearOperator | Stack, *arrays: np.ndarray) -> Any:
+    """`function` of each operator and its entry of the arrays, with a leading axis, in NumPy's arrays."""
+    if isinstance(operator, Stack):
+        return jax.tree.map(np.asarray, jax.vmap(function)(operator.operator, *arrays))
+    return jax.tree.map(lambda x: np.asarray(x)[None], function(operator, *(x[0] for x in arrays)))
+
+
+def _balance(operator: LinearOperator | Stack, look: Look) -> Balance:
     """Raises InputError for an A that measures nothing."""
     m, n = look.direction[0].size, math.prod(operator.image_shape)
     others = look.frobenius
     # Of a random A ||A 1|| is ||A||_F in the mean; where it is not, and only then, the rest of A is looked at.
-    stands_out = (look.flat_norm > others * math.sqrt(1 + STANDS_OUT * math.sqrt(2 / m))) & ~operator.is_balanced
+    expected = others * math.sqrt(1 + STANDS_OUT * math.sqrt(2 / m))
+    stands_out = (look.flat_norm > expected) & (not form_of(operator).is_balanced)
     if stands_out.any():
-        one = operator.batch_size is None
-        others = _others(operator, look.direction[0]) if one else jax.vmap(_others)(operator, look.direction)
-        others = np.atleast_1d(others)
+        others = _of_each(_others, operator, look.direction)
         rounded = stands_out & (others <= LEAST_OTHERS * np.finfo(look.flat.dtype).eps * look.frobenius)
         if rounded.any() and m > 1:
             raise InputError(
@@ -347,9 +356,10 @@ def _require_range(operator, means, errors, spreads, contrast, losses, given) ->
     other_unit = ((sizes > 0) & (sizes < SMALLEST_SIZE)) | (abs(means) > 1 + FAR_OUT + errors).any(-1)
     n, m = math.prod(operator.image_shape), operator.measurements_like.size
     large = np.sqrt(losses / n) > 1 + FAR_OUT
+    is_rows = isinstance(form_of(operator), RowOperator)
     for i in np.flatnonzero(large | (spreads > LARGE_SPREAD)):
         norm = float(_norm(_operator_of(operator, i, len(means))))
-        alike = isinstance(operator, RowOperator) and norm < 1.5 * (1 + math.sqrt(n / m))  # as random rows measure
+        alike = is_rows and norm < 1.5 * (1 + math.sqrt(n / m))  # as random rows measure
         large[i] = np.sqrt(losses[i] / n) > (1 + FAR_OUT) * norm or (alike and spreads[i] > LARGE_SPREAD)
     if (other_unit | large).any():
         levels, reach = means[other_unit | large], 2 * spreads[other_unit | large, None]
@@ -373,10 +383,10 @@ def _require_range(operator, means, errors, spreads, contrast, losses, given) ->
 def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Units]:
     """Of a function that is not linear: the gain of its derivative at a random image."""
     function, y = problem
-    gain, same, flat = map(np.asarray, _look_at_function(function, middle, half))
-    if not (np.isfinite(gain) and gain > 0):
+    gain, same, flat = _of_each(lambda one: _look_at_function(one, middle, half), function)
+    if not (np.isfinite(gain) & (gain > 0)).all():
         raise InputError("the operator's derivative is 0 or not finite at a random image: it cannot be fitted")
-    if same and abs(middle) < abs(half):
+    if same.any() and abs(middle) < abs(half):
         warnings.warn(
             "the measurements are the same for an image and its negative, and the image may come back as that: "
             "give a pixel_range of one sign, (0, 1) for example",
@@ -385,30 +395,33 @@ def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Un
         )
     n = math.prod(function.image_shape)
     measured = np.asarray(y).reshape(len(y), -1)
-    within = max(np.linalg.norm(flat, axis=-1).max(), gain * math.sqrt(n))
-    if (np.linalg.norm(measured, axis=-1) > BEYOND * within).any():
+    served = np.arange(len(y)) * len(gain) // len(y)  # the function of each image
+    within = np.maximum(np.linalg.norm(flat, axis=-1).max(-1), gain * math.sqrt(n))
+    if (np.linalg.norm(measured, axis=-1) > BEYOND * within[served]).any():
         told = (
             f"the measurements are far larger than those of images of pixels from {middle - half:g} to "
             f"{middle + half:g}: give pixel_range=black,white, the lowest and highest pixel value there may be"
         )
         warnings.warn(told, ReconstructionWarning, stacklevel=6)
-    losses = np.array([_least_loss(one, flat) for one in measured])
-    if abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (PROBES * flat.shape[-1])):
-        gain = np.ones(())
-    losses /= gain**2
+    losses = np.array([_least_loss(*pair) for pair in zip(measured, flat[served], strict=True)])
+    gain = np.where(abs(gain - 1) < GAIN_TOLERANCE + 2.5 * math.sqrt(2 / (PROBES * flat.shape[-1])), 1, gain)
+    losses /= gain[served] ** 2
     units = Units(
         problem=problem,
         middle=middle,
         half=half,
-        scales=np.full(len(y), gain),
+        scales=gain[served],
         flat_loss=np.maximum(losses, FLAT**2 * n),
-        untouched=(gain, middle, half) == (1, 0, 1),
+        untouched=(gain == 1).all() and (middle, half) == (0, 1),
     )
     if units.untouched:
         return problem, units
     real = jnp.finfo(y.dtype).dtype
-    numbers = (jnp.asarray(x, real) for x in (gain, middle, half))
-    return Problem(NormalisedFunction(function, *numbers), y / jnp.asarray(gain, real)), units
+    measured = y / jnp.asarray(gain[served], real).reshape(-1, *[1] * (y.ndim - 1))
+    numbers = (jnp.asarray(np.broadcast_to(x, gain.shape), real) for x in (gain, middle, half))
+    if isinstance(function, Stack):
+        return Problem(Stack(NormalisedFunction(function.operator, *numbers)), measured), units
+    return Problem(NormalisedFunction(function, *(x[0] for x in numbers)), measured), units
 
 
 @jax.jit
@@ -461,7 +474,9 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
     squares = np.square(np.resize(units.scales, cases))[:, None]
     trace = {name: (x * squares).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
-    aux = {name: (abs(units.half) * x).astype(real) if x.shape == image.shape else x for name, x in solution.aux.items()}
+    aux = {
+        name: (abs(units.half) * x).astype(real) if x.shape == image.shape else x for name, x in solution.aux.items()
+    }
     return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)
 
 
@@ -469,10 +484,9 @@ LOSSES = ("measurement_loss",)
 """Traces that are in the unit of y, squared."""
 
 
-def _operator_of(operator: Operator, image: int, images: int) -> Operator:
+def _operator_of(operator: Operator | Stack, image: int, images: int) -> Operator:
     """The one that serves this of so many images."""
-    operators = operator.batch_size
-    return operator if operators is None else jax.tree.map(lambda x: x[image * operators // images], operator)
+    return operator.take(image * operator.size // images) if isinstance(operator, Stack) else operator
 
 
 _loss = jax.jit(measurement_loss)

@@ -39,24 +39,25 @@ from pathlib import Path
 
 from absl import flags
 
-from csdip_jax.results import cpu_model, environment, write_json
+from csdip_jax.io.files import write_json
+from csdip_jax.runs.workdir import cpu_model, environment
 from csdip_jax.types import InputError
 from experiments import launcher
-from experiments.benchmark import counts as amounts
-from experiments.benchmark import processes, report, sections
+from experiments.benchmark import cases, catalogue, turns
+from experiments.benchmark.catalogue import SECTIONS
 
 
 def main() -> None:
     names, quick = flags.FLAGS.sections, flags.FLAGS.quick
-    unknown = [name for name in names if name not in sections.SECTIONS]
+    unknown = [name for name in names if name not in SECTIONS]
     if unknown or not names:
-        raise InputError(f"--sections={','.join(names)}: choose from {', '.join(sections.SECTIONS)}")
-    sections.require_rivals(names)
-    processes.choose(flags.FLAGS.device)
-    counts = amounts.QUICK if quick else amounts.GPU if processes.on_gpu() else amounts.Counts()
+        raise InputError(f"--sections={','.join(names)}: choose from {', '.join(SECTIONS)}")
+    catalogue.require_packages(names)
+    turns.choose(flags.FLAGS.device)
+    counts = cases.QUICK if quick else cases.GPU if turns.on_gpu() else cases.Counts()
     if flags.FLAGS.rounds:
         counts = counts._replace(rounds=flags.FLAGS.rounds, lasso_rounds=flags.FLAGS.rounds)
-    workdir = Path(flags.FLAGS.workdir or "runs/benchmark" + "-gpu" * processes.on_gpu() + "-quick" * quick)
+    workdir = Path(flags.FLAGS.workdir or "runs/benchmark" + "-gpu" * turns.on_gpu() + "-quick" * quick)
     run = {"counts": counts._asdict(), **describe_machine(), **environment()}
     try:
         write_json(workdir / "config.json", run)
@@ -67,16 +68,16 @@ def main() -> None:
     results = {}
     for name in dict.fromkeys(names):
         try:
-            results[name] = sections.SECTIONS[name](counts)
+            results[name] = SECTIONS[name].measure(counts)
         except ChildProcessError as error:
             raise InputError(f"section {name}: {error}") from error
         write_json(workdir / f"{name}.json", {"results": results[name], **run})
-        print(f"\n{report.table(name, results[name])}\n", flush=True)
-    compared = {name: result for name, result in results.items() if name in sections.RIVALS}
+        print(f"\n{catalogue.table(name, results[name])}\n", flush=True)
+    compared = {name: result for name, result in results.items() if SECTIONS[name].compared}
     if compared:
-        device = run["device"] if processes.on_gpu() else f"{run['cpu']}, {run['cores']} cores"
+        device = run["device"] if turns.on_gpu() else f"{run['cpu']}, {run['cores']} cores"
         caption = device + ", --quick: no timing to trust" * quick
-        report.save_ratios(workdir / "ratios.png", compared, caption)
+        catalogue.save_ratios(workdir / "ratios.png", compared, caption)
     print(f"written to {workdir}")
 
 
@@ -87,13 +88,13 @@ def describe_machine() -> dict:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rivals[package] = importlib.metadata.version(package)
     load = round(os.getloadavg()[0], 2)
-    return {"cpu": cpu_model(), "cores": processes.cores(), "load_average": load, "rivals": rivals}
+    return {"cpu": cpu_model(), "cores": turns.cores(), "load_average": load, "rivals": rivals}
 
 
 def print_header(run: dict) -> None:
     versions = {name: run["versions"][name] for name in ("python", "jax", "jaxlib", "flax", "optax", "numpy")}
     print(f"machine:  {run['cpu']}, {run['cores']} cores; {platform.system()}")
-    if processes.on_gpu():
+    if turns.on_gpu():
         print(f"device:   {run['device']}")
     print("versions: " + ", ".join(f"{name} {version}" for name, version in (versions | run["rivals"]).items()))
     print(f"PyTorch:  eager, {run['cores']} threads; torch.compile is not measured")
@@ -104,15 +105,15 @@ def print_header(run: dict) -> None:
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    needing = ", ".join(sections.NEEDED)
-    flags.DEFINE_list("sections", list(sections.SECTIONS), f"Which to run; all but {needing} need JAX alone.")
+    needing = ", ".join(name for name, section in SECTIONS.items() if section.needs)
+    flags.DEFINE_list("sections", list(SECTIONS), f"Which to run; all but {needing} need JAX alone.")
     flags.DEFINE_integer(
         "rounds",
         None,
         "Turns of each side; default 12 (lasso, sweep, growth, start: 4), with --quick 2 (1).",
         lower_bound=1,
     )
-    flags.DEFINE_enum("device", "cpu", list(processes.PLATFORMS), "What JAX and PyTorch compute on.")
+    flags.DEFINE_enum("device", "cpu", list(turns.PLATFORMS), "What JAX and PyTorch compute on.")
     flags.DEFINE_bool("quick", False, "Tiny counts: shows that everything works, times mean nothing.")
     flags.DEFINE_string(
         "workdir", None, "Folder of the results; default runs/benchmark, with -gpu and -quick where these are set."

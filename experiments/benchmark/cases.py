@@ -1,4 +1,4 @@
-"""What is measured: the paper's networks, and the arrays that both sides draw alike."""
+"""What is measured, and how much of it: networks, dense matrices, the arrays that both sides draw alike."""
 
 import math
 from typing import NamedTuple
@@ -25,6 +25,10 @@ class Case(NamedTuple):
     target: float
     fits: dict[int, dict[str, float]]
 
+    def steps(self, share: float) -> int:
+        """So much of `turn_steps`."""
+        return max(2, round(share * self.turn_steps))
+
 
 CASES = {
     "xray": Case(
@@ -35,41 +39,76 @@ CASES = {
 }
 
 
-class TermCase(NamedTuple):
-    """The measurement term alone, for one image and for several that share A.
-
-    Attributes:
-        image_shape: (h, w, c).
-        num_measurements: m of the dense A.
-        images: how many share it.
-    """
+class DenseCase(NamedTuple):
+    """A dense A by itself: of `num_measurements` rows, for one image and for so many `images` that share it."""
 
     image_shape: tuple[int, int, int]
     num_measurements: int
     images: int
 
 
-TERM_CASES = {"small": TermCase((32, 32, 1), 100, 2), "xray": TermCase((256, 256, 1), 2000, 8)}
+DENSE_CASES = {
+    "small": DenseCase((32, 32, 1), 100, 2),
+    "xray": DenseCase((256, 256, 1), 2000, 8),
+    "photograph": DenseCase((256, 256, 1), 2000, 8),
+}
 
 
-class LassoCase(NamedTuple):
-    """A photograph to be recovered by Lasso-DCT at the paper's alpha.
+class Counts(NamedTuple):
+    """How much is measured.
 
     Attributes:
-        image_shape: (h, w, 1).
-        num_measurements: m of the dense A.
-        target: scikit-learn / JAX that should be reached at least.
+        rounds: turns of each side.
+        warm_up: untimed steps at the start of a turn.
+        share: of `Case.turn_steps` in a turn of section `step`; half of it in one of `fit`, and in each fit of `fits`.
+        sweep_steps: of each fit in section `sweep`.
+        square: rows of the matrices whose product is this machine's limit, in section `limits`.
+        sides: of the images in section `size`, the first one the reference.
+        growth: name of the network in section `growth`.
+        measurements: of its dense A.
+        copies: its numbers of restarts, and of images.
+        matrix_rows: numbers of measurements in section `memory`.
+        memory_steps: steps of its reconstructions.
+        term: name of the dense A in sections `term` and `limits`.
+        lasso: name of that in sections `lasso` and `denoiser`.
+        lasso_rounds: turns of each side in sections `lasso`, `sweep`, `growth` and `start`, which are long.
     """
 
-    image_shape: tuple[int, int, int]
-    num_measurements: int
-    target: float
+    rounds: int = 12
+    warm_up: int = 2
+    share: float = 1.0
+    sweep_steps: int = 1000
+    square: int = 2048
+    sides: tuple[int, ...] = (128, 256, 512, 1024)
+    growth: str = "xray"
+    measurements: tuple[int, ...] = (1000, 2000, 4000, 8000)
+    copies: tuple[int, ...] = (1, 2, 4, 8)
+    matrix_rows: tuple[int, ...] = (2000, 4000)
+    memory_steps: int = 15
+    term: str = "xray"
+    lasso: str = "photograph"
+    lasso_rounds: int = 4
 
 
-LASSO_CASES = {
-    "small": LassoCase((32, 32, 1), 100, 1.0),
-    "photograph": LassoCase((256, 256, 1), 2000, 1.0),
-}
+GPU = Counts(share=10.0, square=8192, copies=(1, 4, 16, 64))
+"""A step there takes about a millisecond."""
+
+QUICK = Counts(
+    rounds=2,
+    warm_up=1,
+    share=0.04,
+    sweep_steps=10,
+    square=64,
+    sides=(16, 32),
+    growth="mnist",
+    measurements=(25, 50),
+    copies=(1, 2),
+    matrix_rows=(200,),
+    memory_steps=3,
+    term="small",
+    lasso="small",
+    lasso_rounds=1,
+)
 
 
 def images(count: int, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,12 +1,9 @@
-"""The JAX worker: the library's own network, optimizer, method and `reconstruct`."""
+"""The JAX worker: the library's own network, optimizer, method and `reconstruct`, for sections with other workers."""
 
-import contextlib
 import dataclasses
 import math
-import os
 import resource
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +15,8 @@ import optax
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import CsDip, LassoDct
-from csdip_jax.operators import LinearOperator, RowOperator, in_place
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
-from experiments.configs import sweep as sweep_config
-from experiments.sweep import run
-from experiments.sweep.plan import batches, make_programs
 
 
 def network_loss(method, data, params):
@@ -91,27 +84,24 @@ class JaxSide(Side):
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
         method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=10**6)
+        target = cases.images(1, case.image_shape)[0]
         latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
         draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
         params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
-        target = cases.images(1, case.image_shape)[0]
-        stored = {"latent": latent, "target": target}
         if num_measurements:
             wide = dense(num_measurements, case.image_shape)
-            stored["measurements"] = wide.forward(target)
-            variants = {dtype: (latent, cs.Problem(wide.astype(dtype), stored["measurements"])) for dtype in dtypes}
-            loss_of, one_step, begin = fit_loss, fit_step, partial(method.start, latent, params)
+            y = wide.forward(target)
+            variants = {dtype: (latent, cs.Problem(wide.astype(dtype), y)) for dtype in dtypes}
+            loss_of, one_step, state = fit_loss, fit_step, method.start(latent, params)
         else:
-            (only,) = dtypes
-            variants = {only: (latent, jnp.asarray(target))}
+            y = ()
+            variants = dict.fromkeys(dtypes, (latent, jnp.asarray(target)))
             loss_of, one_step = network_loss, network_step
-
-            def begin():
-                return params, method.optimizer.init(params), jnp.zeros(())
-
-        for kind, arrays in zip(("weight", "scale", "shift"), to_torch(method.layers, params), strict=True):
-            stored |= {f"{kind}_{i}": array for i, array in enumerate(arrays)}
-        np.savez(Path(path), **stored)
+            state = params, method.optimizer.init(params), jnp.zeros(())
+        weights, scales, shifts = to_torch(method.layers, params)
+        norms = [*zip(scales, shifts, strict=True), ()]
+        in_order = [array for weight, norm in zip(weights, norms, strict=True) for array in (weight, *norm)]
+        np.savez(Path(path), *in_order, latent=latent, target=target, measurements=y)
 
         gradients = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))
         largest, answers = None, {}
@@ -122,39 +112,10 @@ class JaxSide(Side):
             largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
             entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
             answers[variant] = {"loss": float(loss), "gradient": entries}
-            self.runs[variant] = stepper(one_step, method, data, begin())
+            self.runs[variant] = stepper(one_step, method, data, state)
             self.runs[variant](1)
-        return {
-            "layers": [dataclasses.asdict(layer) for layer in method.layers],
-            "largest": largest,
-            "answers": answers,
-        }
-
-    def prepare_term(self, name: str) -> dict[str, int]:
-        """||y - A x||^2 and its gradient, by variants; the images that each is for.
-
-        A as the library multiplies with it, by how it is stored; in float32 in either form; and shared by images.
-        """
-        case = cases.TERM_CASES[name]
-        wide = dense(case.num_measurements, case.image_shape)
-        images = jnp.asarray(cases.images(case.images, case.image_shape))
-        ys = jax.vmap(wide.forward)(images[::-1])
-        loss = cs.operators.measurement_loss
-
-        stored = {"float32": wide} | {dtype: wide.astype(dtype) for dtype in ("float16", "int8")}
-        forms = {
-            "two products": LinearOperator.residual_and_adjoint,
-            "copied blocks": RowOperator.residual_and_adjoint,
-            "in place": in_place.residual_and_adjoint,
-        }
-        variants = {f"one, {dtype}": (jax.value_and_grad(loss, 2), a, ys[0], images[0]) for dtype, a in stored.items()}
-        variants |= {f"one, {form}": (function, wide, ys[0], images[0]) for form, function in forms.items()}
-        variants["shared"] = jax.vmap(jax.value_and_grad(loss, 2), (None, 0, 0)), wide, ys, images
-        self.runs = {}
-        for variant, (function, *arguments) in variants.items():
-            self.runs[variant] = repeater(jax.jit(function), arguments)
-            self.runs[variant](1)
-        return {variant: case.images if variant == "shared" else 1 for variant in variants}
+        layers = [dataclasses.asdict(layer) for layer in method.layers]
+        return {"layers": layers, "largest": largest, "answers": answers}
 
     def prepare_size(self, side: int, channels: int) -> int:
         """Steps of a square image, m = n / 10 by a randomised Hadamard transform; this process's peak."""
@@ -162,81 +123,13 @@ class JaxSide(Side):
         method = CsDip.preset("paper", shape)
         operator = cs.operators.subsampled_hadamard(jax.random.key(0), math.prod(shape) // 10, shape, math.sqrt(10))
         problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
-        begin = jax.jit(lambda method, problem, key: method.init(problem, key))
-        step = stepper(fit_step, method, (None, problem), begin(method, problem, jax.random.key(1)))
-        self.runs = {"": step}
-        step(1)
+        self.runs = {"": stepper(fit_step, method, (None, problem), initial(method, problem))}
+        self.runs[""](1)
         return _own_bytes("VmHWM")
-
-    def prepare_fits(self, name: str, count: int, steps: int) -> float:
-        """`count` images as one batch, and one by one; the relative difference of what they come to."""
-        shape = cases.CASES[name].image_shape
-        method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps, restarts=1)
-        operator = cs.operators.radial_fourier(5, shape)
-        measurements = jax.vmap(operator.forward)(jnp.asarray(cases.images(count, shape)))
-        # Redraws would depend on how far so few steps get.
-        fit = partial(cs.reconstruct, method, key=jax.random.key(0), max_redraws=0)
-
-        def batch():
-            return fit(cs.Problem(operator, measurements)).image
-
-        def singles():
-            return jnp.stack([fit(cs.Problem(operator, y), image_ids=[i]).image for i, y in enumerate(measurements)])
-
-        def repeated(images, times):
-            for _ in range(times):
-                images().block_until_ready()
-
-        self.runs = {"batch": partial(repeated, batch), "singles": partial(repeated, singles)}
-        return relative_difference(batch(), singles())
-
-    def prepare_restarts(self, name: str, num_measurements: int, count: int, steps: int) -> float:
-        """`count` restarts on a dense A, together and one at a time; the relative difference of their images."""
-        shape = cases.CASES[name].image_shape
-        operator = cs.operators.gaussian(jax.random.key(0), num_measurements, shape)
-        problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
-        method = dataclasses.replace(CsDip.preset("paper", shape), steps=steps, restarts=count)
-        fit = partial(cs.reconstruct, method, problem, jax.random.key(0), max_redraws=0)
-
-        def repeated(fits_at_once, times):
-            for _ in range(times):
-                fit(fits_at_once=fits_at_once).image.block_until_ready()
-
-        self.runs = {"together": partial(repeated, count), "apart": partial(repeated, 1)}
-        together, apart = (fit(fits_at_once=at_once).image for at_once in (count, 1))
-        return relative_difference(together, apart)
-
-    def prepare_sweep(self, name: str, images: int, steps: int) -> dict[str, int]:
-        """A sweep over photographs into a new folder each time, and a single fit of one of them; fits of each side."""
-        settings = sweep_config.get_config()
-        settings.data, settings.methods = "demo", "csdip"
-        settings.image_shape, settings.num_images = cases.CASES[name].image_shape, images
-        settings.num_measurements, settings.noise_variance = (min(cases.CASES[name].fits),), (0.0,)
-        settings.csdip.steps, settings.csdip.restarts = steps, 1
-        (program,) = make_programs(settings, None)
-        measured = run.measure(batches(program)[0])
-
-        def swept(_):
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                open(os.devnull, "w") as nowhere,
-                contextlib.redirect_stdout(nowhere),
-                contextlib.redirect_stderr(nowhere),
-            ):
-                run.sweep(settings, folder, None)
-
-        def single(_):
-            method = program.sweep.method
-            jax.block_until_ready(cs.reconstruct(method, measured.problem, measured.keys, image_ids=measured.image_ids))
-
-        self.runs = {"sweep": swept, "single": single}
-        for run_ in self.runs.values():
-            run_(1)
-        return {"sweep": images, "single": 1}
 
     def prepare_lasso(self, name: str, path: str) -> None:
         """A photograph, measured by the dense A; the measurements go to `path`, an .npy file for scikit-learn."""
-        case = cases.LASSO_CASES[name]
+        case = cases.DENSE_CASES[name]
         # How fast Lasso is does depend on what the image shows.
         image = cs.data.load("demo", image_shape=case.image_shape, num_images=1)[0]
         operator = dense(case.num_measurements, case.image_shape)
@@ -264,21 +157,18 @@ class JaxSide(Side):
         y.block_until_ready()
         measured = _own_bytes("VmHWM")
         jax.block_until_ready(cs.reconstruct(method, cs.Problem(operator, y), keys[2]))
-        return {
-            "matrix": operator.matrix.nbytes,
-            "baseline": baseline,
-            "measured": measured,
-            "peak": _own_bytes("VmHWM"),
-        }
-
-
-def relative_difference(images, reference) -> float:
-    return float(jnp.linalg.norm(images - reference) / jnp.linalg.norm(reference))
+        sizes = {"matrix": operator.matrix.nbytes, "baseline": baseline, "measured": measured}
+        return sizes | {"peak": _own_bytes("VmHWM")}
 
 
 def dense(num_measurements: int, image_shape: tuple[int, int, int]) -> cs.operators.Dense:
     """The dense A that both sides draw."""
     return cs.operators.Dense(jnp.asarray(cases.matrix(num_measurements, image_shape)), image_shape)
+
+
+def initial(method, problem):
+    """The method's first state."""
+    return jax.jit(lambda method, problem, key: method.init(problem, key))(method, problem, jax.random.key(1))
 
 
 def stepper(one_step, method, data, carry):
@@ -292,8 +182,8 @@ def stepper(one_step, method, data, carry):
     return run
 
 
-def repeater(function, arguments):
-    """What calls the function so many times, one after the other."""
+def repeater(function, arguments=()):
+    """What calls the function so many times, one after the other, and returns the last answer."""
 
     def run(times):
         answer = None
@@ -301,7 +191,7 @@ def repeater(function, arguments):
             answer = function(*arguments)
             if jax.default_backend() == "cpu":  # which would go on with the next call meanwhile; a GPU queues them
                 jax.block_until_ready(answer)
-        jax.block_until_ready(answer)
+        return jax.block_until_ready(answer)
 
     return run
 

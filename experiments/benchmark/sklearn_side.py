@@ -18,7 +18,7 @@ class SklearnSide(Side):
 
     def prepare_lasso(self, name: str, path: str, alpha: float) -> dict:
         """Makes A Psi (not timed), fits once, and returns the objective, its duality gap and the passes over A Psi."""
-        case = cases.LASSO_CASES[name]
+        case = cases.DENSE_CASES[name]
         rows = cases.matrix(case.num_measurements, case.image_shape).reshape(-1, *case.image_shape[:2])
         matrix = np.asfortranarray([dctn(row, norm="ortho").ravel() for row in rows])
         y = np.load(Path(path))

@@ -34,19 +34,15 @@ class Fit:
         latent = torch.tensor(arrays["latent"]).reshape(1, -1, 1, 1)
         network = make_network(layers, latent.shape[1])
         self.kernels = [module.weight for module in network if isinstance(module, nn.ConvTranspose2d)]
-        norms = [module for module in network if isinstance(module, nn.BatchNorm2d)]
         with torch.no_grad():
-            for i, kernel in enumerate(self.kernels):
-                kernel.copy_(torch.tensor(arrays[f"weight_{i}"]))
-            for i, norm in enumerate(norms):
-                norm.weight.copy_(torch.tensor(arrays[f"scale_{i}"]))
-                norm.bias.copy_(torch.tensor(arrays[f"shift_{i}"]))
+            for i, parameter in enumerate(network.parameters()):
+                parameter.copy_(torch.tensor(arrays[f"arr_{i}"]))
         self.network = network.to(device, memory_format=memory_format)
         self.latent = latent.to(device).contiguous(memory_format=memory_format)
         target = torch.tensor(arrays["target"]).permute(2, 0, 1)[None]
         self.target = target.to(device).contiguous(memory_format=memory_format)
         self.matrix, self.tv_weight = matrix, tv_weight
-        self.measurements = torch.tensor(arrays["measurements"]).to(device) if matrix is not None else None
+        self.measurements = torch.tensor(arrays["measurements"]).to(device)
         self.optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.99, eps=1e-8, momentum=0.9)
 
     def loss(self) -> torch.Tensor:

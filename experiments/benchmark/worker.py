@@ -13,10 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-_REPOSITORY = Path(__file__).parents[2]
 _PR_SET_PDEATHSIG = 1
 
 
@@ -32,13 +30,12 @@ class Worker:
             environment: variables added to this process's own.
         """
         self.name = name
-        path = os.pathsep.join(filter(None, (str(_REPOSITORY), os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path, **environment},
+            env={**os.environ, **environment},
         )
         try:
             self._read()
@@ -69,7 +66,8 @@ class Worker:
         self.process.send_signal(signal.SIGSTOP)
         return json.loads(line)
 
-    def close(self) -> None:
+    def close(self, *_) -> None:
+        """Ends the process."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait()
@@ -80,8 +78,7 @@ class Worker:
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    __exit__ = close
 
 
 class Side:
@@ -91,7 +88,7 @@ class Side:
         runs: variant -> what takes so many steps of it.
     """
 
-    runs: dict[str, Callable[[int], None]]
+    runs: dict[str, Callable[[int], Any]]
 
     def turn(self, variant: str, warm_up: int, steps: int) -> float:
         """Seconds per step, after untimed ones."""

@@ -18,7 +18,7 @@ same settings it goes on from the last chunk; further cells, arms and test image
 from absl import flags
 
 from experiments import launcher
-from experiments.learned_regularization import report, study
+from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 
 _CONFIG = launcher.define_config("learned_regularization")
@@ -32,7 +32,7 @@ def main() -> None:
     workdir = study.open_workdir(plan, _WORKDIR.value)
     for cell in plan.cells:
         CellRun(plan, workdir, cell).run()
-    report.write(plan, workdir)
+    outcome.write(plan, workdir)
 
 
 if __name__ == "__main__":

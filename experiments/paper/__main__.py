@@ -17,13 +17,13 @@ from absl import flags
 from csdip_jax.types import InputError
 from experiments import launcher
 from experiments.configs.paper import SCALES
-from experiments.paper import run
+from experiments.paper import rendering
 from experiments.paper.items import ITEMS, item_of
 
 _ITEM = flags.DEFINE_list("item", None, f"Which tables and figures: {', '.join(ITEMS)}, or all.")
 flags.adopt_module_key_flags(launcher)
 _SCALE = flags.DEFINE_enum("scale", "quick", SCALES, "How much of it.")
-_WORKDIR = flags.DEFINE_string("workdir", run.WORKDIR, "Folder of the results.")
+_WORKDIR = flags.DEFINE_string("workdir", rendering.WORKDIR, "Folder of the results.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         raise InputError(f"--item is missing: choose from {', '.join(ITEMS)}, all")
     chosen = list(ITEMS.values()) if "all" in _ITEM.value else [item_of(name) for name in _ITEM.value]
     for item in chosen:
-        run.run(item, _SCALE.value, Path(_WORKDIR.value), _DATA_DIR.value)
+        rendering.run(item, _SCALE.value, Path(_WORKDIR.value), _DATA_DIR.value)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,8 @@ from csdip_jax.types import InputError
 
 BASELINES = ("csdip", "bm3d_amp", "tv", "lasso_dct")
 
-DISPLAY = {
-    "csdip": "CS-DIP",
-    "bm3d_amp": "BM3D-AMP",
-    "tv": "TV (TVAL3's problem)",
-    "lasso_dct": "Lasso-DCT",
-    "csgm": "CSGM",
-}
-"""Method -> its name in figures and tables."""
+COLUMNS = 6
+"""Images that a figure of reconstructions shows at most."""
 
 PUBLISHED_AS = {"tv": "tval3"}
 """Method -> its name in the published files, where that is another."""

@@ -5,9 +5,9 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
+from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
-from experiments import fits, pictures, settings
-from experiments.reconstruct import table
+from experiments import fits, pictures, row_tables, settings
 from experiments.sweep import run as sweep
 from experiments.sweep.plan import make_programs
 
@@ -24,36 +24,36 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
     name = "images" if files else config.data
     workdir = sweep.open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
     scenes = by_scene(sweep.compute(programs, workdir))
-    table.print_table([row for rows in scenes for row in rows])
+    row_tables.print_images([row for rows in scenes for row in rows])
     _draw(workdir, scenes)
 
 
-def by_scene(rows: Collection[dict]) -> list[list[dict]]:
+def by_scene(rows: Collection[Row]) -> list[list[Row]]:
     """The rows of each measured image, image by image."""
-    images = list(dict.fromkeys((row["part"], row["image"]) for row in rows))
+    images = list(dict.fromkeys((row.part, row.image) for row in rows))
     scenes = {}
-    for row in sorted(rows, key=lambda row: images.index((row["part"], row["image"]))):
-        where = (row["operator"], row["count"], row["noise_variance"], row["seed"])
-        scenes.setdefault((row["part"], row["image"], *where), []).append(row)
+    for row in sorted(rows, key=lambda row: images.index((row.part, row.image))):
+        where = (row.operator, row.count, row.noise_variance, row.seed)
+        scenes.setdefault((row.part, row.image, *where), []).append(row)
     return list(scenes.values())
 
 
-def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
+def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
     """comparison.png and loss.png, from the saved reconstructions."""
     comparisons, curves = [], []
-    seed = table.several_seeds([row for rows in scenes for row in rows])
+    seed = row_tables.several_seeds([row for rows in scenes for row in rows])
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            path = fits.reconstruction(workdir.path, row["file"])
-            saved[row["label"]] = fits.load(path, None, "trace", "adjoint")
+            path = fits.reconstruction(workdir.path, row.file)
+            saved[row.label] = fits.load(path, None, "trace", "adjoint")
         comparisons.append(
             pictures.Comparison(
-                label=f"{fits.stem(first['part'], first['image'])}\n{table.measured(first, seed)}",
-                original=fits.load(fits.original(workdir.path, first["part"], first["image"]))["image"],
-                adjoint=saved[first["label"]]["adjoint"],
+                label=f"{fits.stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
+                original=fits.load(fits.original(workdir.path, first.part, first.image))["image"],
+                adjoint=saved[first.label]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},
-                captions={row["label"]: table.caption(row) for row in rows},
+                captions={row.label: row_tables.caption(row) for row in rows},
             )
         )
         where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []

@@ -9,15 +9,14 @@ from typing import NamedTuple
 import jax
 
 from csdip_jax.data.pixels import to_signed_range
-from csdip_jax.io.arrays import read_array
+from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
 from csdip_jax.io.files import content_digest, write_array
-from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
 from csdip_jax.runs.row import times_noise
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
-from experiments import fits, launcher, pictures, settings
-from experiments.reconstruct import table
+from experiments import fits, launcher, pictures, row_tables, settings
+from experiments.tables import number
 
 
 class Conventions(NamedTuple):
@@ -84,10 +83,10 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             workdir.append(fit.row)
         fits.forget_checkpoint(workdir, "", sweep)
     for row in {row.label: row for row in workdir.rows}.values():
-        residual = table.number(row.relative_residual, ".3g")
+        residual = number(row.relative_residual, ".3g")
         line = f"{row.label}: relative residual {residual} after {row.steps} steps"
         told = dataclasses.replace(row, times_noise=times_noise(row.measurement_loss, noise_energy))  # as told now
-        print("  ".join(filter(None, [line, table.flag(row), told.verdict])))
+        print("  ".join(filter(None, [line, row_tables.flag(row), told.verdict])))
         print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
 
 

@@ -18,8 +18,8 @@ On several machines: --share, docs/clusters.md.
 from absl import flags
 
 from csdip_jax.types import InputError
-from experiments import launcher, settings
-from experiments.sweep import dry_run, run, table
+from experiments import launcher, row_tables, settings
+from experiments.sweep import dry_run, run
 
 _CONFIG = launcher.define_config("sweep")
 flags.adopt_module_key_flags(launcher)
@@ -57,7 +57,7 @@ def main() -> None:
         dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range, share)
     else:
         options = {"curves": _CURVES.value, "pixel_range": pixel_range, "share": share}
-        table.print_table(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
+        row_tables.print_means(run.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
 
 
 if __name__ == "__main__":

@@ -161,10 +161,9 @@ class Measured(NamedTuple):
     image_ids: list[int]
 
     def problem_of(self, cell: int) -> cs.Problem:
-        (operator, measurements), scenes = self.problem, self.problem.operator.batch_size
-        if scenes is not None:
-            scene = cell * scenes // len(measurements)
-            operator = jax.tree.map(lambda x: x[scene], operator)
+        operator, measurements = self.problem
+        if isinstance(operator, cs.operators.Stack):
+            operator = operator.take(cell * operator.size // len(measurements))
         return cs.Problem(operator, measurements[cell])
 
 
@@ -183,9 +182,10 @@ def measure(batch: Batch) -> Measured:
         ids.append(id_)
     if len(batch.scenes) > 1 and not program.shares_operator:
         del operator  # room for those of all scenes
-        operator = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(
+        drawn = jax.vmap(lambda key, id_: first.operator(key, id_, program.image_shape))(
             jnp.stack([keys.operator for keys in roots]), jnp.asarray(ids, jnp.uint32)
         )
+        operator = cs.operators.Stack(drawn)
     fit_keys = jnp.repeat(jnp.stack([keys.fit for keys in roots]), program.cells_per_scene)
     ids = [id_ for id_ in ids for _ in range(program.cells_per_scene)]
     return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)

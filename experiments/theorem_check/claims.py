@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import pandas as pd
+
+from experiments.tables import as_markdown
+
 PASS, FAIL, BELOW, MEASURED = "pass", "FAIL", "below threshold", "measured"
 
 
@@ -54,11 +58,5 @@ def over_widths(
 
 
 def table(claims: Sequence[Claim]) -> str:
-    """Markdown, its columns aligned."""
-    cells = [("claim", "where", "verdict", "measured"), *claims]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    """All of them in Markdown."""
+    return as_markdown(pd.DataFrame(claims).rename(columns={"name": "claim"}))

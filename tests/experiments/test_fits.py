@@ -3,24 +3,30 @@
 import dataclasses
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import csdip_jax as cs
 from csdip_jax.io.files import write_arrays
-from csdip_jax.runs.row import facts
+from csdip_jax.runs.row import Status, facts
 from experiments import fits
-from tests.runs.test_row import ROW, VERDICTS, solution
+from tests.runs.test_row import ROW, solution
+
+REASONS = {Status.OUT_OF_STEPS: "not converged; allow it more steps"}
+REASONS |= {Status.UNEXPLAINED: "explains 94 % of the measurements' contrast"}
+REASONS |= dict.fromkeys(
+    (Status.DIVERGED, Status.COLLAPSED), "every attempt collapsed or diverged; allow it more steps"
+)
 
 
-@pytest.mark.parametrize(("ok", "converged"), VERDICTS)
-def test_a_fit_is_warned_of_once_and_by_its_reason(ok, converged, capsys):
-    given = solution(ok=ok, converged=converged)
-    fits.warn(dataclasses.replace(ROW, file="stem", **facts(given, np.ones(3), None)), cs.methods.Tv)
-    reason = "" if ok and converged else "not converged" if ok else "every attempt collapsed or diverged"
+@pytest.mark.parametrize("status", Status)
+def test_a_fit_is_warned_of_once_and_by_its_reason(status, capsys):
+    given = facts(solution(status=np.int32(status)), np.ones(3), None)
+    fits.warn(dataclasses.replace(ROW, file="stem", **given), cs.methods.Tv)
     shown = capsys.readouterr()
-    expected = f"warning: stem: {reason}; allow it more steps\n" if reason else ""
+    expected = f"warning: stem: {REASONS[status]}\n" if status in REASONS else ""
     assert shown.out + shown.err == expected
 
 
@@ -32,7 +38,7 @@ def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, r
         checkpoint.touch()
     given = solution()
     if cases:
-        given = cs.Solution(*(None if x is None else np.stack([x + i for i in range(cases)]) for x in given))
+        given = jax.tree.map(lambda x: np.stack([x + i for i in range(cases)]), given)
     monkeypatch.setattr(cs, "reconstruct", lambda *_, checkpoint: given)
     monkeypatch.setattr(fits, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     found, seconds = fits.reconstructed(None, None, None, checkpoint)
@@ -45,7 +51,11 @@ def test_what_is_saved_is_there_again(tmp_path):
     fit = fits.Fit(solution(image=np.full((4, 4, 1), -1.0)), dataclasses.replace(ROW, file="a"))
     fits.save(SimpleNamespace(path=tmp_path), fit, np.full((4, 4, 1), 300.0), {"adjoint": jnp.ones(3)})
     with np.load(fits.reconstruction(tmp_path, "a")) as saved:
-        assert {name: float(saved[name].max()) for name in saved.files} == {"image": 300, "trace": 8, "adjoint": 1}
+        found = {name: float(saved[name].max()) for name in saved.files}
+    assert found == {"image": 300, "trace": 8, "trace_objective": 9, "adjoint": 1} | {
+        "aux_standard_deviation": 6,
+        "aux_error": 0.5,
+    }
 
 
 IMAGE = np.linspace(-1, 1, 36, dtype=np.float32).reshape(4, 9, 1)

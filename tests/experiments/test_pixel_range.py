@@ -1,5 +1,6 @@
 """Images in the user's units: the note, the range of the metrics, and the way back in every file and picture."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,9 +9,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
 from csdip_jax.runs.row import errors
-from experiments import fits
-from experiments.reconstruct import table
+from experiments import fits, row_tables
 from tests.experiments.commands import rows_of, run
+from tests.runs.test_row import ROW
 
 METHOD = ["--config.methods=tv", "--config.tv.steps=5", "--config.num_measurements=60"]
 SWEEP = ["--config.methods=tv", "--config.tv.steps=5", "--config.num_measurements=(60,)"]
@@ -107,19 +108,19 @@ def test_a_constant_image_has_no_psnr(value, error):
     flat = np.full((9, 9, 1), value, np.float32)
     found = errors(flat + np.float32(error), flat)
     assert found["data_range"] == 0 and found["psnr"] is None and found["ssim"] is None
-    row = found | {"ok": True, "converged": True}
-    assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in table.caption(row)
+    row = dataclasses.replace(ROW, **found)
+    assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in row_tables.caption(row)
 
 
 def test_an_exact_image_has_an_infinite_psnr_and_no_infinity_in_its_row():
     image = np.linspace(-1, 1, 81, dtype=np.float32).reshape(9, 9, 1)
     found = errors(image, image)
     assert found["psnr"] is None and found["ssim"] == pytest.approx(1) and found["mse"] == 0
-    assert "inf dB" in table.caption(found | {"ok": True, "converged": True})
+    assert "inf dB" in row_tables.caption(dataclasses.replace(ROW, **found))
 
 
 @pytest.mark.parametrize(
     ("ranges", "told"), [((2.0, 2.0), ""), ((0.0275,), " of range 0.0275"), ((2.0, 0.5), " of range 0.5 to 2")]
 )
 def test_the_range_is_told_where_it_is_not_the_whole(ranges, told):
-    assert table.of_range(ranges) == told
+    assert row_tables.of_range(ranges) == told

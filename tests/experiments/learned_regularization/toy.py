@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.configs import learned_regularization
-from experiments.learned_regularization import report, study
+from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 
 M, NOISE = 60, 100.0
@@ -47,5 +47,5 @@ def run(folders, path, **changes):
     workdir = study.open_workdir(plan, str(path))
     for cell in plan.cells:
         CellRun(plan, workdir, cell).run()
-    report.write(plan, workdir)
+    outcome.write(plan, workdir)
     return CellRun(plan, workdir, plan.cells[0])

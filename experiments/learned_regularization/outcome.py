@@ -1,46 +1,22 @@
 """What a study says: the table as the paper prints it, how lr_weight was chosen, and the pictures."""
 
+import math
 import textwrap
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from csdip_jax.results import Workdir, write_atomically
+from csdip_jax.io.files import write_atomically
+from csdip_jax.runs.row import Row
+from csdip_jax.runs.workdir import Workdir
 from experiments import fits, pictures, published, tables
 from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
-from experiments.reconstruct.table import flag, number
+from experiments.row_tables import flag
+from experiments.tables import number
 
 PUBLISHED_SHAPE = (256, 256, 1)
-
-
-class Entry(NamedTuple):
-    """An arm in a cell of the table.
-
-    Attributes:
-        cell, arm: which.
-        lr_weight: the chosen one; 0 where none helped, or for a warm start alone.
-        is_off: nothing is left of the arm: its images are those without.
-        off, on: mean MSE without and with.
-        decrease: percent by which it is lower with.
-        half_width: of the 95 % interval of the decrease; NaN for a single image.
-        published: the paper's decrease, which is of `layer_means`, or NaN.
-        unequal: pairs in which a fit failed, or was drawn anew and so does not start as the other does.
-    """
-
-    cell: Cell
-    arm: str
-    lr_weight: float
-    is_off: bool
-    off: float
-    on: float
-    decrease: float
-    half_width: float
-    published: float
-    unequal: int
 
 
 def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
@@ -56,55 +32,67 @@ def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
     return 100 * (1 - ratio), 100 * stats.t.ppf(0.975, count - 1) * spread / np.sqrt(count)
 
 
-def entries(plan: Plan, workdir: Workdir) -> list[Entry]:
-    """One per cell and arm."""
+def entries(plan: Plan, workdir: Workdir) -> pd.DataFrame:
+    """A line per cell and arm, as table.csv has them.
+
+    The chosen `lr_weight` is 0 where none helped, or for a warm start alone; `is_off` says that nothing is left of the
+    arm, whose images are those without. `off` and `on` are mean MSEs without and with, `decrease` by how many percent
+    it is lower with, `half_width` of its 95 % interval. `published` is the paper's decrease, which is of `layer_means`.
+    `unequal` counts pairs in which a fit failed, or was drawn anew and so does not start as the other does.
+    """
     theirs_too = plan.config.data == "xray" and next(iter(plan.test.values())).shape == PUBLISHED_SHAPE
-    known, result = published.percent_decreases() if theirs_too else {}, []
+    known, found = published.percent_decreases() if theirs_too else {}, []
     for cell in plan.cells:
-        run = CellRun(plan, workdir, cell)
+        run, noise, m = CellRun(plan, workdir, cell), cell.measurement.noise_variance, cell.measurement.count
         rows = run.rows
         off = [rows[Key("test", OFF, 0.0, name)] for name in plan.test]
         for arm in plan.arms:
             weight = run.weight_of(arm)
             on = off if is_off(arm, weight) else [rows[Key("test", arm.label, weight, name)] for name in plan.test]
-            errors = [np.array([row["mse"] for row in found], float) for found in (off, on)]
-            theirs = known.get((cell.measurement.noise_variance, cell.measurement.count), np.nan)
-            result.append(
-                Entry(
-                    cell,
-                    arm.label,
-                    weight,
-                    is_off(arm, weight),
-                    *(values.mean() for values in errors),
-                    *percent_decrease(*errors),
-                    theirs if arm.reading == "layer_means" and arm.penalized and not arm.warm else np.nan,
-                    sum(map(_unequal, off, on)),
-                )
+            errors = [np.array([row.mse for row in group], float) for group in (off, on)]
+            decrease, half_width = percent_decrease(*errors)
+            as_theirs = arm.reading == "layer_means" and arm.penalized and not arm.warm
+            found.append(
+                {
+                    "noise_variance": noise,
+                    "m": m,
+                    "arm": arm.label,
+                    "lr_weight": weight,
+                    "is_off": is_off(arm, weight),
+                    "off": errors[0].mean(),
+                    "on": errors[1].mean(),
+                    "decrease": decrease,
+                    "half_width": half_width,
+                    "published": known.get((noise, m), math.nan) if as_theirs else math.nan,
+                    "unequal": sum(map(_unequal, off, on)),
+                }
             )
-    return result
+    return pd.DataFrame(found)
 
 
-def _unequal(a: dict, b: dict) -> bool:
-    return a["redraws"] != b["redraws"] or not (a["ok"] and b["ok"])
+def _unequal(a: Row, b: Row) -> bool:
+    return a.redraws != b.redraws or not (a.ok and b.ok)
 
 
-def write(plan: Plan, workdir: Workdir) -> None:
-    """Prints the table, and writes it and the pictures into the workdir."""
-    table = entries(plan, workdir)
-    text = as_text(plan, workdir, table)
+def write(plan: Plan, workdir: Workdir) -> pd.DataFrame:
+    """Prints the table, and writes it and the pictures into the workdir; the `entries`."""
+    found = entries(plan, workdir)
+    text = as_text(plan, workdir, found)
     print(f"\n{text}\n")
     write_atomically(workdir.path / "table.md", lambda file: file.write(text.encode() + b"\n"))
-    write_atomically(workdir.path / "table.csv", lambda file: file.write(as_csv(table).encode()))
-    save_table(workdir.path / "table.png", table)
-    save_choice(workdir.path / "choice.png", plan, workdir)
+    write_atomically(workdir.path / "table.csv", lambda file: file.write(tables.as_csv(found).encode()))
+    pictures.save_figure(workdir.path / "table.png", draw_decreases(found))
+    if plan.readings:
+        pictures.save_figure(workdir.path / "choice.png", draw_choice(plan, workdir))
     for cell in plan.cells:
         save_comparison(plan, workdir, cell)
     print(f"tables and pictures: {workdir.path}; priors: {workdir.path / 'priors'}")
+    return found
 
 
-def as_text(plan: Plan, workdir: Workdir, table: Sequence[Entry]) -> str:
+def as_text(plan: Plan, workdir: Workdir, found: pd.DataFrame) -> str:
     """The table for people, and what they should know of how it came about."""
-    return "\n".join([markdown(table, len(plan.test)), *_notes(plan, workdir)])
+    return "\n".join([markdown(found, len(plan.test)), *_notes(plan, workdir)])
 
 
 def _notes(plan: Plan, workdir: Workdir) -> list[str]:
@@ -122,57 +110,49 @@ def _notes(plan: Plan, workdir: Workdir) -> list[str]:
     return ["", *notes] if notes else []
 
 
-def markdown(table: Sequence[Entry], images: int) -> str:
+def markdown(found: pd.DataFrame, images: int) -> str:
     """A block per arm, rows noise variance and columns m, as the paper's Table 1."""
-    counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
-    noises = list(dict.fromkeys(entry.cell.measurement.noise_variance for entry in table))
-    found = {(e.arm, e.cell.measurement.noise_variance, e.cell.measurement.count): e for e in table}
     of = f"the mean MSE of {images} images, with its paired 95 % interval," if images > 1 else "the MSE of 1 image"
-    theirs = " (published)" if any(np.isfinite(entry.published) for entry in table) else ""
-    lines = [f"Percent decrease of {of} [lr_weight]{theirs}"]
-    for arm in dict.fromkeys(entry.arm for entry in table):
-        head = [f"{arm}: noise variance", *(f"m = {m}" for m in counts)]
-        rows = [[f"{noise:g}", *(_cell_text(found[arm, noise, m]) for m in counts)] for noise in noises]
-        lines += ["", tables.as_markdown(head, rows)]
-    unequal = [f"{entry.arm}, {entry.cell.name}: {entry.unequal}" for entry in table if entry.unequal]
+    theirs = " (published)" if found["published"].notna().any() else ""
+    blocks, unequal = [f"Percent decrease of {of} [lr_weight]{theirs}"], []
+    for arm, group in found.groupby("arm", sort=False):
+        noises, counts = group["noise_variance"].map("{:g}".format), group["m"].map("m = {}".format)
+        texts = [_cell_text(entry) for entry in group.itertuples()]
+        blocks.append(tables.as_markdown(tables.crossed(f"{arm}: noise variance", noises, counts, texts)))
+    for entry in found[found["unequal"] > 0].itertuples():
+        unequal.append(f"{entry.arm}, m{entry.m}-noise{entry.noise_variance:g}: {entry.unequal}")
     if unequal:
-        lines += ["", f"Pairs with a failed fit, or one drawn anew and so not paired: {'; '.join(unequal)}"]
-    return "\n".join(lines)
+        blocks.append(f"Pairs with a failed fit, or one drawn anew and so not paired: {'; '.join(unequal)}")
+    return "\n\n".join(blocks)
 
 
-def _cell_text(entry: Entry) -> str:
-    theirs = "" if np.isnan(entry.published) else f" ({entry.published:.1f})"
+def _cell_text(entry) -> str:
+    theirs = "" if math.isnan(entry.published) else f" ({entry.published:.1f})"
     if entry.is_off:
         return f"off{theirs}"
-    interval = "" if np.isnan(entry.half_width) else f" +- {entry.half_width:.1f}"
+    interval = "" if math.isnan(entry.half_width) else f" +- {entry.half_width:.1f}"
     weight = f" [{entry.lr_weight:g}]" if entry.lr_weight else ""  # a warm start alone has none
     return f"{entry.decrease:.1f}{interval}{weight}{theirs}"
 
 
-def as_csv(table: Sequence[Entry]) -> str:
-    rows = ((measurement.noise_variance, measurement.count, *values) for (measurement,), *values in table)
-    return tables.as_csv(["noise_variance", "m", *Entry._fields[1:]], rows)
-
-
-def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("png",), title: str = "") -> None:
+def draw_decreases(found: pd.DataFrame, title: str = ""):
     """Percent decrease against the noise variance, a panel per number of measurements, with the published values."""
-    counts = list(dict.fromkeys(entry.cell.measurement.count for entry in table))
-    arms = list(dict.fromkeys(entry.arm for entry in table))
+    counts, arms = found["m"].unique(), found["arm"].unique()
+    width = 3.8 * len(counts)  # of the panels, without the legend
     figure, axes = pictures.plt.subplots(
-        1, len(counts), figsize=(3.8 * len(counts) + 2.4, 3.8), sharey=True, squeeze=False, layout="constrained"
+        1, len(counts), figsize=(width + 2.4, 3.8), sharey=True, squeeze=False, layout="constrained"
     )
     colours = pictures.plt.get_cmap("tab20").colors
     for axis, m in zip(axes[0], counts, strict=True):
         for place, arm in enumerate(arms):
-            mine = [entry for entry in table if entry.arm == arm and entry.cell.measurement.count == m]
+            mine = found[(found["arm"] == arm) & (found["m"] == m)]
             places = np.arange(len(mine)) + 0.7 * ((place + 0.5) / len(arms) - 0.5)
             style = {"fmt": "o", "ms": 4, "capsize": 2, "label": arm, "color": colours[2 * place % 20 + place // 10]}
-            axis.errorbar(places, [e.decrease for e in mine], [e.half_width for e in mine], **style)
-            theirs = np.array([e.published for e in mine])
-            if np.isfinite(theirs).any():
-                axis.plot(places, theirs, "k*", ms=8, label=f"published, {arm}")
+            axis.errorbar(places, mine["decrease"], mine["half_width"], **style)
+            if mine["published"].notna().any():
+                axis.plot(places, mine["published"], "k*", ms=8, label=f"published, {arm}")
         axis.axhline(0, color="k", lw=0.5)
-        axis.set_xticks(range(len(mine)), [f"{entry.cell.measurement.noise_variance:g}" for entry in mine])
+        axis.set_xticks(range(len(mine)), mine["noise_variance"].map("{:g}".format))
         axis.set_xlim(-0.5, len(mine) - 0.5)
         axis.set_xlabel("noise variance")
         axis.set_title(f"m = {m}", fontsize=10)
@@ -182,15 +162,12 @@ def save_table(path: Path, table: Sequence[Entry], formats: Sequence[str] = ("pn
         label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=8)
-    width = 3.8 * len(counts)  # of the panels, without the legend
     figure.suptitle(textwrap.fill(title, int(12 * width)), fontsize=10, x=width / 2 / figure.get_figwidth())
-    pictures.save_figure(path, figure, formats)
+    return figure
 
 
-def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:
+def draw_choice(plan: Plan, workdir: Workdir):
     """Held-out loss against lr_weight, relative to the one without, a panel per reading, a curve per cell."""
-    if not plan.readings:
-        return
     figure, axes = pictures.plt.subplots(
         1, len(plan.readings), figsize=(4.2 * len(plan.readings) + 0.4, 3.6), squeeze=False, layout="constrained"
     )
@@ -208,7 +185,7 @@ def save_choice(path: Path, plan: Plan, workdir: Workdir) -> None:
         axis.set_title(reading, fontsize=10)
         axis.grid(alpha=0.3)
     axes[0, 0].set_ylabel("held-out loss, noise included,\nrelative to off")
-    pictures.save_figure(path, figure)
+    return figure
 
 
 def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
@@ -223,7 +200,7 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
             row = rows[Key("test", OFF, 0.0, name) if off else Key("test", label, weight, name)]
             saved = fits.load(fits.reconstruction(workdir.path, row.file), original.shape, "adjoint")
             shown[label], adjoint = saved["image"], saved["adjoint"]
-            facts = (f"MSE {number(row['mse'], '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
+            facts = (f"MSE {number(row.mse, '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

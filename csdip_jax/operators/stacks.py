@@ -1,0 +1,121 @@
+"""Several operators of one form: one for each image of a batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from csdip_jax.operators.base import Operator, Shape
+from csdip_jax.types import Array, InputError, pytree_dataclass
+
+
+@pytree_dataclass
+class Stack:
+    """Operators that differ in their arrays alone, one for each image, as `Problem` takes them.
+
+    `stack([a, b])` makes one, and so does Stack(jax.vmap(constructor)(keys)). It measures nothing itself: `take` one of
+    them, or map over `operator` by `jax.vmap`.
+
+    Attributes:
+        operator: all of them, a leading axis on each of its arrays.
+
+    Raises:
+        InputError: no operator, or its arrays have no leading axis of one length.
+
+    Example:
+        keys = jax.random.split(jax.random.key(0), 3)
+        three = Stack(jax.vmap(lambda key: gaussian(key, 50, (8, 8, 1)))(keys))
+        three.take(1).forward(image)
+    """
+
+    operator: Operator
+
+    def __post_init__(self):
+        if not isinstance(self.operator, Operator):
+            raise InputError(f"a stack of a {type(self.operator).__name__}: give an operator, or Linear(fn, shape)")
+        if _length(self.operator) is None:
+            shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(self.operator)]
+            told = f"its arrays have shapes {', '.join(map(str, shapes))}" if shapes else "it has no arrays"
+            raise InputError(
+                f"a stack of {type(self.operator).__name__}: {told}, where each needs a leading axis of one length; "
+                "one operator for all images is given as it is"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many operators there are."""
+        return jax.tree.leaves(self.operator)[0].shape[0]
+
+    @property
+    def image_shape(self) -> Shape:
+        """(h, w, c) of the images of each."""
+        return self.operator.image_shape
+
+    @property
+    def measurements_like(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of the measurements of one float32 image by one of them."""
+        return jax.eval_shape(lambda stack: stack.take(0), self).measurements_like
+
+    def take(self, i: int | Array) -> Any:
+        """Operator i."""
+        return jax.tree.map(lambda x: x[i], self.operator)
+
+
+def stack(operators: Sequence[Operator]) -> Stack:
+    """These operators, of one form and with arrays of the same shapes, as a `Stack`.
+
+    Raises:
+        InputError: none, or they differ in more than the entries of their arrays.
+    """
+    shapes = {(jax.tree.structure(one), *(jnp.shape(leaf) for leaf in jax.tree.leaves(one))) for one in operators}
+    if len(shapes) != 1:
+        names = ", ".join(sorted({type(one).__name__ for one in operators})) or "none"
+        raise InputError(f"a stack of {names}: give operators of one form, with arrays of the same shapes")
+    return Stack(jax.tree.map(lambda *leaves: jnp.stack(leaves), *operators))
+
+
+def one_of(operator: Operator | Stack, i: int | Array = 0) -> Any:
+    """Operator i of a stack, or the one that there is."""
+    return operator.take(i) if isinstance(operator, Stack) else operator
+
+
+def form_of(operator: Operator | Stack) -> Operator:
+    """An operator of the type of each, to ask what does not depend on the arrays: they are those of all."""
+    return operator.operator if isinstance(operator, Stack) else operator
+
+
+def recognised(operator: Operator, measurements: tuple[int, ...], is_own: bool) -> Operator | Stack:
+    """A `Stack` where each array of an operator has one more axis, as `jax.vmap` of a constructor leaves them.
+
+    An operator of this library makes [m] of an image; so it is a stack if its first entry does that. A user's function
+    may take what arrays it likes: it is one operator wherever it fits the measurements as it stands, and a stack only
+    if its first entry fits and it does not. Where both fit and a stack is meant, say Stack(operator).
+
+    Args:
+        operator: one, or several that do not say so.
+        measurements: shape of all measurements.
+        is_own: whether a user wrote its `forward`.
+    """
+    if _length(operator) is None:
+        return operator
+    first = _made(Stack(operator), operator.image_shape)
+    if not is_own:
+        return Stack(operator) if first is not None and len(first) == 1 else operator
+    fitting = (measurements, measurements[1:])
+    return Stack(operator) if first in fitting and _made(operator, operator.image_shape) not in fitting else operator
+
+
+def _length(operator: Operator) -> int | None:
+    """Of the leading axis that all arrays share; None where they do not."""
+    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(operator)}
+    return lengths.pop()[0] if len(lengths) == 1 and () not in lengths else None
+
+
+def _made(operator: Operator | Stack, image_shape: Shape) -> tuple[int, ...] | None:
+    """Shape of the measurements by this, or by the first of a stack; None where it cannot be traced."""
+    try:
+        image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
+        return jax.eval_shape(lambda operator, x: one_of(operator).forward(x), operator, image).shape
+    except Exception:  # whatever a function says of arrays that it is not meant for
+        return None
