@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
-from csdip_jax.io.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays
 from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
 from csdip_jax.types import InputError
@@ -170,7 +170,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
         more: further arrays that have to be there: "trace" [steps], or others of the image's shape.
 
     Raises:
-        DamagedFile: see `csdip_jax.io.files.read_arrays`; also a pixel range that is none.
+        DamagedFile: see `csdip_jax.files.read_arrays`; also a pixel range that is none.
     """
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))

@@ -91,7 +91,9 @@ def print_images(rows: Sequence[Row]) -> None:
 
 
 def print_means(rows: Sequence[Row]) -> None:
-    """A line per part, measurement, noise and method: means over images."""
+    """A line per part, measurement, noise and method: means over images; nothing of a share that has no rows yet."""
+    if not rows:
+        return
     same = ["part", "measurement", "num_measurements", "noise_variance", "label"]
     lines = []
     for (part, measurement, m, noise, label), places in pd.DataFrame(rows).groupby(same, sort=False).groups.items():

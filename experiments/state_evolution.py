@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
-from csdip_jax.io.files import content_digest
+from csdip_jax.files import content_digest
 from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, with_fields
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution

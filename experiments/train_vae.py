@@ -23,9 +23,9 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax.checks import require, require_number
+from csdip_jax.files import content_digest, write_atomically
 from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
-from csdip_jax.io.files import content_digest, write_atomically
 from csdip_jax.io.lines import NUMBER_OR_NULL, WHOLE, read_rows, with_fields
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar

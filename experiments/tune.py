@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from csdip_jax.io.files import write_atomically
+from csdip_jax.files import write_atomically
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from csdip_jax.io.files import finite, open_own, read_json, require_file, room_for
+from csdip_jax.files import finite, open_own, read_json, require_file, room_for
 from csdip_jax.types import InputError
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from csdip_jax.io.files import finite, open_own, read_json, require_file, write_json
+from csdip_jax.files import finite, open_own, read_json, require_file, write_json
 from csdip_jax.io.lines import append_row, read_all_rows
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row

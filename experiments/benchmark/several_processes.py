@@ -164,16 +164,15 @@ def start(counts: Counts) -> dict:
     """Fresh processes, x-ray, seconds (medians)."""
     command = [sys.executable, "-m", "experiments.benchmark.first_step"]
 
-    def seconds(cache, *arguments):
+    def seconds(cache):
         environment = os.environ | JAX_SETTINGS | {"JAX_COMPILATION_CACHE_DIR": cache}
-        finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
-        return json.loads(finished.stdout)
+        return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
     rows = []
     for _ in tqdm(range(counts.lasso_rounds), desc="start", leave=False, disable=None):
         with tempfile.TemporaryDirectory() as cache:
-            (alone,), (imported, cold), (_, warm) = seconds(cache, "dependencies"), seconds(cache), seconds(cache)
-        rows.append([imported - alone, cold, warm])
+            (packages, imported, cold), (*_, warm) = seconds(cache), seconds(cache)
+        rows.append([imported - packages, cold, warm])
     return {
         name: {"seconds": list(values), "median": median(values), "target": START_TARGETS[name]}
         for name, values in zip(START_TARGETS, zip(*rows, strict=True), strict=True)

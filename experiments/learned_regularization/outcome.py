@@ -5,12 +5,12 @@ import textwrap
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from csdip_jax.io.files import write_atomically
+from csdip_jax.files import write_atomically
 from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
 from experiments import fits, pictures, published, tables
+from experiments.estimates import estimate
 from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.row_tables import flag
@@ -25,11 +25,8 @@ def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
     The ratio of two means is linear in the images' on - ratio off to first order; their spread, with Student's t, is
     that of the ratio. NaN for fewer than two images.
     """
-    ratio, count = on.mean() / off.mean(), len(off)
-    if count < 2:
-        return 100 * (1 - ratio), np.nan
-    spread = np.std(on - ratio * off, ddof=1) / off.mean()
-    return 100 * (1 - ratio), 100 * stats.t.ppf(0.975, count - 1) * spread / np.sqrt(count)
+    ratio = on.mean() / off.mean()
+    return 100 * (1 - ratio), 100 * estimate(on - ratio * off).half_width / off.mean()
 
 
 def entries(plan: Plan, workdir: Workdir) -> pd.DataFrame:

@@ -15,8 +15,8 @@ import numpy as np
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.files import content_digest, is_whole, read_arrays, write_arrays
 from csdip_jax.io import learned_priors
-from csdip_jax.io.files import content_digest, is_whole, read_arrays, write_arrays
 from csdip_jax.runs.row import Row, errors
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.types import InputError

@@ -10,7 +10,7 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.checks import require, require_count, require_distinct, require_number
-from csdip_jax.io.files import content_digest
+from csdip_jax.files import content_digest
 from csdip_jax.io.lines import NUMBER, NUMBER_OR_NULL, TEXT, require_fields
 from csdip_jax.methods import CsDip
 from csdip_jax.runs.row import Row

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from csdip_jax.files import write_atomically, write_json
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
-from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
@@ -37,14 +37,14 @@ class Rendered(NamedTuple):
     Attributes:
         figure: of matplotlib.
         numbers: what its CSV holds.
-        markdown: the numbers for people.
+        table: the numbers for people; as Markdown where they are several tables.
         notes: what a reader should know beside them.
         rows: of the fits behind it; none where nothing is computed.
     """
 
     figure: Any
     numbers: pd.DataFrame
-    markdown: str
+    table: pd.DataFrame | str
     notes: list[str]
     rows: Sequence[Row] = ()
 
@@ -62,7 +62,9 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     pictures.save_figure(path, rendered.figure, FORMATS)
     notes = "".join(f"\n- {note}" for note in rendered.notes)
     again = command(item, scale, workdir, data_dir)
-    text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{rendered.markdown}\n{notes}\n"
+    table = rendered.table
+    markdown = table if isinstance(table, str) else as_markdown(table)
+    text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{markdown}\n{notes}\n"
     for suffix, content in ((".csv", as_csv(rendered.numbers)), (".md", text)):
         write_atomically(path.with_suffix(suffix), lambda file, content=content: file.write(content.encode()))
     description = {
@@ -74,6 +76,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "command": again,
         "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
+        "table": None if isinstance(table, str) else table.to_dict("split", index=False),
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")
@@ -126,7 +129,7 @@ def _curve(item: Item, scale: str, folder: Path, data_dir: str | None) -> Render
     return Rendered(
         drawings.curve(item, points, lines),
         points.rename(columns={"x": numbers.axis_name(item)}),
-        as_markdown(numbers.curve_table(item, points)),
+        numbers.curve_table(item, points),
         [*_notes(item, scale, rows), *_troubles(points)],
         rows,
     )
@@ -138,7 +141,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
     return Rendered(
         drawings.seconds(item, times, rows[0].preset),
         times,
-        as_markdown(numbers.seconds_table(times)),
+        numbers.seconds_table(times),
         [f"Here: {numbers.device(rows)}.", numbers.SECONDS_NOTE, *_notes(item, scale, rows)],
         rows,
     )
@@ -150,7 +153,7 @@ def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None)
     return Rendered(
         drawings.reconstructions(item, folder / item.sweep, rows),
         numbers.cells(rows),
-        as_markdown(numbers.cells_table(item, rows)),
+        numbers.cells_table(item, rows),
         [*_notes(item, scale, rows), *([f"Flagged: {'; '.join(flagged)}."] if flagged else [])],
         rows,
     )
@@ -176,7 +179,7 @@ def _mask(item: Item, *_) -> Rendered:
     return Rendered(
         drawings.mask(item.title, dict(zip(counts["lines"], counts["coefficients"], strict=True))),
         counts,
-        as_markdown(counts.rename(columns={"published_coefficients": "published"}).astype(str)),
+        counts.rename(columns={"published_coefficients": "published"}).astype(str),
         [f"Published: {published.read(item.published).source}"],
     )
 

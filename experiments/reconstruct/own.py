@@ -9,8 +9,8 @@ from typing import NamedTuple
 import jax
 
 from csdip_jax.data.pixels import to_signed_range
+from csdip_jax.files import content_digest, write_array
 from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
-from csdip_jax.io.files import content_digest, write_array
 from csdip_jax.runs.row import times_noise
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise

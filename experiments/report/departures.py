@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 BASES = ("default", "sweep", "learned_regularization", "theorem_check")  # configurations that others start from
-ALIKE = 0.6  # share of the fields that a configuration must have in common with its base
+ALIKE = 0.6  # share of its fields that a configuration must have in common with its base, which may have got more since
 
 
 class Settings(NamedTuple):
@@ -53,7 +53,7 @@ def _closest_base(fields: Mapping[str, str]) -> tuple[str | None, dict[str, str]
     """The base that shares most names with the fields and, as some have the same names, values; its values."""
 
     def in_common(base):
-        return len(base.keys() & fields.keys()) / len(base.keys() | fields.keys())
+        return len(base.keys() & fields.keys()) / max(len(fields), 1)
 
     def likeness(name):
         base = bases[name]

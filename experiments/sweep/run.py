@@ -14,7 +14,7 @@ from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.io.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
+from csdip_jax.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
 from csdip_jax.io.lines import read_all_rows
 from csdip_jax.runs import workdir as workdirs
 from csdip_jax.runs.row import Row, errors, facts

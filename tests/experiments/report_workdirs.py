@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from csdip_jax.io.files import write_arrays, write_json
+from csdip_jax.files import write_arrays, write_json
 from csdip_jax.io.lines import append_row
 from csdip_jax.runs.row import Row, Status
 from experiments import pictures

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from csdip_jax.runs.row import Status, facts
 from experiments import fits
 from tests.runs.test_row import ROW, solution

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import csdip_jax as cs
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from csdip_jax.runs.row import Row, Status
 from experiments import estimates, pictures, published
 from experiments.configs import paper as config

@@ -96,7 +96,7 @@ def test_the_command(tmp_path):
         (["--item=fig13", "--workdir=/dev/null/x"], "workdir /dev/null/x cannot be used"),
         (["--item=fig1a", "--scale=huge"], "quick|cpu|paper"),
         ([], "--item is missing: choose from fig1a"),
-        (["--item=fig1b", "--scale=cpu"], "needs a data_dir"),
+        (["--item=fig1b", "--scale=cpu"], "needs --data_dir"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, options, message):

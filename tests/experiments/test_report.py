@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from csdip_jax.io.lines import append_row
 from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError

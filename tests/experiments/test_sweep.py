@@ -22,7 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.io import files, lines
+from csdip_jax import files
+from csdip_jax.io import lines
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
@@ -243,6 +244,8 @@ def test_a_damaged_file_is_made_anew(folder, pixel_range, tmp_path):
 @pytest.mark.parametrize("nothing", [None, math.nan])
 def test_null_among_the_metrics_is_a_dash(nothing, undisturbed, capsys):
     rows = [dataclasses.replace(row, mse=nothing, psnr=nothing, ssim=nothing) for row in undisturbed[1]]
+    row_tables.print_means([])
+    assert capsys.readouterr().out == ""
     row_tables.print_means(rows)
     row_tables.print_images(rows)
     shown = capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
     plan, workdir, _ = finished
     weights = [np.load(workdir.path / "weights" / f"{CELL}-{name}.npz") for name in plan.training]
     prior, lr_weight = learned_priors.load(
-        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
+        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.generator.params_like)
     )
     kernels = [np.stack([w[tensor] for w in weights]) for tensor in prior.tensors]
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
@@ -77,7 +77,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
 def learned_by_hand(finished, reading, names, **options):
     """The prior of these training images, from the files of their weights."""
     weights = [np.load(finished.workdir.path / "weights" / f"{CELL}-{name}.npz") for name in names]
-    like = finished.plan.method.params_like
+    like = finished.plan.method.generator.params_like
     leaves = [np.stack([w[tensor] for w in weights]) for tensor in priors.tensor_names(like)]
     return priors.fit(jax.tree.unflatten(jax.tree.structure(like), leaves), reading=reading, **options)
 
@@ -178,7 +178,7 @@ def test_arms_share_everything_but_the_prior(finished):
 def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
     shutil.copytree(finished.workdir.path, tmp_path / "copy")
     copy = finished._replace(workdir=SimpleNamespace(path=tmp_path / "copy", rows=finished.workdir.rows))
-    tensors = priors.tensor_names(finished.plan.method.params_like)
+    tensors = priors.tensor_names(finished.plan.method.generator.params_like)
     monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading: 7.0)
     copy._save_prior("weights")
     assert learned_priors.load(tmp_path / "copy" / "priors" / f"{CELL}-weights.npz", tensors)[1] == 7.0
