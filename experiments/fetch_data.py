@@ -50,7 +50,7 @@ from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
 from csdip_jax.data.file_kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
-from csdip_jax.io.files import open_own, room_for, write_atomically
+from csdip_jax.files import open_own, room_for, write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher
 

@@ -39,7 +39,7 @@ from pathlib import Path
 
 from absl import flags
 
-from csdip_jax.io.files import write_json
+from csdip_jax.files import write_json
 from csdip_jax.runs.workdir import cpu_model, environment
 from csdip_jax.types import InputError
 from experiments import launcher
