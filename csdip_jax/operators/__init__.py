@@ -9,6 +9,7 @@ the plain callable itself.
 """
 
 from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
+from csdip_jax.operators.compositions import Composition, compose
 from csdip_jax.operators.dense import DTYPES, GAUSSIAN, Dense, gaussian, require_dtype, require_num_measurements
 from csdip_jax.operators.fourier import RADIAL_FOURIER, Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
@@ -31,6 +32,7 @@ __all__ = [
     "COUNTS",
     "DTYPES",
     "OPERATORS",
+    "Composition",
     "Count",
     "Dense",
     "Fourier",
@@ -49,6 +51,7 @@ __all__ = [
     "Stack",
     "as_operator",
     "cartesian_fourier",
+    "compose",
     "first_of_each_count",
     "form_of",
     "gaussian",
