@@ -14,8 +14,8 @@ from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
 from csdip_jax.checks import require, require_distinct, require_number
+from csdip_jax.files import content_digest
 from csdip_jax.io import learned_priors, vae_weights
-from csdip_jax.io.files import content_digest
 from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import Array, InputError, Problem, with_fields

@@ -9,7 +9,8 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.transform import resize, resize_local_mean
 
-from csdip_jax.types import InputError, PixelRangeWarning, checked_shape
+from csdip_jax.checks import checked_shape
+from csdip_jax.types import InputError, PixelRangeWarning
 
 WIDE = 0.6
 """Share of a range from which on it counts as used: x-rays and photographs seldom reach both of its ends."""

@@ -17,7 +17,6 @@ from statistics import median
 import jax
 from tqdm import tqdm
 
-from csdip_jax.methods import LassoDct
 from csdip_jax.types import InputError
 from experiments.benchmark.cases import CASES, DENSE_CASES, Counts
 from experiments.benchmark.turns import alternate, compare, cores, on_gpu, require_agreement, tell
@@ -126,8 +125,8 @@ def lasso(counts: Counts) -> dict:
     tell(f"lasso: {name}, m = {case.num_measurements}, {counts.lasso_rounds} rounds")
     with tempfile.TemporaryDirectory() as folder, jax_worker() as ours, sklearn_worker() as theirs:
         setup = {"name": name, "path": f"{folder}/measurements.npy"}
-        ours.ask("prepare_lasso", **setup)
-        reference = theirs.ask("prepare_lasso", **setup, alpha=LassoDct.alpha)
+        alpha = ours.ask("prepare_lasso", **setup)
+        reference = theirs.ask("prepare_lasso", **setup, alpha=alpha)
         answer = ours.ask("reach", objective=reference["objective"])
         if answer["objective"] > reference["objective"]:
             raise InputError(f"lasso, {name}: JAX stayed above scikit-learn's objective, {reference['objective']}")
