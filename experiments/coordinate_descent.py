@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
-from csdip_jax.io.lines import NUMBER_OR_NULL, TEXT
+from csdip_jax.io.lines import NUMBER_OR_NULL, TEXT, with_fields
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
@@ -46,7 +46,7 @@ def main() -> None:
         raise InputError("scikit-learn, to compare with, is not installed: pip install -e '.[bench]'")
     path = _WORKDIR.value or f"runs/coordinate_descent-m{measurement.count}"
     keys, fields = settings.keys(config.seed), {"image": TEXT} | dict.fromkeys(ARMS, NUMBER_OR_NULL)
-    workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"), fields=fields)
+    workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"), read=with_fields(fields))
     done = {row["image"]: row for row in workdir.rows}
     for name, image in zip(progress_bar(names, desc="images"), images, strict=True):
         if name in done:

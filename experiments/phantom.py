@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm
 from skimage.data import shepp_logan_phantom
 
 import csdip_jax as cs
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from csdip_jax.operators import radial_mask
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError

@@ -18,14 +18,15 @@ import numpy as np
 from absl import flags
 
 import csdip_jax as cs
-from csdip_jax.io.files import content_digest
-from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE
+from csdip_jax.files import content_digest
+from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, with_fields
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
+from csdip_jax.runs.row import errors
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import fits, launcher, pictures, settings
+from experiments import launcher, pictures, settings
 from experiments.row_tables import decibels
 
 ROW = {
@@ -64,7 +65,7 @@ def main() -> None:
     path = _WORKDIR.value or f"runs/state_evolution-m{measurement.count}"
     described = {"config": config.to_dict(), "images": _IMAGES.value, "contents": content_digest(images)}
     keys = settings.keys(config.seed)
-    workdir = Workdir(path, described, fields=ROW)
+    workdir = Workdir(path, described, read=with_fields(ROW))
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
     for name, method_name in progress_bar([key for key in wanted if key not in rows], desc="images x methods"):
@@ -90,7 +91,7 @@ def measured(method: Damp, problem: cs.Problem, image: Array, key: Array) -> dic
         state, noise = _iterate(method, problem, state, image, jax.random.fold_in(key, len(estimated)))
         estimated.append(float(noise[0]))
         true.append(float(noise[1]))
-    quality = fits.metrics(np.asarray(method.image(state)), np.asarray(image))
+    quality = errors(np.asarray(method.image(state)), np.asarray(image))
     return {"estimated": estimated, "true": true, **quality, "converged": bool(method.converged(state))}
 
 
@@ -104,7 +105,8 @@ def _iterate(method, problem, state, image, key):
 def print_table(row: dict) -> None:
     """A line per iteration, and the largest departure from the prediction."""
     verdict = "converged" if row["converged"] else "NOT converged"
-    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {decibels(row)}, {verdict}")
+    psnr = decibels(row["psnr"], row.get("data_range", 2.0))
+    print(f"\n{row['image']}, {row['method']}, m = {row['num_measurements']}: PSNR {psnr}, {verdict}")
     print(f"{'t':>3} {'predicted':>10} {'estimated':>10} {'true':>10}")
     noises = {name: np.array(row[name]) for name in ("predicted", "estimated", "true")}
     for t, values in enumerate(zip(*noises.values(), strict=True)):

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.convolution import ConvTranspose
 from csdip_jax.generators import DCGAN, batch_norm, dcgan_layers, from_torch, to_torch
+from csdip_jax.kernels.convolution import ConvTranspose
 from tests.golden import inputs
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -59,7 +59,8 @@ import dataclasses
 import jax
 import csdip_jax as cs
 
-images = cs.data.load("demo", image_shape=(16, 16, 1), num_images=1)
+cs.data.load("demo", image_shape=(16, 16, 3))
+images = cs.data.load("demo", image_shape=(16, 16, 1))
 operator = cs.operators.gaussian(jax.random.key(0), 60, (16, 16, 1))
 problem = cs.Problem(operator, cs.operators.measure(jax.random.key(1), operator, images[0]))
 for name in ("tv", "csdip"):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from csdip_jax.data import tiff
-from csdip_jax.data.kinds import first_bytes, foreign_kind, refuse_many, require_pixels, too_many_pixels
+from csdip_jax.data.file_kinds import first_bytes, foreign_kind, refuse_many, require_pixels, too_many_pixels
 from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")

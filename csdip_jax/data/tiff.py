@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
-from csdip_jax.data.kinds import refuse_many, require_pixels
+from csdip_jax.data.file_kinds import refuse_many, require_pixels
 from csdip_jax.types import InputError
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -13,7 +13,7 @@ import scipy.sparse
 
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
-from csdip_jax.data.kinds import first_bytes, foreign_kind
+from csdip_jax.data.file_kinds import first_bytes, foreign_kind
 from csdip_jax.solve import memory
 from csdip_jax.types import InputError
 

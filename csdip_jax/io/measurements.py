@@ -6,10 +6,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from csdip_jax import operators
+from csdip_jax.checks import as_floating, checked_shape
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.io import kspace_conventions as conventions
 from csdip_jax.solve import estimate_pixel_range
-from csdip_jax.types import InputError, Problem, as_floating, checked_shape
+from csdip_jax.types import InputError, Problem
 
 
 class OwnProblem(NamedTuple):

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from csdip_jax.files import write_atomically
 from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
-from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 
 DEFAULT = "vae_mnist"

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 
 from csdip_jax import rules
-from csdip_jax.checks import require, require_count
-from csdip_jax.types import Array, InputError, Problem, checked_shape, keyword_field, pytree_dataclass, static_field
+from csdip_jax.checks import checked_shape, require, require_count
+from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 

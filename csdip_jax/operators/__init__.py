@@ -12,9 +12,9 @@ from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss,
 from csdip_jax.operators.dense import DTYPES, GAUSSIAN, Dense, gaussian, require_dtype, require_num_measurements
 from csdip_jax.operators.fourier import RADIAL_FOURIER, Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
+from csdip_jax.operators.inpainting import Identity, Inpainting, inpainting
 from csdip_jax.operators.kinds import Count, Kind, first_of_each_count, unnamed_kind
 from csdip_jax.operators.normalised import Normalised, NormalisedFunction
-from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
 from csdip_jax.operators.rademacher import RADEMACHER, Rademacher, rademacher
 from csdip_jax.operators.randomized import DCT, HADAMARD, RandomizedTransform, subsampled_dct, subsampled_hadamard
 from csdip_jax.operators.rows import RowOperator

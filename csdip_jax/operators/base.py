@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 
+from csdip_jax.checks import as_floating
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, as_floating
+from csdip_jax.types import Array, InputError
 
 PROBES = 16
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import jax
 
+from csdip_jax.checks import checked_shape
 from csdip_jax.operators import own
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
 from csdip_jax.operators.stacks import Stack, form_of, one_of, recognised
-from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 def _as_partial(fn: Callable) -> Callable:

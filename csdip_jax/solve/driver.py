@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from csdip_jax.checks import require_count
+from csdip_jax.checks import require_count, require_key
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack
 from csdip_jax.solve import checkpoint as checkpoints
@@ -36,7 +36,7 @@ from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, Problem, Solution, Status, require_key
+from csdip_jax.types import Array, InputError, Problem, Solution, Status
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10

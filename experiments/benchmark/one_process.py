@@ -188,7 +188,8 @@ def limits(counts: Counts) -> dict:
     read = jax.jit(lambda a, b: jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST))  # as the term's
     method = CsDip.preset("paper", case.image_shape)
     state = initial(method, cs.Problem(operator, y))
-    carry, data = (state.params, state.opt_state, jnp.zeros(())), (state.latent, image)
+    carry = state.params, method.optimizer.init(state.params), jnp.zeros(())
+    data = state.latent, image
     runs = {
         "gemm": repeater(product, (square, square)),
         "read": repeater(read, (operator.matrix, image.reshape(-1))),

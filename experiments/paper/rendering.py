@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from csdip_jax.files import write_atomically, write_json
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
-from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
@@ -45,7 +46,7 @@ class Rendered(NamedTuple):
     numbers: pd.DataFrame
     table: pd.DataFrame | str
     notes: list[str]
-    rows: Sequence[dict] = ()
+    rows: Sequence[Row] = ()
 
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
@@ -73,7 +74,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "sweep": (item.sweep or item.name) if rendered.rows else None,
         "files": {suffix: f"{item.name}.{suffix}" for suffix in (*FORMATS, "csv", "md")},
         "command": again,
-        "seconds": round(sum((row.get("seconds") or 0.0 for row in rendered.rows), 0.0), 1),
+        "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
         "table": None if isinstance(table, str) else [[*table.columns], *table.to_numpy().tolist()],
     }
@@ -124,7 +125,7 @@ def _published(item: Item, scale: str, column: str = "mse") -> numbers.Published
 def _curve(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
     points = numbers.points(item, rows, _published(item, scale))
-    lines = {numbers.place(item, row): row["count"] for row in rows} if SWEEPS[item.sweep].fourier else {}
+    lines = {numbers.place(item, row): row.count for row in rows} if SWEEPS[item.sweep].fourier else {}
     return Rendered(
         drawings.curve(item, points, lines),
         points.rename(columns={"x": numbers.axis_name(item)}),
@@ -138,7 +139,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
     rows = _swept(item, scale, folder, data_dir)
     times = numbers.seconds(rows, item.methods, _published(item, scale, "seconds"))
     return Rendered(
-        drawings.seconds(item, times, rows[0]["preset"]),
+        drawings.seconds(item, times, rows[0].preset),
         times,
         numbers.seconds_table(times),
         [f"Here: {numbers.device(rows)}.", numbers.SECONDS_NOTE, *_notes(item, scale, rows)],
@@ -148,7 +149,7 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
 
 def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
-    flagged = [f"{METHODS[row['method']].label} of {row['image']}: {flag(row)}" for row in rows if flag(row)]
+    flagged = [f"{METHODS[row.method].label} of {row.image}: {flag(row)}" for row in rows if flag(row)]
     return Rendered(
         drawings.reconstructions(item, folder / item.sweep, rows),
         numbers.cells(rows),
@@ -183,7 +184,7 @@ def _mask(item: Item, *_) -> Rendered:
     )
 
 
-def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
+def _notes(item: Item, scale: str, rows: Sequence[Row]) -> list[str]:
     """Where the numbers come from, ours and theirs, and what is missing."""
     notes = []
     if scale == "quick":
@@ -198,7 +199,7 @@ def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
         for recipe in (METHODS[method] for method in chosen if method not in here):
             extra = f"its extra is not installed (pip install 'csdip_jax[{recipe.extra}]')"
             notes.append(f"{recipe.label} is missing: {extra}.")
-    if any(row["seconds"] is None for row in rows):
+    if any(row.seconds is None for row in rows):
         notes.append("Cells that were interrupted and resumed have no time.")
     return notes
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from experiments import fits
+from csdip_jax.runs.row import Row
 from experiments.estimates import over_images
-from experiments.row_tables import FAILED, counted_seconds, flag, of_range, psnr_of
+from experiments.row_tables import FAILED, counted_seconds, flag, of_range
 
 TEXTS = ("part", "image", "label", "kind", "measured", "preset", "flag", "file")
 NUMBERS = ("num_measurements", "noise", "mse", "psnr", "ssim", "seconds", "data_range")
@@ -49,9 +49,9 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
             others += 1
             continue
         try:
-            cell = read(row)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            problems.append(f"row {number} cannot be read ({type(error).__name__}: {error}); it is left out")
+            cell = read(Row.read(row))
+        except ValueError as error:
+            problems.append(f"row {number} cannot be read ({error}); it is left out")
             continue
         found[tuple(cell[name] for name in ("file", "num_measurements", "noise", "seed", "preset"))] = cell
     # Texts as objects: names of files may hold bytes that are no text.
@@ -59,70 +59,37 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
     return cells.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(WHOLE, int)), others, problems
 
 
-def read(row: Mapping) -> dict:
-    """The columns of a row of experiments.reconstruct, sweep or learned_regularization; None for what is not known."""
-    part, image = str(row.get("part") or ""), str(row.get("image") or "")
-    known = {name: _number(row, name) for name in ("mse", "psnr", "data_range", "ssim", "seconds")}
-    mse, psnr = known["mse"], psnr_of(known)
-    if math.isnan(psnr):  # as csdip_jax.metrics.psnr where the MSE is kept alone, as learned_regularization does
-        derived = known["data_range"] is None and mse and math.isfinite(mse)
-        psnr = 10 * math.log10(4 / mse) if derived else None
-    kind, own = _kind(row), row.get("num_measurements") is None
-    whole = {name: _whole(row, name) for name in WHOLE}
-    return (
-        known
-        | whole
-        | {
-            "part": part,
-            "image": image,
-            "label": _label(row),
-            "kind": kind,
-            "measured": "own measurements" if own else _measured(row, kind),
-            "num_measurements": None if own else _whole(row, "num_measurements"),
-            "noise": _number(row, "noise_variance"),
-            "preset": str(row.get("preset") or ""),
-            "mse": math.inf if mse is not None and math.isnan(mse) else mse,
-            "psnr": psnr,
-            "data_range": 2.0 if known["data_range"] is None else known["data_range"],
-            "compiled": bool(row.get("compiled")),
-            "flag": flag(row),
-            "file": str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
-        }
-    )
+def read(row: Row) -> dict:
+    """The columns of a row; None for what is not known."""
+    own = row.num_measurements is None
+    return {
+        "part": row.part,
+        "image": row.image,
+        "label": _label(row),
+        "kind": row.operator,
+        "measured": "own measurements" if own else _measured(row),
+        "num_measurements": row.num_measurements,
+        "noise": row.noise_variance,
+        "preset": row.preset,
+        "flag": flag(row),
+        "file": row.file,
+        "mse": math.inf if row.mse is not None and math.isnan(row.mse) else row.mse,
+        **{name: getattr(row, name) for name in ("psnr", "ssim", "seconds", "data_range", "compiled", *WHOLE)},
+    }
 
 
-def _number(row: Mapping, name: str) -> float | None:
-    value = row.get(name)
-    return None if value is None else float(value)
-
-
-def _whole(row: Mapping, name: str) -> int:
-    value = int(row.get(name) or 0)
-    if abs(value) >= 2**63:
-        raise ValueError(f"{name} has {len(str(value))} digits")
-    return value
-
-
-def _label(row: Mapping) -> str:
+def _label(row: Row) -> str:
     """The method and its swept values; which fit of learned_regularization it was."""
-    if "stage" not in row:
-        return str(row["label"])
-    swept = [f"lr_weight={row['lr_weight']:g}"] if row["lr_weight"] else []
-    return ", ".join([str(row["stage"]), str(row["arm"]), *swept])
+    if "stage" not in row.more:
+        return row.label
+    weight = row.swept.get("lr_weight")
+    swept = [f"lr_weight={weight:g}"] if weight else []
+    return ", ".join([str(row.more["stage"]), str(row.more.get("arm")), *swept])
 
 
-def _kind(row: Mapping) -> str:
-    if row.get("operator"):
-        return str(row["operator"])
-    measurement = row.get("measurement") or ""
-    return "radial_fourier" if "radial" in measurement else measurement.lower()
-
-
-def _measured(row: Mapping, kind: str) -> str:
-    m = f"m = {int(row['num_measurements'])}"
-    if kind == "radial_fourier":
-        return f"{row['count']} radial lines, {m}" if "count" in row else f"{row['measurement']}, {m}"
-    return f"{kind.capitalize()}, {m}" if kind else m
+def _measured(row: Row) -> str:
+    measurement = row.measurement or row.operator.capitalize()
+    return ", ".join(filter(None, [measurement, f"m = {row.num_measurements}"]))
 
 
 def worst_first(cells: pd.DataFrame) -> pd.DataFrame:

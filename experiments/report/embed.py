@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from csdip_jax.io.files import read_arrays
+from csdip_jax.files import read_arrays
 from csdip_jax.types import InputError
 from experiments import fits
 from experiments.pictures import plt

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from csdip_jax.io.files import read_json
+from csdip_jax.files import read_json
 from csdip_jax.io.lines import read_rows
 from csdip_jax.runs.workdir import OWN_FOLDERS
 from csdip_jax.types import InputError

@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from csdip_jax.io.files import write_atomically
+from csdip_jax.files import write_atomically
 from csdip_jax.types import InputError
 from experiments.report import cells, embed
 from experiments.report.departures import settings_of

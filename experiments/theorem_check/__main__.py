@@ -19,7 +19,9 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from csdip_jax.results import TEXT, Workdir, write_atomically
+from csdip_jax.files import write_atomically
+from csdip_jax.io.lines import TEXT, with_fields
+from csdip_jax.runs.workdir import Workdir
 from experiments import launcher
 from experiments.tables import as_csv
 from experiments.theorem_check import figures, sections
@@ -39,7 +41,7 @@ def main() -> None:
         name += "-quick"
     sections.check(config)
     path, described = _WORKDIR.value or f"runs/{name}", {"config": config.to_dict()}
-    workdir = Workdir(path, described, free=sections.FREE, fields={"cell": TEXT}, of="cell")
+    workdir = Workdir(path, described, free=sections.FREE, read=with_fields({"cell": TEXT}, "cell"))
     with jax.enable_x64(config.dtype == "float64"):
         rows = sections.run(config, workdir)
     claims = [claim for section, group in rows.items() for claim in sections.SECTIONS[section].claims(group)]

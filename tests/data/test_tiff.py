@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from csdip_jax.data.decode import read_pixels
-from csdip_jax.data.kinds import MOST_PIXELS
+from csdip_jax.data.file_kinds import MOST_PIXELS
 from csdip_jax.types import InputError
 from tests.data.files import assert_refused, rng
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from experiments.report import find, page
 from tests.experiments import commands
 from tests.experiments.report_workdirs import make_item, make_run, row
