@@ -62,11 +62,8 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     pictures.save_figure(path, rendered.figure, FORMATS)
     notes = "".join(f"\n- {note}" for note in rendered.notes)
     again = command(item, scale, workdir, data_dir)
-    table, for_programs = rendered.table, None
-    if isinstance(table, str):
-        markdown = table
-    else:
-        markdown, for_programs = as_markdown(table), {"columns": list(table), "data": table.to_numpy().tolist()}
+    table = rendered.table
+    markdown = table if isinstance(table, str) else as_markdown(table)
     text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{markdown}\n{notes}\n"
     for suffix, content in ((".csv", as_csv(rendered.numbers)), (".md", text)):
         write_atomically(path.with_suffix(suffix), lambda file, content=content: file.write(content.encode()))
@@ -79,7 +76,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "command": again,
         "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
-        "table": for_programs,
+        "table": None if isinstance(table, str) else [[*table.columns], *table.to_numpy().tolist()],
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")

@@ -275,6 +275,7 @@ def test_items_come_first_in_the_order_of_their_numbers_and_lead_to_their_run(tm
     assert badges == ["fig1b, quick", "fig2, quick", "fig10, quick", "table1, quick"]
     item, (run,) = found["items"][0], found["runs"]
     assert (item["run"], run["badge"]) == (run["anchor"], "")
+    assert item["table"].to_dict("list") == {"m": ["100"], "MSE +- 95 %": ["0.0123 +- 0.004"]}
     assert [table.to_dict("list") for _, table in item["tables"]] == [{"m": ["100"], "mse": ["0.0123"]}]
     assert len(item["figures"]) == 1
     assert item["notes"] == ["Toy images."]  # title, command and notes are not said twice
@@ -399,7 +400,12 @@ def test_any_value_in_a_row_is_shown_or_said(field, tmp_path):
         ("a.md", b"\xff| a |\n|---|\n"),
         ("fig" + "1" * 200 + ".json", b'{"item": "fig' + b"1" * 5000 + b'", "title": "t", "files": {}}'),
         ("a.json", b"[" * 100_000),
-        ("a.json", b'{"item": [], "title": {}, "files": {"png": ["a"]}, "notes": 3, "sweep": [1]}'),
+        (
+            "a.json",
+            b'{"item": [], "title": {}, "files": {"png": ["a"]}, "notes": 3, "sweep": [1], "table": [1, ["a"]]}',
+        ),
+        ("a.json", b'{"item": "a", "title": "t", "files": {}, "table": [["a", "a"], ["1", 2, 3], []]}'),
+        ("a.json", b'{"item": "a", "title": "t", "files": {}, "table": {"a": 1}}'),
         ("results-1.jsonl", b"[" * 100_000 + b"\n"),
         ("results-1.jsonl", b"\0\n"),
         ("config.json", b'{"settings": null, "versions": [], "device": {"a": NaN}}'),
