@@ -50,9 +50,8 @@ def define_config(default: str) -> flags.FlagHolder:
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
         field = re.search(r"\w+", str(error)).group()
-        remedy = (
-            f"write --config.{MOVED[field]}" if field in MOVED else "--config.<field> takes those of the --config file"
-        )
+        remedy = "--config.<field> takes those of the --config file"
+        remedy = f"write --config.{MOVED[field]}" if field in MOVED else remedy
         sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 
 
