@@ -25,7 +25,7 @@ bench: .venv/bench.stamp  ## speed beside PyTorch and scikit-learn, memory
 .venv/base.stamp: requirements.txt setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[experiments]'
 	@touch $@
 
 .venv/dev.stamp: .venv/base.stamp

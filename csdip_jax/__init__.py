@@ -5,10 +5,17 @@ problem = csdip_jax.Problem(operator, measurements)
 solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_shape), problem, key)
 """
 
-from csdip_jax import data, generators, methods, metrics, operators, priors, rules, theory
+import importlib.metadata
+
+from csdip_jax import data, generators, io, methods, metrics, operators, priors, rules, theory
 from csdip_jax.solve import estimate_pixel_range, reconstruct
 from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import verdict
+
+try:
+    __version__ = importlib.metadata.version("csdip_jax")
+except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "unknown"
 
 __all__ = [
     "EndsOfRangeWarning",
@@ -20,6 +27,7 @@ __all__ = [
     "data",
     "estimate_pixel_range",
     "generators",
+    "io",
     "methods",
     "metrics",
     "operators",

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_floating, as_numbers
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, as_floating, as_numbers
+from csdip_jax.types import Array, InputError
 
 SSIM_WINDOW = 7
 

@@ -3,16 +3,15 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 Array = jax.Array
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True)
 def pytree_dataclass(cls):
     """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
 
@@ -43,6 +42,11 @@ def pytree_dataclass(cls):
 def static_field(default: Any = dataclasses.MISSING) -> Any:
     """A field that belongs to the program, not to its data."""
     return dataclasses.field(default=default, metadata={"static": True})
+
+
+def keyword_field(default: Any, static: bool = False) -> Any:
+    """A field that is given by its name alone, so that what is derived from the class may have fields before it."""
+    return dataclasses.field(default=default, kw_only=True, metadata={"static": static})
 
 
 def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> T:
@@ -111,110 +115,6 @@ class PixelRangeWarning(UserWarning):
         if self.needed is None:
             return f"{self.usage}: load each kind by itself, with its pixel_range"
         return "{}: pixel_range=({:.15g}, {:.15g}) sets it".format(self.usage, *self.needed)
-
-
-def require_key(key: Any, several: bool = False) -> None:
-    """Raises InputError unless it is a key of `jax.random.key`, or an array of them if there may be several."""
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
-        what = f"{type(key).__name__} without a key type, as jax.random.PRNGKey makes them"
-        raise InputError(f"key is a {what if hasattr(key, 'dtype') else type(key).__name__}: give jax.random.key(seed)")
-    if key.shape and not several:
-        raise InputError(f"keys of shape {key.shape}: give one, key[0] for example")
-
-
-def checked_shape(image_shape: Any) -> tuple[int, int, int]:
-    """`image_shape` as a tuple; raises InputError unless it is (h, w, c), whole numbers above 0."""
-    sides = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
-    if len(sides) != 3 or not all(isinstance(side, (int, np.integer)) and side >= 1 for side in sides):
-        given = image_shape if isinstance(image_shape, (tuple, list, int, str)) else f"a {type(image_shape).__name__}"
-        raise InputError(f"image_shape = {given}: give (h, w, c), whole numbers above 0, c = 1 for grey")
-    return tuple(map(int, sides))
-
-
-def as_floating(values: Any, name: str, real: bool = False) -> Array:
-    """Whatever holds numbers as a JAX array of floating point; what is one already, or is traced as one, as it is.
-
-    Whole numbers and bool become the widest float that JAX makes as it is set (float64 with x64, else float32), narrow
-    floats float32, wider ones what JAX makes of float64; complex likewise. NumPy converts, so that nothing wraps round.
-
-    Args:
-        values: numbers, nested lists of them, an array of any library, dense or sparse.
-        name: of `values`, for the message.
-        real: whether complex numbers are refused.
-
-    Raises:
-        InputError: not numbers, rows of unequal lengths, masked entries, or beyond the range of the float.
-    """
-    wide = jax.dtypes.canonicalize_dtype(np.float64)
-    given = as_numbers(values, name)
-    dtype = given.dtype
-    is_complex = jnp.issubdtype(dtype, jnp.complexfloating)
-    if real and is_complex:
-        raise InputError(f"{name} {_be(name)} {dtype.name}, but pixels are real: give magnitudes, or two channels")
-    narrow = jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize <= (8 if is_complex else 4)
-    target = jnp.result_type(np.float32 if narrow else wide, np.complex64 if is_complex else np.float32)
-    if dtype == target and isinstance(given, jax.Array):
-        return given
-    if isinstance(given, jax.core.Tracer) or (isinstance(given, jax.Array) and dtype.itemsize <= target.itemsize):
-        return given.astype(target)
-    given = np.asarray(given)
-    with np.errstate(over="ignore", under="ignore"):
-        cast = given.astype(target, order="C", copy=False)
-    _require_in_range(given, cast, name)
-    return jnp.asarray(cast)
-
-
-def as_numbers(values: Any, name: str) -> Array | np.ndarray:
-    """Whatever holds numbers or bool as an array of its own type, JAX's where it is one, else NumPy's.
-
-    Raises:
-        InputError: not numbers, rows of unequal lengths, or masked entries.
-    """
-    array = values if isinstance(values, jax.Array) else _dense(values, name)
-    is_number = jnp.issubdtype(array.dtype, np.number) and not jnp.issubdtype(array.dtype, np.timedelta64)
-    if not (is_number or jnp.issubdtype(array.dtype, np.bool_)):
-        raise _not_numbers(values, name)
-    return array
-
-
-def _dense(values: Any, name: str) -> Array | np.ndarray:
-    """As an array, of whatever dtype."""
-    parts = values if isinstance(values, (list, tuple)) else [values]
-    masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
-    if masked:
-        raise InputError(f"{name}: {masked} entries are masked: fill them, or leave them and their rows of A out")
-    try:
-        for method in ("toarray", "todense"):  # the sparse ones of SciPy, of JAX and of others
-            if callable(getattr(values, method, None)):
-                values = getattr(values, method)()
-                break
-        return values if isinstance(values, jax.Array) else np.asarray(values)
-    except Exception as error:  # whatever NumPy, or the array's own library, says
-        raise _not_numbers(values, name, error) from error
-
-
-def _not_numbers(values: Any, name: str, error: Exception | None = None) -> InputError:
-    of = f" and dtype {values.dtype}" if hasattr(values, "dtype") else ""
-    why = f" ({' '.join(str(error).split())})" if error else ""
-    return InputError(f"{name} {_be(name)} of type {type(values).__name__}{of}: give an array of numbers{why}")
-
-
-def _be(name: str) -> str:
-    return "are" if name.endswith("s") else "is"
-
-
-def _require_in_range(given: np.ndarray, cast: np.ndarray, name: str) -> None:
-    """Raises InputError where rounding to a narrower float made entries infinite, or all of them zero."""
-    if given.dtype.itemsize <= cast.dtype.itemsize or not jnp.issubdtype(given.dtype, jnp.inexact):
-        return
-    beyond = int((np.isfinite(given) & ~np.isfinite(cast)).sum())
-    if beyond or (given.any() and np.abs(cast).max() < np.finfo(cast.dtype).tiny):
-        what = f"{beyond} of {given.size} entries are above" if beyond else f"all {given.size} entries are below"
-        largest = np.max(np.abs(given), where=np.isfinite(given), initial=0)
-        raise InputError(
-            f"{name}: {what} the range of {cast.dtype}, the largest is {largest:.3g}: choose another unit, or set "
-            "JAX_ENABLE_X64=1"
-        )
 
 
 class Problem(NamedTuple):

@@ -48,9 +48,9 @@ from tqdm import tqdm
 
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
-from csdip_jax.data.kinds import is_hidden
+from csdip_jax.data.file_kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
-from csdip_jax.results import open_own, room_for, write_atomically
+from csdip_jax.files import open_own, room_for, write_atomically
 from csdip_jax.types import InputError
 from experiments import launcher
 

@@ -1,22 +1,22 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
-import math
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.data.pixels import WIDE, checked_range, from_signed_range, to_signed_range
-from csdip_jax.io.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
+from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
 from csdip_jax.types import InputError
-from csdip_jax.verdict import EXPLAINED, falling, in_words
 from experiments import pictures, settings
 
 FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
@@ -26,29 +26,25 @@ class Fit(NamedTuple):
     """A finished reconstruction.
 
     Attributes:
-        stem: name of its files.
-        label: of the method and its swept settings.
         solution: as numpy arrays.
-        facts: what its row says of it.
+        row: what is said of it.
     """
 
-    stem: str
-    label: str
     solution: cs.Solution
-    facts: dict
+    row: Row
 
 
 def open_workdir(
-    path: str | None, default_name: str, config, free=FREE_SETTINGS, fields=None, share: Share = ALONE, **inputs
+    path: str | None, default_name: str, config, free=FREE_SETTINGS, read=Row.read, share: Share = ALONE, **inputs
 ) -> Workdir:
     """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
 
-    `fields` are those of its rows, see `csdip_jax.io.lines.read_rows`.
+    `read` makes its rows, see `Workdir`.
     """
     described = describe(config, **inputs)
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
     name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, fields=fields, share=share)
+    workdir = Workdir(path or Path("runs") / name, described, free=free, read=read, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
 
@@ -56,11 +52,6 @@ def open_workdir(
 def describe(config, **inputs) -> dict:
     """The settings of a run, as its config.json has them; inputs that are empty are left out."""
     return {"config": config.to_dict(), "flags": {name: value for name, value in inputs.items() if value}}
-
-
-def stem(*names: str) -> str:
-    """A file name of the parts that are not empty."""
-    return "-".join(name.replace(" ", "-") for name in names if name)
 
 
 def solve(
@@ -71,6 +62,7 @@ def solve(
     key,
     image_id: int,
     noise_energy: float | None = None,
+    known: Mapping[str, Any] = MappingProxyType({}),
     **options,
 ) -> list[Fit]:
     """One image under every setting of a sweep, from its last chunk where there is a checkpoint.
@@ -80,10 +72,17 @@ def solve(
         sweep: the method.
         problem, key, image_id: see `csdip_jax.reconstruct`, whose options may follow.
         noise_energy: E ||eta||^2, for the verdict; None where it is not known.
+        known: further fields of the rows.
     """
     options |= {"image_ids": [image_id], "progress": stem(prefix, sweep.name)}
     solutions, seconds = reconstructed(sweep.method, problem, key, _checkpoint(workdir, prefix, sweep), **options)
-    return list(_fits(prefix, sweep, solutions, problem, seconds, noise_energy))
+    fits = []
+    for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
+        which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
+        row = Row(**which, **known, **facts(solution, problem.measurements, seconds, noise_energy))
+        warn(row, sweep.method)
+        fits.append(Fit(solution, row))
+    return fits
 
 
 def reconstructed(
@@ -103,33 +102,14 @@ def reconstructed(
     return solutions, None if resumed else round(elapsed / count, 3)
 
 
-def _fits(prefix, sweep, solutions, problem, seconds, noise_energy) -> Iterator[Fit]:
-    for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
-        name = stem(prefix, label)
-        known = {"method": sweep.name, "label": label, "swept": sweep.values(i)}
-        fit = Fit(name, label, solution, known | facts(solution, problem.measurements, seconds, noise_energy))
-        warn(fit, sweep.method)
-        yield fit
-
-
-def warn(fit: Fit, method: cs.methods.Method) -> None:
+def warn(row: Row, method: cs.methods.Method) -> None:
     """Says so where a fit failed, does not explain its measurements or did not converge."""
-    words = verdict_of(fit.facts)
-    if not fit.solution.ok:
-        tqdm.write(f"warning: {fit.stem}: {words}; {method.remedy}")
-    elif fit.solution.unexplained > EXPLAINED:
-        tqdm.write(f"warning: {fit.stem}: {words}")
-    elif fit.solution.status > cs.Status.FINISHED:
-        tqdm.write(f"warning: {fit.stem}: not converged; {method.remedy}")
-
-
-def verdict_of(row: dict) -> str:
-    """What a row proves, in words; nothing of rows that were written before it was known."""
-    unexplained, falling_by, times_noise = (
-        value if value is not None and math.isfinite(value) else None
-        for value in map(row.get, ("unexplained", "falling", "times_noise"))
-    )
-    return "" if unexplained is None else in_words(row["ok"], unexplained, falling_by or 0.0, times_noise)
+    if not row.ok:
+        tqdm.write(f"warning: {row.file}: {row.verdict}; {method.remedy}")
+    elif row.status == Status.UNEXPLAINED:
+        tqdm.write(f"warning: {row.file}: {row.verdict}")
+    elif not row.converged:
+        tqdm.write(f"warning: {row.file}: not converged; {method.remedy}")
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
@@ -152,19 +132,26 @@ def original(folder: Path, part: str, image: str) -> Path:
 def save(
     workdir: Workdir, fit: Fit, image: np.ndarray, more: dict, pixel_range: tuple[float, float] | None = None
 ) -> None:
-    """The picture as .png, the rest as .npz.
+    """The picture as .png, the rest as .npz, also all that `Solution.aux` has, as aux_<name>.
 
     Args:
         workdir: of the run.
-        fit: its loss curve is written, and names the files.
+        fit: its loss curve is written, and its row names the files.
         image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
         more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
     """
-    path = reconstruction(workdir.path, fit.stem)
+    path = reconstruction(workdir.path, fit.row.file)
     pictures.save_image(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    write_arrays(path, image=image, trace=fit.solution.trace["measurement_loss"], **known, **more)
+    write_arrays(path, image=image, **told(fit.solution), **known, **more)
+
+
+def told(solution: cs.Solution) -> dict[str, np.ndarray]:
+    """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
+    arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
+    arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
+    return {"trace": solution.trace["measurement_loss"], **arrays}
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
@@ -183,7 +170,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
         more: further arrays that have to be there: "trace" [steps], or others of the image's shape.
 
     Raises:
-        DamagedFile: see `csdip_jax.io.files.read_arrays`; also a pixel range that is none.
+        DamagedFile: see `csdip_jax.files.read_arrays`; also a pixel range that is none.
     """
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
@@ -203,42 +190,3 @@ def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:
     except DamagedFile:
         return False
     return True
-
-
-def facts(solution: cs.Solution, measurements, seconds: float | None, noise_energy: float | None = None) -> dict:
-    """What a row says of a solution; `noise_energy` is E ||eta||^2, None or 0 where there is none."""
-    energy, loss = float(np.sum(np.abs(np.asarray(measurements)) ** 2)), float(solution.measurement_loss)
-    return {
-        "seconds": seconds,
-        "measurement_loss": loss,
-        "relative_residual": loss / energy if energy else 0.0 if loss == 0 else None,
-        "unexplained": float(solution.unexplained),
-        "falling": falling(solution.trace["measurement_loss"]),
-        "times_noise": times_noise(loss, noise_energy),
-        "steps": int(solution.steps),
-        "restart": int(solution.restart),
-        "redraws": int(solution.redraws),
-        "ok": bool(solution.ok),
-        "converged": bool(solution.status <= cs.Status.FINISHED),
-    }
-
-
-def times_noise(measurement_loss: float | None, noise_energy: float | None) -> float | None:
-    """How many times what noise alone would leave; None where one of the two is not known, or there is no noise."""
-    return measurement_loss / noise_energy if noise_energy and measurement_loss is not None else None
-
-
-def metrics(image: np.ndarray, original: np.ndarray) -> dict:
-    """Those of `csdip_jax.metrics` that an image of this size has, and the data range of PSNR and SSIM, in [-1, 1].
-
-    It is 2, or the original's own range where that is less than `WIDE` of 2. A PSNR that is infinite, and both of a
-    constant original, whose range is 0, are None.
-    """
-    own = float(np.max(original)) - float(np.min(original))
-    data_range = own if own < 2.0 * WIDE else 2.0
-    values = {"mse": float(cs.metrics.mse(image, original)), "data_range": data_range}
-    names = ["psnr"] + ["ssim"] * (min(image.shape[:2]) >= cs.metrics.SSIM_WINDOW)
-    for name in names:
-        value = float(getattr(cs.metrics, name)(image, original, data_range)) if data_range else math.nan
-        values[name] = value if math.isfinite(value) else None
-    return values

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from csdip_jax.io.files import write_atomically  # noqa: E402
+from csdip_jax.files import write_atomically  # noqa: E402
 
 IMAGES_PER_PICTURE = 6
 NAMED_CURVES = 12

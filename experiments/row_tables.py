@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from csdip_jax.runs.row import Row
 from experiments import tables
 from experiments.estimates import estimate, over_images
 from experiments.fits import stem
@@ -13,47 +14,36 @@ from experiments.tables import number
 FAILED = "FAILED"
 
 
-def measured(row: dict, seed: bool = False) -> str:
+def measured(row: Row, seed: bool = False) -> str:
     """What a row's measurements are; its seed on request."""
-    return f"{row['measurement']}, m = {row['num_measurements']}{_besides(row, seed)}"
+    return f"{row.measurement}, m = {row.num_measurements}{_besides(row, seed)}"
 
 
-def _besides(row: dict, seed: bool) -> str:
+def _besides(row: Row, seed: bool) -> str:
     """The noise, if there is any, and the seed on request."""
-    noise = f", noise variance {row['noise_variance']:g}" if row["noise_variance"] else ""
-    return noise + (f", seed {row['seed']}" if seed else "")
+    noise = f", noise variance {row.noise_variance:g}" if row.noise_variance else ""
+    return noise + (f", seed {row.seed}" if seed else "")
 
 
-def several_seeds(rows: Collection[dict]) -> bool:
+def several_seeds(rows: Collection[Row]) -> bool:
     """Whether the seed tells rows apart."""
-    return len({row["seed"] for row in rows}) > 1
+    return len({row.seed for row in rows}) > 1
 
 
-def flag(row: dict) -> str:
+def flag(row: Row) -> str:
     """What is wrong with a row, in a word."""
-    return FAILED if not row["ok"] else "" if row["converged"] else "not converged"
+    return FAILED if not row.ok else "" if row.converged else "not converged"
 
 
-def caption(row: dict) -> str:
+def caption(row: Row) -> str:
     """What stands under a row's image."""
-    return "\n".join(filter(None, [f"MSE {number(row['mse'], '.4f')}, PSNR {decibels(row)}", flag(row)]))
+    errors = f"MSE {number(row.mse, '.4f')}, PSNR {decibels(row.psnr, row.data_range)}"
+    return "\n".join(filter(None, [errors, flag(row)]))
 
 
-def decibels(row: dict) -> str:
-    """The PSNR of a row, and what range it is of where that is not 2."""
-    return f"{number(psnr_of(row), '.1f')} dB{of_range([data_range(row)])}"
-
-
-def psnr_of(row: dict) -> float:
-    """As a number, which a row has null for where it is not finite: inf for equal images, NaN where there is none."""
-    if row["psnr"] is not None:
-        return row["psnr"]
-    return np.inf if row.get("mse") == 0 else np.nan
-
-
-def data_range(row: dict) -> float:
-    """What PSNR and SSIM of a row are relative to."""
-    return row.get("data_range", 2.0)
+def decibels(psnr: float | None, data_range: float) -> str:
+    """A PSNR, and what range it is of where that is not 2."""
+    return f"{number(psnr, '.1f')} dB{of_range([data_range])}"
 
 
 def of_range(data_ranges: Collection[float]) -> str:
@@ -68,28 +58,28 @@ def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:
     return [seconds for seconds, compiled in timed if not compiled] or [seconds for seconds, _ in timed]
 
 
-def print_images(rows: Sequence[dict]) -> None:
+def print_images(rows: Sequence[Row]) -> None:
     """A line per row, and the mean of each part and method over its images."""
     seed = several_seeds(rows)
     lines = [
         {
-            "image": stem(row["part"], row["image"]),
-            "method": row["label"],
-            "measured": f"{row['measurement']}{_besides(row, seed)}",
-            "m": str(row["num_measurements"]),
-            "MSE": number(row["mse"], ".5f"),
-            "PSNR": number(psnr_of(row), ".2f"),
-            "of range": f"{data_range(row):.3g}",
-            "SSIM": number(row.get("ssim"), ".3f"),
-            "steps": str(row["steps"]),
-            "seconds": number(row["seconds"], ".1f", "resumed"),
+            "image": stem(row.part, row.image),
+            "method": row.label,
+            "measured": f"{row.measurement}{_besides(row, seed)}",
+            "m": str(row.num_measurements),
+            "MSE": number(row.mse, ".5f"),
+            "PSNR": number(row.psnr, ".2f"),
+            "of range": f"{row.data_range:.3g}",
+            "SSIM": number(row.ssim, ".3f"),
+            "steps": str(row.steps),
+            "seconds": number(row.seconds, ".1f", "resumed"),
             "": flag(row),
         }
         for row in rows
     ]
-    ranges = of_range([data_range(row) for row in rows])
+    ranges = of_range([row.data_range for row in rows])
     _print(pd.DataFrame(lines).drop(columns=[] if ranges else "of range"), left=("image", "method"))
-    facts = [(row["part"], measured(row, seed=True), row["label"], row["mse"]) for row in rows]
+    facts = [(row.part, measured(row, seed=True), row.label, row.mse) for row in rows]
     frame = pd.DataFrame(facts, columns=["part", "where", "label", "mse"])
     several = frame.groupby("part")["where"].nunique().max() > 1
     for (part, where, label), values in frame.groupby(["part", "where", "label"], sort=False)["mse"]:
@@ -100,16 +90,18 @@ def print_images(rows: Sequence[dict]) -> None:
             print(f"mean MSE of {mse.count} images, {name}: {mean} +- {error} (1 standard error)")
 
 
-def print_means(rows: Sequence[dict]) -> None:
-    """A line per part, measurement, noise and method: means over images."""
+def print_means(rows: Sequence[Row]) -> None:
+    """A line per part, measurement, noise and method: means over images; nothing of a share that has no rows yet."""
+    if not rows:
+        return
     same = ["part", "measurement", "num_measurements", "noise_variance", "label"]
     lines = []
     for (part, measurement, m, noise, label), places in pd.DataFrame(rows).groupby(same, sort=False).groups.items():
         group = [rows[place] for place in places]
-        mse = over_images([row["image"] for row in group], [row["mse"] for row in group])
+        mse = over_images([row.image for row in group], [row.mse for row in group])
         width = f" +- {number(mse.half_width, '.5f')}" if mse.count > 1 else ""
-        seconds = counted_seconds((row["seconds"], row["compiled"]) for row in group)
-        ranges, flags = of_range([data_range(row) for row in group]), [flag(row) for row in group]
+        seconds = counted_seconds((row.seconds, row.compiled) for row in group)
+        ranges, flags = of_range([row.data_range for row in group]), [flag(row) for row in group]
         notes = [f"PSNR{ranges}"] if ranges else []
         notes += [f"{flags.count(text)} {text}" for text in dict.fromkeys(flags) if text]
         lines.append(
@@ -120,7 +112,7 @@ def print_means(rows: Sequence[dict]) -> None:
                 "method": label,
                 "cells": str(len(group)),
                 "mean MSE (95 %)": number(mse.mean, ".5f") + width,
-                "PSNR": number(np.mean([psnr_of(row) for row in group]), ".2f"),
+                "PSNR": number(np.mean(np.array([row.psnr for row in group], float)), ".2f"),
                 "seconds": f"{np.median(seconds):.2f}" if seconds else "resumed",
                 "": "  ".join(notes),
             }

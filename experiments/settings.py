@@ -14,8 +14,8 @@ from ml_collections import config_dict
 
 from csdip_jax import data, operators, priors
 from csdip_jax.checks import require, require_distinct, require_number
+from csdip_jax.files import content_digest
 from csdip_jax.io import learned_priors, vae_weights
-from csdip_jax.io.files import content_digest
 from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import Array, InputError, Problem, with_fields
@@ -92,14 +92,15 @@ def make_method(
     if name not in METHODS:
         raise InputError(f"unknown method {name!r} in --config.methods: choose from {', '.join(METHODS)}")
     given = {field: value for field, value in config[name].items() if value is not None}
-    method = METHODS[name].make(config.preset, image_shape, given, {part: config[part] for part in PARTS})
+    named = {field: value for field, value in given.items() if field in PARTS}
+    method = METHODS[name].make(config.preset, image_shape, named, {part: config[part] for part in PARTS})
     generator, changes = getattr(method, "generator", None), {}
     if generator is not None and generator.needs_weights and generator.trained is None:
         changes["generator"] = vae_weights.load_decoder(image_shape, data_dir, config.vae)
     if config.prior is not None and takes_prior(name):
         changes["prior"], lr_weight = learned_priors.load(config.prior, priors.tensor_names(generator.params_like))
         changes |= {} if lr_weight is None or "lr_weight" in given else {"lr_weight": lr_weight}
-    return dataclasses.replace(method, **changes)
+    return dataclasses.replace(method, **{field: given[field] for field in given.keys() - named}, **changes)
 
 
 def takes_prior(name: str) -> bool:

@@ -23,18 +23,11 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax.checks import require, require_number
+from csdip_jax.files import content_digest, write_atomically
 from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
-from csdip_jax.results import (
-    NUMBER_OR_NULL,
-    WHOLE,
-    Workdir,
-    content_digest,
-    device_name,
-    environment,
-    read_rows,
-    write_atomically,
-)
+from csdip_jax.io.lines import NUMBER_OR_NULL, WHOLE, read_rows, with_fields
+from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
 from experiments import launcher, pictures
@@ -65,10 +58,10 @@ def main() -> None:
     images, held_out = _load(config)
     settings = {"config": config.to_dict(), "digest": content_digest(images, held_out)}
     folder = Path(_WORKDIR.value or Path("runs") / config.name)
-    finished = len(read_rows(folder / "results.jsonl", ROW, "epoch"))
+    finished = len(read_rows(folder / "results.jsonl", with_fields(ROW, "epoch")))
     if finished > config.epochs:
         raise InputError(f"config.epochs = {config.epochs}: {folder} holds {finished}; choose another --workdir")
-    workdir = Workdir(folder, settings, free=FREE_SETTINGS, fields=ROW, of="epoch")
+    workdir = Workdir(folder, settings, free=FREE_SETTINGS, read=with_fields(ROW, "epoch"))
     print(f"workdir: {workdir.path}   device: {device_name()}")
     training = train(config, images, held_out, workdir)
     weights = workdir.path / f"{config.name}.msgpack"

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from csdip_jax.io.files import write_atomically
+from csdip_jax.files import write_atomically
 from csdip_jax.methods import METHODS, Method
+from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments import launcher, pictures, tables
 from experiments.sweep import run
@@ -62,15 +63,15 @@ def presets_of(programs: Sequence[Program]) -> dict[str, Method]:
     }
 
 
-def grids(rows: Sequence[dict], presets: Mapping[str, Method]) -> list[Grid]:
+def grids(rows: Sequence[Row], presets: Mapping[str, Method]) -> list[Grid]:
     """One per method of a sweep's rows."""
     found = []
-    for method in dict.fromkeys(row["method"] for row in rows):
+    for method in dict.fromkeys(row.method for row in rows):
         errors = {}
         for row in rows:
-            if row["method"] == method:
-                where = f"{row['measurement']}, m = {row['num_measurements']}, noise {row['noise_variance']:g}"
-                errors.setdefault(tuple(row["swept"].items()), {}).setdefault(where, []).append(row["mse"])
+            if row.method == method:
+                where = f"{row.measurement}, m = {row.num_measurements}, noise {row.noise_variance:g}"
+                errors.setdefault(tuple(row.swept.items()), {}).setdefault(where, []).append(row.mse)
         places = list(dict.fromkeys(place for group in errors.values() for place in group))
         table = np.array([[np.mean(np.array(group[place], float)) for place in places] for group in errors.values()])
         settings = [dict(setting) for setting in errors]
@@ -147,7 +148,7 @@ def tune(config, workdir: str, data_dir: str | None, pixel_range: tuple[float, f
     programs = make_programs(config, data_dir, None, pixel_range)
     rows = run.compute(programs, run.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
     found = [grid for grid in grids(rows, presets_of(programs)) if grid.settings[0]]
-    images = list(dict.fromkeys(row["image"] for row in rows))
+    images = list(dict.fromkeys(row.image for row in rows))
     text = f"Mean MSE of {len(images)} images, {images[0]} to {images[-1]}.\n\n" + "\n\n".join(
         f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found
     )

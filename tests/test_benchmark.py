@@ -136,9 +136,9 @@ def test_a_killed_parent_leaves_no_stopped_worker():
 
 
 def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
-    code = (
-        "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('experiments.benchmark', run_name='__main__')"
-    )
+    code = "import importlib.util as util, runpy; find = util.find_spec\n"
+    code += "util.find_spec = lambda name, *more: None if name == 'torch' else find(name, *more)\n"
+    code += "runpy.run_module('experiments.benchmark', run_name='__main__')"
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     command = [sys.executable, "-c", code, "--quick", f"--workdir={tmp_path / 'runs'}"]
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)

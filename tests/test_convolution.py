@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from csdip_jax import convolution, winograd
-from csdip_jax.convolution import ConvTranspose
+from csdip_jax.kernels import convolution, winograd
+from csdip_jax.kernels.convolution import ConvTranspose
 
 LAYERS = {
     "k6 s2 p2": ConvTranspose(3, (6, 6), stride=2, padding=2),

@@ -15,7 +15,7 @@ import csdip_jax as cs
 SHAPE = (8, 8, 1)
 METHODS = {
     "tv, swept": dataclasses.replace(cs.methods.Tv(SHAPE), steps=4, mu=np.array([64.0, 256.0] * 5)),
-    "lasso": cs.methods.LassoDct(SHAPE, steps=40),
+    "lasso": cs.methods.Lasso(SHAPE, steps=40),
 }
 TOLERANCES = {"tv, swept": 0.0, "lasso": 5e-5}
 """Of an image's entries, after a set number of steps: docs/clusters.md says what becomes of them after very many."""

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.generators import DCGAN
 from csdip_jax.methods import CsDip, Tv
 from csdip_jax.solve import driver, memory
 from csdip_jax.solve.fits import Case, advance, fit_keys, start
 from csdip_jax.solve.inputs import checked_batch
 
 SHAPE = (8, 8, 1)
-METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
+METHOD = CsDip(SHAPE, steps=2, generator=DCGAN(SHAPE, latent_dim=4))
 KEY = jax.random.key(0)
 SIX = dataclasses.replace(Tv(SHAPE), steps=2, mu=jnp.arange(1.0, 7.0))  # that a CPU advances together
 
@@ -43,9 +44,9 @@ def test_an_accelerator_gets_as_many_fits_as_its_memory_holds(monkeypatch):
     operator, y = problem()
     batch, batched = checked_batch(cs.Problem(operator, jnp.stack([y, y])), method)
     cases, keys = Case(batch, {}), fit_keys(KEY, jnp.arange(2), jnp.arange(3))
-    assert batched and memory.default_fits_at_once(method, cases, keys, 1) == 1
+    assert batched and memory.default_fits_at_once(method, cases, keys, {}, 1) == 1
     monkeypatch.setattr(jax, "local_devices", lambda: [Accelerator()])
-    count = memory.default_fits_at_once(method, cases, keys, 1)
+    count = memory.default_fits_at_once(method, cases, keys, {}, 1)
     weights = sum(leaf.nbytes for leaf in jax.tree.leaves(method.init(problem(), KEY)))
     assert 1 < count < 25 * 10**6 / weights
 
@@ -56,14 +57,14 @@ def test_a_fit_on_an_accelerator_takes_its_share_of_its_operator(images, devices
     """By hand: 0.8 of what is free, for fits that grow by 5 kB; an operator of 5120 bytes serves 2 x 3 of them."""
     method, one = dataclasses.replace(METHOD, restarts=2), problem()
     cases = images * 3
-    operator = jax.tree.map(lambda x: jnp.stack([x] * images), one.operator) if own_operators else one.operator
+    operator = cs.operators.stack([one.operator] * images) if own_operators else one.operator
     given = Case(cs.Problem(operator, jnp.stack([one.measurements] * cases)), {})
     keys = fit_keys(KEY, jnp.arange(cases), jnp.arange(2))
     monkeypatch.setattr(memory, "compiled_chunk", lambda *_: memory.Chunk(fixed=1000, bytes=6000, compile_seconds=0))
     monkeypatch.setattr(memory, "_accelerator_bytes", lambda *_: 10**6)
     monkeypatch.setattr(jax, "local_device_count", lambda: devices)
     fitting = 800_000 // (5000 + (5120 // 6 if own_operators else 0))
-    assert memory.default_fits_at_once(method, given, keys, 3) == min(fitting, -(-cases * 2 // devices))
+    assert memory.default_fits_at_once(method, given, keys, {}, 3) == min(fitting, -(-cases * 2 // devices))
 
 
 @pytest.mark.parametrize("devices", [1, 3, 8])
@@ -120,9 +121,9 @@ def test_bytes_are_those_of_the_arrays_and_of_the_programs(method, images, large
     job = driver.prepare(method, given, KEY, fits_at_once=6)
     (block,) = job.blocks
     arguments = job.arguments(block)
-    fits = driver.begin(*arguments, None, block)
-    starting = start.lower(*arguments, layout=block.layout).compile().memory_analysis()
-    running = advance.lower(*arguments[:2], fits, 1, 0, layout=block.layout).compile().memory_analysis()
+    fits = driver.begin(*arguments, {}, None, block)
+    starting = start.lower(*arguments, {}, layout=block.layout).compile().memory_analysis()
+    running = advance.lower(*arguments, fits, 1, 0, {}, layout=block.layout).compile().memory_analysis()
     operators, measured = map(bytes_of, job.cases.problem)
     needed = {
         "redrawing": operators + 2 * bytes_of(fits) + starting.temp_size_in_bytes,

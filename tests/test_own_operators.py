@@ -15,7 +15,8 @@ from csdip_jax.types import pytree_dataclass, static_field
 SHAPE, KEY = (8, 8, 1), jax.random.key(0)
 RANDOM = np.random.default_rng(0)
 MATRIX = RANDOM.standard_normal((30, 64)).astype(np.float32)
-TV, CSDIP = cs.methods.Tv(SHAPE, steps=2), dataclasses.replace(cs.methods.CsDip(SHAPE), steps=2, latent_dim=4)
+TV = cs.methods.Tv(SHAPE, steps=2)
+CSDIP = cs.methods.CsDip(SHAPE, steps=2, generator=cs.generators.DCGAN(SHAPE, latent_dim=4))
 
 
 def product(image):

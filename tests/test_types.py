@@ -8,7 +8,8 @@ import scipy.sparse
 from jax.experimental import sparse
 
 import csdip_jax as cs
-from csdip_jax.types import as_floating, pytree_dataclass
+from csdip_jax.checks import as_floating
+from csdip_jax.types import pytree_dataclass
 
 ZEROS_AND_ONES = (np.indices((6, 8)).sum(0) % 3 == 0).astype(int)
 

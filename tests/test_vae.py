@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 
 import csdip_jax as cs
-from csdip_jax.generators import VAE, decode, decoder_of, decoder_sizes
+from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.generators.vae import Encoder, bernoulli_log_likelihood, gaussian_divergence
 from tests.methods.decoders import random_decoder
 
@@ -16,6 +16,10 @@ SHAPE = (5, 4, 3)
 VAE_SMALL = VAE(SHAPE, hidden=(9, 7), latent_dim=2)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.uniform(-1, 1, SHAPE).astype(np.float32)
+
+
+def decode(weights, latent, shape):
+    return TrainedDecoder(shape, weights).apply(weights, latent)
 
 
 @pytest.fixture(scope="module")

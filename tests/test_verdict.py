@@ -10,8 +10,9 @@ from csdip_jax.verdict import falling, in_words
 
 
 def solution(**changes):
-    fields = dict.fromkeys(cs.Solution._fields) | {"ok": True, "measurement_loss": 6.0, "unexplained": 1e-3}
-    return cs.Solution(**fields | {"trace": np.full(100, 6.0)} | changes)
+    fields = dict.fromkeys(cs.Solution._fields) | {"status": 0, "measurement_loss": 6.0, "unexplained": 1e-3}
+    trace = {"measurement_loss": changes.pop("trace", np.full(100, 6.0))}
+    return cs.Solution(**fields | {"trace": trace} | changes)
 
 
 FALLING = np.linspace(3, 0.1, 100)
@@ -30,7 +31,7 @@ WORDS = {
     "half, of noise": ({"unexplained": 0.4}, 6.0, "explains 60 % .*leaves 1 times the noise$"),
     "nothing": ({"unexplained": 1.7}, None, "explains no more than a flat image does, take more steps, or A"),
     "cannot be told": ({"unexplained": np.nan}, None, "cannot be told"),
-    "failed": ({"ok": False}, None, "every attempt collapsed or diverged$"),
+    "failed": ({"status": cs.Status.COLLAPSED}, None, "every attempt collapsed or diverged$"),
     "above the noise": ({}, 0.3, "leaves 20 times the noise, take more steps"),
     "at the noise": ({}, 5.0, "leaves 1.2 times the noise$"),
     "below the noise": ({}, 60.0, "leaves 0.1 times the noise, so it fits noise too"),
@@ -61,7 +62,7 @@ def test_words(name):
 
 def test_verdict_is_of_one_solution():
     with pytest.raises(cs.InputError, match="solutions of 3 problems"):
-        cs.verdict(solution(ok=np.ones(3, bool)))
+        cs.verdict(solution(status=np.zeros(3, int)))
 
 
 @pytest.mark.parametrize("noise", ["a", -1.0, np.nan, np.inf, np.ones(3)])

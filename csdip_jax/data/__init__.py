@@ -9,7 +9,7 @@ All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sour
     "demo"    photographs inside the scikit-image package, CC0 or public domain: no network, no data_dir.
     else      a folder (its own image files that are not hidden, by name), a glob ("scans/*.png", quoted), or one file.
 
-Where the first three come from: docs/paper.md. A folder called like a source is reached as "./mnist".
+README.md tells how to fetch the first three. A folder called like a source is reached as "./mnist".
 Which files are read: `csdip_jax.data.decode`. What becomes of their pixels: `csdip_jax.data.pixels`.
 """
 
@@ -98,7 +98,7 @@ def load_named(
         if images[-1].shape != images[0].shape:
             raise InputError(
                 f"images differ in shape: {chosen[0].where} is {images[0].shape}, "
-                f"{item.where} is {images[-1].shape}; pass image_shape=(h, w, c) to bring them to one"
+                f"{item.where} is {images[-1].shape}; pass `image_shape=(h, w, c)` to bring them to one"
             )
     if pixel_range is None and os.fspath(source).partition(":")[0] not in KNOWN_SOURCES:
         called = Path(chosen[0].where).name if len(chosen) == 1 else os.fspath(source)

@@ -1,24 +1,29 @@
 """One image file -> its pixel values as stored, at their full bit depth; and what JPEG makes of pixels.
 
-Pillow reads all formats offered, but keeps 8 bits only of a colour picture that has 16: those go other ways.
+Pillow reads all formats offered, but keeps 8 bits only of a colour picture that has 16: those are for imagecodecs and
+tifffile.
 """
 
+import contextlib
 import io
 import math
 import os
+import re
 import warnings
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from csdip_jax.data import tiff
-from csdip_jax.data.kinds import first_bytes, foreign_kind, refuse_many, require_pixels
+from csdip_jax.data.file_kinds import first_bytes, foreign_kind, refuse_many, require_pixels, too_many_pixels
 from csdip_jax.types import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".bmp", ".npy")
 _FORMATS = ("PNG", "JPEG", "WEBP", "PPM", "BMP")
-_PLANES = 284  # TIFF tag
+_PNG_DEPTH = 24  # the byte that tells the bits of a sample
+_PPM_HEADER = re.compile(rb"(?P<kind>P[36])" + 2 * rb"(?:\s|#[^\n]*\n)+\d+" + rb"(?:\s|#[^\n]*\n)+(?P<maximum>\d+)\s")
 _JPEG_QUALITY = 75  # the default of libjpeg, of Pillow and of MATLAB
 
 
@@ -100,17 +105,24 @@ def _read_image(path: Path) -> np.ndarray:
                     whole.verify()  # the checksums, which decoding does not look at
             return pixels
         except Image.DecompressionBombError:
-            require_pixels(math.inf, path)
+            raise too_many_pixels("more pixels than are read", path) from None
 
 
 def _pillow_pixels(image: Image.Image, path: Path) -> np.ndarray:
     """[h, w] or [h, w, 2 | 3 | 4] of an opened picture, at full depth."""
-    form = image.format
-    if form == "PNG" and str(image.tile[0][3]).endswith(";16B") and len(image.getbands()) > 1:
-        return _png_pixels_16_bit(image, path)
-    if form == "PPM" and image.mode == "RGB" and _ppm_maximum(image) > 255:
-        return _ppm_pixels_16_bit(image, path)
-
+    if image.format == "PNG" and first_bytes(path)[_PNG_DEPTH] == 16:
+        if "transparency" in image.info:
+            raise InputError(f"{path}: a 16-bit PNG with one transparent colour is not read; save it without")
+        with tiff.quiet():
+            pixels = imagecodecs.png_decode(path.read_bytes())
+        return tiff.upright(pixels, image.getexif().get(ExifTags.Base.Orientation))
+    if image.format == "PPM" and image.mode == "RGB":
+        content = path.read_bytes()
+        header = _PPM_HEADER.match(content)
+        if not header:
+            raise InputError(f"{path}: a PPM with a header that is not understood; save it as PNG or TIFF")
+        if int(header["maximum"]) > 255:
+            return _ppm_pixels_16_bit(content, header, image.size, path)
     pixels = _grey_or_colour(image, path)
     if image.mode == "I":
         return pixels.astype(np.uint16)  # 16 bits at most; Pillow scales a 10- or 12-bit PGM up to 65535
@@ -133,93 +145,32 @@ def _grey_or_colour(image: Image.Image, path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def _png_pixels_16_bit(image: Image.Image, path: Path) -> np.ndarray:
-    """uint16 [h, w, 3 | 4] of a PNG with 16-bit RGB or RGBA.
-
-    Pillow has no such mode: of each two bytes it keeps one, and the raw mode of its decoder says which. So
-    the file is decoded twice, for the high bytes as big-endian, for the low ones as if it were little-endian.
-    """
-    if image.tile[0][3] not in ("RGB;16B", "RGBA;16B") or "transparency" in image.info:
-        raise InputError(f"{path}: this kind of 16-bit PNG with transparency is not read; save it without")
-    halves = []
-    for order in "BL":
-        with Image.open(path, formats=("PNG",)) as half:
-            half.tile = [(codec, box, offset, mode[:-1] + order) for codec, box, offset, mode in half.tile]
-            halves.append(np.asarray(ImageOps.exif_transpose(half)).astype(np.uint16))
-    return halves[0] * 256 + halves[1]
-
-
-def _ppm_maximum(image: Image.Image) -> int:
-    arguments = image.tile[0][3]  # (raw mode, maximum), or the raw mode alone where the maximum is 255
-    return arguments[1] if isinstance(arguments, tuple) else 255
-
-
-def _ppm_pixels_16_bit(image: Image.Image, path: Path) -> np.ndarray:
+def _ppm_pixels_16_bit(content: bytes, header: re.Match, size: tuple[int, int], path: Path) -> np.ndarray:
     """uint16 [h, w, 3] of a PPM deeper than 8 bits, scaled up to 65535 as Pillow does with grey ones."""
-    codec, _, offset, (_, maximum) = image.tile[0]
-    if codec != "ppm":
+    if header["kind"] != b"P6":
         raise InputError(f"{path}: a 16-bit colour PPM in plain text is not read; save it as PNG or TIFF")
-    count = image.height * image.width * 3
-    values = np.fromfile(path, dtype=">u2", count=count, offset=offset)
-    if values.size < count or values.max() > maximum:
+    (width, height), maximum = size, int(header["maximum"])
+    count = height * width * 3
+    stored = content[header.end() :][: 2 * count]
+    if len(stored) < 2 * count or np.frombuffer(stored, ">u2").max() > maximum:
         raise InputError(f"{path}: truncated or damaged, not {count} values up to {maximum}; get it anew")
-    return np.rint(values * (65535 / maximum)).astype(np.uint16).reshape(image.height, image.width, 3)
+    values = np.frombuffer(stored, ">u2").reshape(height, width, 3)
+    return np.rint(values * (65535 / maximum)).astype(np.uint16)
 
 
 def _read_tiff(path: Path) -> np.ndarray:
-    """[h, w] or [h, w, 2 | 3 | 4] of a TIFF: 8 bits by Pillow, others by tifffile, or the other way where one cannot.
+    """[h, w] or [h, w, 2 | 3 | 4] of a TIFF: 8 bits by Pillow, which knows colours and palettes, others by tifffile.
 
     What Pillow reads is looked at by tifffile before: Pillow drops channels, and takes signed pixels for unsigned.
     """
     with tiff.opened(path) as page:
-        shallow = page.dtype in (np.uint8, np.bool_)
-        if shallow:
-            try:
-                return _tiff_by_pillow(path, np.uint8)
-            except Image.UnidentifiedImageError:
-                pass
-        if page.photometric not in tiff.PLAIN:
-            raise InputError(f"{path}: TIFF pixels of the kind {page.photometric.name} are not read; use RGB")
-        pixels = tiff.pixels(page, path)
-        if pixels is None:
-            try:
-                pixels = _tiff_by_pillow(path, page.dtype)
-            except (Image.UnidentifiedImageError, ValueError):
-                kind = f"{page.dtype}, {page.compression.name}"
-                raise InputError(f"{path}: TIFF ({kind}) needs a package: pip install imagecodecs") from None
-        return tiff.white_is_largest(pixels, page, path)
-
-
-def _tiff_by_pillow(path: Path, dtype: np.dtype) -> np.ndarray:
-    """A TIFF whose pixels are of a dtype, upright; ValueError where Pillow would keep some of their bits only."""
-    # Given the name, Pillow maps the file into memory, and scrambles a picture that is to be turned.
-    with warnings.catch_warnings(), path.open("rb") as file:
-        warnings.simplefilter("ignore")
-        with Image.open(file, formats=("TIFF",)) as image:
-            ((_, _, _, (mode, *_)), *_), order = image.tile, image.tag_v2.prefix
-            if image.mode in ("I", "F") and order != tiff.NATIVE and not mode.endswith("N"):
-                raise ValueError("libtiff turned the bytes to the machine's order, and Pillow turns them once more")
-            if len(image.getbands()) == 1 or dtype == np.uint8:
-                pixels = _grey_or_colour(image, path)
-                return pixels if pixels.dtype == bool else pixels.astype(dtype)  # Pillow takes int8 for uint8
-            return _tiff_halves(file)
-
-
-def _tiff_halves(file: io.BufferedReader) -> np.ndarray:
-    """uint16 [h, w, 3 | 4] of a compressed TIFF, decoded twice as in `_png_pixels_16_bit`."""
-    halves = []
-    for order in "LB" if tiff.NATIVE == b"II" else "BL":  # libtiff gives the machine's order: high bytes first
-        file.seek(0)
-        with Image.open(file, formats=("TIFF",)) as half:
-            (tile,) = half.tile
-            codec, box, offset, (mode, *more) = tile
-            if not mode.endswith(";16N") or half.tag_v2.get(_PLANES, 1) != 1:
-                raise ValueError(f"{mode} is not of 16 bits, or of planes that Pillow mixes up")
-            make = getattr(tile, "_make", tuple)  # older versions of Pillow have a plain tuple
-            half.tile = [make((codec, box, offset, (mode[:-1] + order, *more)))]
-            half.load()
-            halves.append(np.asarray(half).astype(np.uint16))
-    return halves[0] * 256 + halves[1]
+        if page.dtype in (np.uint8, np.bool_):
+            # Given the name, Pillow maps the file into memory, and scrambles a picture that is to be turned.
+            with contextlib.suppress(UnidentifiedImageError), warnings.catch_warnings(), path.open("rb") as file:
+                warnings.simplefilter("ignore")
+                with Image.open(file, formats=("TIFF",)) as image:
+                    return _grey_or_colour(image, path)
+        return tiff.pixels(page, path)
 
 
 def _without_opaque_alpha(pixels: np.ndarray, path: Path) -> np.ndarray:

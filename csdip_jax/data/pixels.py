@@ -9,7 +9,8 @@ import numpy as np
 from skimage.color import rgb2gray
 from skimage.transform import resize, resize_local_mean
 
-from csdip_jax.types import InputError, PixelRangeWarning, checked_shape
+from csdip_jax.checks import checked_shape
+from csdip_jax.types import InputError, PixelRangeWarning
 
 WIDE = 0.6
 """Share of a range from which on it counts as used: x-rays and photographs seldom reach both of its ends."""
@@ -116,13 +117,13 @@ def values_of(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: st
     else:
         raise InputError(
             f"{where}: {pixels.dtype} pixels ({low:g} to {high:g} here) do not say what is black and white; "
-            "pass pixel_range=(black, white)"
+            "pass `pixel_range=(black, white)`"
         )
     if low < min(black, white) or high > max(black, white):
         whose = "float pixels have to lie in" if pixel_range is None else "they leave pixel_range"
         raise InputError(
             f"{where}: pixels go from {low:g} to {high:g}, {whose} ({black:g}, {white:g}); "
-            "pass pixel_range=(black, white) that holds them"
+            "pass `pixel_range=(black, white)` that holds them"
         )
     return Values(low, high, black, white)
 
@@ -168,7 +169,7 @@ def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, wh
     if channels == 3 and image.shape[2] == 1:
         raise InputError(
             f"{where}: a grey image {image.shape} has no colours for image_shape={image_shape}; "
-            f"use image_shape=({height}, {width}, 1)"
+            f"use `image_shape=({height}, {width}, 1)`"
         )
     if channels == 1 and image.shape[2] == 3:
         image = rgb2gray(image)[..., np.newaxis]
@@ -179,9 +180,9 @@ def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, wh
         min(image.shape[1], max(1, round(image.shape[0] * width / height))),
     )
     if image.shape[0] < height or image.shape[1] < width:
-        image = resize(image, (height, width), order=1, anti_aliasing=True, preserve_range=True)
+        image = np.asarray(resize(image, (height, width), order=1, anti_aliasing=True, preserve_range=True))
     elif image.shape[:2] != (height, width):
-        image = resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1)
+        image = np.asarray(resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1))
     # Means of values in [-1, 1] leave it by rounding only.
     return np.clip(image, -1.0, 1.0).astype(np.float32)
 

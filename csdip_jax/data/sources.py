@@ -15,7 +15,7 @@ import numpy as np
 import skimage.data
 
 from csdip_jax.data.decode import IMAGE_SUFFIXES, jpeg_pixels, read_pixels
-from csdip_jax.data.kinds import first_bytes, foreign_kind, is_hidden
+from csdip_jax.data.file_kinds import first_bytes, foreign_kind, is_hidden
 from csdip_jax.types import InputError
 
 KNOWN_SOURCES = ("mnist", "xray", "retino", "demo")

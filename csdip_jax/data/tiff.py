@@ -1,34 +1,39 @@
-"""What a TIFF holds, and its pixels by tifffile; those that Pillow decodes are for `csdip_jax.data.decode`."""
+"""What a TIFF holds, and its pixels by tifffile with imagecodecs; those that Pillow decodes are for `decode`."""
 
 import contextlib
 import logging
 import lzma
 import os
 import struct
-import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
-from csdip_jax.data.kinds import refuse_many, require_pixels
+from csdip_jax.data.file_kinds import refuse_many, require_pixels
 from csdip_jax.types import InputError
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-NATIVE = b"II" if sys.byteorder == "little" else b"MM"
-PLAIN = (PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
-_COLOURS = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3, PHOTOMETRIC.SEPARATED: 4}  # else one
+_PLAIN = (PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
+_COLOURS: dict[int, int] = {
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.YCBCR: 3,
+    PHOTOMETRIC.CIELAB: 3,
+    PHOTOMETRIC.SEPARATED: 4,
+}  # else one
 _STDERR = threading.RLock()  # two threads that exchange it at once would leave it exchanged
 _ALPHA = (1, 2)  # in the tag ExtraSamples
-_INFLATERS = {
+_INFLATERS: dict[int, Callable] = {
     COMPRESSION.ADOBE_DEFLATE: zlib.decompressobj,
     COMPRESSION.DEFLATE: zlib.decompressobj,
     COMPRESSION.LZMA: lzma.LZMADecompressor,
 }
+# Others are pictures within the picture, whose own headers take what memory they like.
+_STREAMS = {COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.PACKBITS, COMPRESSION.ZSTD, *_INFLATERS}
 
 
 @contextlib.contextmanager
@@ -39,7 +44,7 @@ def opened(path: Path) -> Iterator[tifffile.TiffPage]:
         InputError: what its tags say is several pictures, too many pixels, channels without a meaning, a part
             that is missing.
     """
-    with _quiet(), tifffile.TiffFile(path) as tiff:
+    with quiet(), tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         require_pixels(max(page.imagewidth * page.imagelength, page.tilewidth * page.tilelength), path)
         if not page.size or page.dtype is None or (page.dtype == bool and page.samplesperpixel > 1):
@@ -77,30 +82,30 @@ def _goes_on(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bool:
     return following not in (0, page.offset)
 
 
-def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray | None:
-    """[h, w] or [h, w, c] as stored, upright; None where tifffile needs the package imagecodecs for it."""
+def pixels(page: tifffile.TiffPage, path: Path) -> np.ndarray:
+    """[h, w] or [h, w, c], grey or RGB with or without alpha, upright, the largest value being white."""
+    if page.photometric not in _PLAIN:
+        raise InputError(f"{path}: TIFF pixels of the kind {_name(page.photometric)} are not read; use RGB")
+    if page.compression not in _STREAMS:
+        kind = f"{page.dtype}, {_name(page.compression)}"
+        raise InputError(f"{path}: TIFF compressed so ({kind}) is not read; save it by LZW or deflate")
     _require_modest(page, path)
-    try:
-        stored = page.asarray()
-    except (ValueError, NotImplementedError, ImportError) as error:
-        if "imagecodecs" in str(error) or isinstance(error, ImportError):
-            return None
-        raise
+    stored = page.asarray()
     if stored.ndim == 3 and page.planarconfig == PLANARCONFIG.SEPARATE:
         stored = np.moveaxis(stored, 0, -1)
-    return _upright(stored, page.tags.valueof("Orientation"))
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        if stored.dtype.kind != "u":
+            raise InputError(f"{path}: TIFF where 0 is white, of {stored.dtype}: not read; save it with 0 as black")
+        stored = (2**page.bitspersample - 1) - stored
+    return upright(stored, page.tags.valueof("Orientation"))
 
 
-def white_is_largest(stored: np.ndarray, page: tifffile.TiffPage, path: Path) -> np.ndarray:
-    """Turned round where 0 is white."""
-    if page.photometric != PHOTOMETRIC.MINISWHITE:
-        return stored
-    if stored.dtype.kind != "u":
-        raise InputError(f"{path}: TIFF where 0 is white, of {stored.dtype}: not read; save it with 0 as black")
-    return (2**page.bitspersample - 1) - stored
+def _name(value: int) -> str:
+    """Of a tag's value, which is a plain number where tifffile knows no name for it."""
+    return getattr(value, "name", str(value))
 
 
-def _upright(stored: np.ndarray, orientation: int | None) -> np.ndarray:
+def upright(stored: np.ndarray, orientation: int | None) -> np.ndarray:
     """Rows and columns exchanged (5 to 8), rows turned round, columns turned round, as the tag Orientation says."""
     if orientation in (5, 6, 7, 8):
         stored = stored.swapaxes(0, 1)
@@ -114,8 +119,10 @@ def _upright(stored: np.ndarray, orientation: int | None) -> np.ndarray:
 def _require_modest(page: tifffile.TiffPage, path: Path) -> None:
     """InputError for a part that unpacks to more than the picture: tifffile would take all the memory it asks for."""
     inflater = _INFLATERS.get(page.compression)
-    most = page.nbytes + page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
-    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True) if inflater else ():
+    if inflater is None:
+        return
+    most = page.nbytes + page.tilewidth * page.tilelength * page.samplesperpixel * np.dtype(page.dtype).itemsize
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         page.parent.filehandle.seek(start)
         if len(inflater().decompress(page.parent.filehandle.read(count), most + 1)) > most:
             raise InputError(
@@ -124,8 +131,8 @@ def _require_modest(page: tifffile.TiffPage, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drops the lines of tifffile's log and those that libtiff writes to stderr by itself; one thread at a time."""
+def quiet() -> Iterator[None]:
+    """Drops tifffile's log and the lines that libraries write to stderr by themselves; one thread at a time."""
     logger = logging.getLogger("tifffile")
     with _STDERR, contextlib.ExitStack() as stack:
         level = logger.level

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.checks import require
-from csdip_jax.types import Array, checked_shape, pytree_dataclass, static_field
+from csdip_jax.checks import checked_shape, require
+from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 @pytree_dataclass

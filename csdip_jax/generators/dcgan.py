@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.checks import require, require_count
-from csdip_jax.convolution import ConvTranspose
 from csdip_jax.generators.base import Generator
+from csdip_jax.kernels.convolution import ConvTranspose
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 Layers = tuple[ConvTranspose, ...]

@@ -6,14 +6,14 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_npy
-from csdip_jax.data.kinds import first_bytes, foreign_kind
+from csdip_jax.data.file_kinds import first_bytes, foreign_kind
 from csdip_jax.solve import memory
 from csdip_jax.types import InputError
 
@@ -70,6 +70,8 @@ def _read_npz(file: str, name: str) -> np.ndarray:
 
 
 def _read_mat(file: str, name: str) -> np.ndarray:
+    import scipy.io  # here, for it takes longer to import than the rest of this package
+
     _require_sound_tags(file)
     shapes = {each: shape for each, shape, _ in scipy.io.whosmat(file) if each[:2] != "__"}
     name = _chosen(name, list(shapes), file)
@@ -132,7 +134,7 @@ def _chosen(name: str, names: list[str], file: str) -> str:
     return name
 
 
-def _dense(matrix: scipy.sparse.spmatrix, file: str) -> np.ndarray:
+def _dense(matrix: Any, file: str) -> np.ndarray:
     """A sparse matrix as an array. Its indices are checked first: numbers are written to where they point."""
     _require_room(matrix.dtype.itemsize * math.prod(matrix.shape), file)
     if hasattr(matrix, "check_format"):

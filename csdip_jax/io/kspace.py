@@ -102,7 +102,7 @@ def zero_filled(grid: np.ndarray, chosen: np.ndarray, compensated: bool = True) 
     filled = np.where(chosen[..., None], grid, mirrored(grid).conj() * other[..., None])
     if compensated:
         window = [max(side // 16 * 2 + 1, 3) for side in known.shape]
-        density = scipy.ndimage.uniform_filter(known.astype(float), window, mode="wrap")
+        density = scipy.ndimage.uniform_filter(known.astype(float), window, mode="wrap")  # pyright: ignore[reportArgumentType]
         density[0, 0] = 1
         filled = filled / np.maximum(density, 1 / 16)[..., None]
     return np.fft.ifft2(filled, axes=(0, 1), norm="ortho")
@@ -110,7 +110,7 @@ def zero_filled(grid: np.ndarray, chosen: np.ndarray, compensated: bool = True) 
 
 def pixel_bounds(grid: np.ndarray, chosen: np.ndarray, compensated: bool = True) -> tuple[float, float]:
     """(lowest, highest) pixel of the real zero-filled image: its mean is right, its spread an estimate."""
-    pixels = zero_filled(grid, chosen, compensated).real
+    pixels = np.real(zero_filled(grid, chosen, compensated))
     return float(pixels.min()), float(pixels.max())
 
 

@@ -57,35 +57,27 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
         pixel_range: (black, white), "auto" or None, see `measurements.with_mask`.
         norm: "ortho", "backward", "forward" or "auto".
     """
-    root, notes, told = math.sqrt(chosen.size), [], pixel_range is not None
+    root, asked, told = math.sqrt(chosen.size), norm, pixel_range is not None
     scales = {"ortho": 1.0, "backward": root, "forward": 1 / root}
     if pixel_range == "auto":
-        if not chosen[0, 0]:
-            raise InputError(
-                "`pixel_range='auto'`: the mask leaves out DC, the mean pixel; give `pixel_range=(black, white)`"
-            )
-        fitting = ["ortho"]
-    else:
-        low, high = pixel_range = checked_range(pixel_range or DEFAULT_RANGE)
-        misfits = {name: kspace.misfit(grid, chosen, scale, pixel_range, noise) for name, scale in scales.items()}
+        norm = "ortho" if asked == "auto" else norm
+        pixel_range, pixels = _estimated_range(grid / scales[norm], chosen)
+        notes = [*_scale_notes(grid, asked, norm), pixels]
+        return grid / scales[norm], scales[norm], pixel_range, notes
+    low, high = pixel_range = checked_range(pixel_range or DEFAULT_RANGE)
+    misfits = {name: kspace.misfit(grid, chosen, scale, pixel_range, noise) for name, scale in scales.items()}
+    if asked == "auto":
         fitting = [name for name in ("ortho", "backward") if not misfits[name]]
         used = np.ptp(kspace.pixel_bounds(grid, chosen, False)) / abs(high - low)  # as ortho
         if told and fitting == ["ortho", "backward"] and not misfits["forward"] and 0 < used < 0.1:
             fitting = ["forward"]
         elif not fitting:
-            fitting = [min(misfits, key=misfits.get) if told else "ortho"]
-    asked, norm = norm, fitting[0] if norm == "auto" else norm
+            fitting = [min(misfits, key=lambda name: misfits[name]) if told else "ortho"]
+        norm = fitting[0]
+    notes = _scale_notes(grid, asked, norm)
     grid = grid / scales[norm]
     darkest, brightest = kspace.pixel_bounds(grid, chosen)
     pixels = f"pixels of about {darkest:.3g} to {brightest:.3g}"
-    if asked == "auto":
-        largest = f"{np.abs(grid).max() * scales[norm]:.4g}"
-        notes.append(f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest}); `norm` sets it")
-    if pixel_range == "auto":
-        margin = 0.1 * (brightest - darkest) or 0.1 * abs(brightest) or 1.0
-        pixel_range = darkest - margin, brightest + margin
-        notes.append(f"{pixels} estimated, range {pixel_range[0]:.3g} to {pixel_range[1]:.3g}; `pixel_range` sets it")
-        return grid, scales[norm], pixel_range, notes
     hardly = 0 < max(abs(darkest), abs(brightest)) < 0.02
     if misfits[norm] > (10 if told else 0) or (hardly and not told):
         other = f"; backward: {root:.3g} times less" if asked == "auto" and norm == "ortho" else ""
@@ -100,6 +92,26 @@ def scaled(grid, chosen, noise, pixel_range, norm) -> tuple[np.ndarray, float, t
     elif 1e-6 < (brightest - darkest) / abs(high - low) < 0.05:
         notes.append(f"{pixels} by the samples (`norm={norm!r}`): a small part of the range of {low:g} to {high:g}")
     return grid, scales[norm], pixel_range, notes
+
+
+def _scale_notes(grid: np.ndarray, asked: str, norm: str) -> list[str]:
+    if asked != "auto":
+        return []
+    largest = f"{np.abs(grid).max():.4g}"
+    return [f"DFT taken to be scaled as numpy's norm={norm!r} (largest |sample| {largest}); `norm` sets it"]
+
+
+def _estimated_range(grid: np.ndarray, chosen: np.ndarray) -> tuple[tuple[float, float], str]:
+    """(black, white) as samples of the unitary DFT tell of them, and a note."""
+    if not chosen[0, 0]:
+        raise InputError(
+            "`pixel_range='auto'`: the mask leaves out DC, the mean pixel; give `pixel_range=(black, white)`"
+        )
+    darkest, brightest = kspace.pixel_bounds(grid, chosen)
+    margin = 0.1 * (brightest - darkest) or 0.1 * abs(brightest) or 1.0
+    low, high = darkest - margin, brightest + margin
+    pixels = f"pixels of about {darkest:.3g} to {brightest:.3g}"
+    return (low, high), f"{pixels} estimated, range {low:.3g} to {high:.3g}; `pixel_range` sets it"
 
 
 def in_natural_place(grid, chosen, origin) -> tuple[np.ndarray, list[str]]:

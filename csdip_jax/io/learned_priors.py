@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from csdip_jax import priors
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
 from csdip_jax.types import InputError
 
 PUBLISHED = ("mu.npy", "sig.npy")

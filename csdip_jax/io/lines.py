@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from csdip_jax.io.files import finite, open_own, read_json, require_file, room_for
+from csdip_jax.files import finite, open_own, read_json, require_file, room_for
 from csdip_jax.types import InputError
 
 
@@ -76,16 +76,16 @@ NUMBERS = Kind(
 )
 
 
-def read_rows(path: Path, fields: Mapping[str, Kind] | None = None, of: str = "row") -> list[dict]:
+def read_rows(path: Path, read: Callable[[Any], Any] | None = None) -> list:
     """The finished rows of a results.jsonl; none where there is no such file.
 
     Args:
         path: of the file.
-        fields: name -> `Kind` of what every row has to have.
-        of: what has such rows, for the error.
+        read: makes a row of what a line says, or says by a ValueError what is wrong with it: `with_fields`, or the
+            `read` of a class of rows. Rows may be anything without it.
 
     Raises:
-        InputError: a line is no JSON, or a row lacks a field or has one of another kind; names the line.
+        InputError: a line is no JSON, or no row; names the line.
     """
     path = Path(path)
     if not path.exists():
@@ -94,18 +94,17 @@ def read_rows(path: Path, fields: Mapping[str, Kind] | None = None, of: str = "r
         require_file(path)
         finished, _, _ = path.read_bytes().rpartition(b"\n")
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): remove it, or choose another --workdir") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): remove it, or choose another workdir") from error
     rows = []
     for number, line in enumerate(finished.splitlines(), start=1):
         try:
-            row = read_json(line)
+            row = _with_nan(read_json(line))
         except ValueError as error:  # of JSON, or of an encoding
             raise InputError(f"{path}, line {number} is damaged ({error}): remove that line") from None
-        if fields is not None:
-            wrong = _what_is_wrong(row, fields, of)
-            if wrong:
-                raise InputError(f"{path}, line {number} is damaged, {wrong}: remove it")
-        rows.append(_with_nan(row))
+        try:
+            rows.append(row if read is None else read(row))
+        except ValueError as error:
+            raise InputError(f"{path}, line {number} is damaged, {error}: remove it") from None
     return rows
 
 
@@ -118,19 +117,29 @@ def _with_nan(value):
     return value
 
 
-def _what_is_wrong(row, fields: Mapping[str, Kind], of: str) -> str | None:
+def with_fields(fields: Mapping[str, Kind], of: str = "row") -> Callable[[Any], dict]:
+    """For `read_rows`: rows that have these fields, of these kinds; `of` says in an error what has such rows."""
+
+    def read(row: Any) -> dict:
+        require_fields(row, fields, of)
+        return row
+
+    return read
+
+
+def require_fields(row: Any, fields: Mapping[str, Kind], of: str) -> None:
+    """Raises ValueError, which says what is wrong, unless it is a dictionary with these fields of these kinds."""
     known = row if isinstance(row, dict) else {}
     for name, kind in fields.items():
         if name not in known and kind.optional:
             continue
         if name not in known:
-            return f"a row that is no {of}'s, without {name}"
+            raise ValueError(f"a row that is no {of}'s, without {name}")
         if not kind.holds(known[name]):
-            value = json.dumps(known[name])
-            return f"{name} = {value if len(value) < 40 else value[:40] + '...'} is not {kind.words}"
-    return None
+            value = json.dumps(finite(known[name]))
+            raise ValueError(f"{name} = {value if len(value) < 40 else value[:40] + '...'} is not {kind.words}")
 
 
-def read_all_rows(folder: Path, fields: Mapping[str, Kind] | None = None, of: str = "row") -> list[dict]:
+def read_all_rows(folder: Path, read: Callable[[Any], Any] | None = None) -> list:
     """The rows that all processes of a run have finished: results.jsonl, results-1.jsonl, ...; see `read_rows`."""
-    return [row for path in sorted(Path(folder).glob("results*.jsonl")) for row in read_rows(path, fields, of)]
+    return [row for path in sorted(Path(folder).glob("results*.jsonl")) for row in read_rows(path, read)]

@@ -1,15 +1,16 @@
 """A user's own measurements as a problem: y with a matrix A, or samples of k-space with their mask."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax import estimate_pixel_range, operators
+from csdip_jax import operators
+from csdip_jax.checks import as_floating, checked_shape
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.io import kspace_conventions as conventions
-from csdip_jax.types import InputError, Problem, as_floating, checked_shape
+from csdip_jax.solve import estimate_pixel_range
+from csdip_jax.types import InputError, Problem
 
 
 class OwnProblem(NamedTuple):
@@ -32,7 +33,7 @@ def with_matrix(
     measurements: np.ndarray,
     matrix: np.ndarray,
     image_shape: tuple | None,
-    pixel_range: tuple[float, float] | str | None,
+    pixel_range: tuple[float, float] | Literal["auto"] | None,
     matrix_dtype: str = "float32",
     order: str | None = None,
 ) -> OwnProblem:
@@ -63,11 +64,12 @@ def with_matrix(
         stored = ", of a matrix stored column by column as in MATLAB" if _by_columns(matrix) else ""
         notes = (f"pixels taken row by row{stored}; `order='F'` takes them column by column, as MATLAB's x(:)",)
     matrix = _row_major(matrix, image_shape) if order == "F" else matrix
-    in_stored = np.asarray if matrix_dtype == "float64" else _single
-    operator = operators.Dense(in_stored(matrix), image_shape)
+    if matrix_dtype != "float64":
+        matrix = matrix.astype(np.complex64 if np.iscomplexobj(matrix) else np.float32)
+    operator = operators.Dense(as_floating(matrix, "matrix"), image_shape)
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
-    problem = Problem(operator, as_floating(in_stored(measurements), "measurements"))
+    problem = Problem(operator, as_floating(measurements, "measurements"))
     if pixel_range == "auto":
         pixel_range = estimate_pixel_range(problem)
         told = "{:.3g} to {:.3g}".format(*pixel_range)
@@ -89,7 +91,7 @@ def with_mask(
     measurements: np.ndarray,
     mask: np.ndarray,
     image_shape: tuple | None,
-    pixel_range: tuple[float, float] | str | None,
+    pixel_range: tuple[float, float] | Literal["auto"] | None,
     dc: str = "auto",
     norm: str = "auto",
     origin: str = "auto",
@@ -155,8 +157,8 @@ def with_mask(
     )
     grid, unit, pixel_range, scale_notes = conventions.scaled(grid, chosen, noise, pixel_range, norm)
     grid, origin_notes = conventions.in_natural_place(grid, chosen, origin)
-    samples = _single(grid[chosen].T.reshape(-1))
-    problem = Problem(operators.cartesian_fourier(chosen, shape, centred=False), jnp.asarray(samples))
+    samples = as_floating(grid[chosen].T.reshape(-1), "measurements")
+    problem = Problem(operators.cartesian_fourier(chosen, shape, centred=False), samples)
     return OwnProblem(problem, pixel_range, (*notes, *phase_notes, *scale_notes, *origin_notes), unit)
 
 
@@ -219,10 +221,6 @@ def _on_grid(measurements, chosen, shape, order) -> tuple[np.ndarray, bool]:
 def _by_columns(array: np.ndarray) -> bool:
     """Stored column by column, as MATLAB does: a hint at how its user counts."""
     return array.flags.f_contiguous and not array.flags.c_contiguous
-
-
-def _single(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.complex64 if np.iscomplexobj(array) else np.float32)
 
 
 def _require_numbers(array: np.ndarray, name: str) -> None:

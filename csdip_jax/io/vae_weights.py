@@ -3,14 +3,15 @@
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from csdip_jax.files import write_atomically
 from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
-from csdip_jax.io.files import write_atomically
 from csdip_jax.types import InputError
 
 DEFAULT = "vae_mnist"
@@ -29,7 +30,7 @@ def load(path: Path | str) -> tuple[dict, dict]:
         InputError: unreadable, of another kind, or with numbers that are not finite.
     """
     try:
-        content = serialization.msgpack_restore(Path(path).expanduser().read_bytes())
+        content = cast(dict, serialization.msgpack_restore(Path(path).expanduser().read_bytes()))
         params, provenance = content["vae"], json.loads(content["provenance"])
         decoder_sizes(decoder_of(params))
     except Exception as error:  # msgpack fails in many ways on bytes that are not its own

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 
 from csdip_jax import rules
-from csdip_jax.checks import require, require_count
-from csdip_jax.types import Array, InputError, Problem, checked_shape, pytree_dataclass, static_field
+from csdip_jax.checks import checked_shape, require, require_count
+from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
 
@@ -42,9 +42,9 @@ class Method:
 
     image_shape: tuple[int, int, int] = static_field()
     steps: int = static_field(1000)
-    keep: rules.Keep | None = dataclasses.field(default=None, kw_only=True)
-    stop: rules.Stop | None = dataclasses.field(default=None, kw_only=True)
-    fail: rules.Fail | None = dataclasses.field(default=None, kw_only=True)
+    keep: rules.Keep | None = keyword_field(None)
+    stop: rules.Stop | None = keyword_field(None)
+    fail: rules.Fail | None = keyword_field(None)
     restarts: ClassVar[int] = 1
     scalars: ClassVar[tuple[str, ...]] = ("measurement_loss", "objective")
     has_tolerance: ClassVar[bool] = False
@@ -61,6 +61,8 @@ class Method:
             rule = getattr(self, name)
             allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
+        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -130,13 +132,10 @@ class Method:
 
 def _numbers(instance: Any, prefix: str = "") -> list[str]:
     """Names of the fields of a dataclass, and of its parts, that are data and numbers by default."""
-    found = []
-    for field in dataclasses.fields(instance):
+    data = [field for field in dataclasses.fields(instance) if not field.metadata.get("static")]
+    found = [prefix + field.name for field in data if isinstance(field.default, float)]
+    for field in data:
         value = getattr(instance, field.name)
-        if field.metadata.get("static"):
-            continue
-        if isinstance(field.default, float):
-            found.append(prefix + field.name)
-        elif dataclasses.is_dataclass(value) and not prefix:
+        if dataclasses.is_dataclass(value) and not prefix:
             found += _numbers(value, f"{field.name}.")
     return found

@@ -17,7 +17,7 @@ from csdip_jax.checks import require, require_number
 from csdip_jax.generators import DCGAN
 from csdip_jax.methods.network import Network, State
 from csdip_jax.methods.recipe import Recipe
-from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_dataclass, static_field
 
 OPTIMIZERS = ("rmsprop", "adam")
 
@@ -58,7 +58,7 @@ class CsDip(Network):
     warm_start: bool = static_field(False)
     prior: priors.LayerGaussian | None = None
     optimizer_name: str = static_field("rmsprop")
-    fail: rules.Fail | None = dataclasses.field(default=rules.Collapsed(), kw_only=True)
+    fail: rules.Fail | None = keyword_field(rules.Collapsed())
     usual_keep = rules.Best(window=20)
     fills_the_cache = True
     remedy = "try another seed, a lower learning_rate or more measurements"
@@ -105,7 +105,7 @@ class CsDip(Network):
 
     def init(self, problem: Problem, key: Array) -> State:
         state = super().init(problem, key)
-        if not self.warm_start:
+        if self.prior is None or not self.warm_start:
             return state
         return self.start(state.latent, priors.move_to_mean(self.prior, state.params))
 

@@ -6,7 +6,6 @@ An optimiser of optax moves what the method says it moves, from a start that the
 drawn or as it was trained.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from csdip_jax.generators.base import Generator, require_image
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import measurement_loss
 from csdip_jax.prox import project_box
-from csdip_jax.types import Array, Problem, pytree_dataclass
+from csdip_jax.types import Array, Problem, keyword_field, pytree_dataclass
 
 MOVES = {"params": ("params",), "latent": ("latent",), "both": ("latent", "params")}
 """What a fit may move -> the fields of its state."""
@@ -54,16 +53,15 @@ class Network(Method):
         learning_rate: >= 0, of the optimiser.
     """
 
-    generator: Generator | None = dataclasses.field(default=None, kw_only=True)
-    moves: str = dataclasses.field(default="params", kw_only=True, metadata={"static": True})
-    room: float = dataclasses.field(default=1.0, kw_only=True)
-    learning_rate: float = dataclasses.field(default=1e-3, kw_only=True)
+    generator: Generator = keyword_field(None)
+    moves: str = keyword_field("params", static=True)
+    room: float = keyword_field(1.0)
+    learning_rate: float = keyword_field(1e-3)
     needs_linear_operator = False
 
     def __post_init__(self):
         super().__post_init__()
-        if self.generator is not None:
-            require_image(self.generator, self.image_shape)
+        require_image(self.generator, self.image_shape)
         require(self.moves in MOVES, "moves", self.moves, " or ".join(MOVES))
         require_number("room", self.room, 1.0)
         require_number("learning_rate", self.learning_rate)
@@ -83,10 +81,12 @@ class Network(Method):
     def start(self, latent: Any, params: Any) -> State:
         """The state to start from with a given latent and given weights (`init` has the generator draw both)."""
         fixed = self.generator.trained is not None and "params" not in MOVES[self.moves]
-        state = State(latent, None if fixed else params, None, jnp.zeros((), jnp.int32), None, None)
         dtype = jnp.result_type(*jax.tree.leaves(latent))
-        return state._replace(
-            opt_state=self.optimizer.init(self._moved(state)),
+        return State(
+            latent=latent,
+            params=None if fixed else params,
+            opt_state=self.optimizer.init(self._moved(latent, params)),
+            step=jnp.zeros((), jnp.int32),
             loss=jnp.full((), jnp.inf, dtype),
             last_image=jnp.zeros(self.image_shape, dtype),
         )
@@ -111,16 +111,20 @@ class Network(Method):
             latent, params = moved.get("latent", state.latent), moved.get("params", state.params)
             return self.objective(problem, latent, self.generator.trained if params is None else params)
 
-        moved = self._moved(state)
+        moved = self._moved(state.latent, state.params)
         (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(moved)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, moved)
-        return state._replace(
-            **optax.apply_updates(moved, updates),
+        following: Any = optax.apply_updates(moved, updates)
+        state = State(
+            latent=following.get("latent", state.latent),
+            params=following.get("params", state.params),
             opt_state=opt_state,
             step=state.step + 1,
             loss=loss,
             last_image=jnp.where(jnp.isfinite(loss), image, state.last_image),
-        ), {"measurement_loss": loss, "objective": total}
+        )
+        return state, {"measurement_loss": loss, "objective": total}
 
-    def _moved(self, state: State) -> dict[str, Any]:
-        return {name: getattr(state, name) for name in MOVES[self.moves]}
+    def _moved(self, latent: Any, params: Any) -> dict[str, Any]:
+        """What a fit moves, by name."""
+        return {name: value for name, value in (("latent", latent), ("params", params)) if name in MOVES[self.moves]}

@@ -9,12 +9,13 @@ the plain callable itself.
 """
 
 from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
+from csdip_jax.operators.compositions import Composition, compose
 from csdip_jax.operators.dense import DTYPES, GAUSSIAN, Dense, gaussian, require_dtype, require_num_measurements
 from csdip_jax.operators.fourier import RADIAL_FOURIER, Fourier, cartesian_fourier, radial_fourier, radial_mask
 from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
+from csdip_jax.operators.inpainting import Identity, Inpainting, inpainting
 from csdip_jax.operators.kinds import Count, Kind, first_of_each_count, unnamed_kind
 from csdip_jax.operators.normalised import Normalised, NormalisedFunction
-from csdip_jax.operators.pixels import Identity, Inpainting, inpainting
 from csdip_jax.operators.rademacher import RADEMACHER, Rademacher, rademacher
 from csdip_jax.operators.randomized import DCT, HADAMARD, RandomizedTransform, subsampled_dct, subsampled_hadamard
 from csdip_jax.operators.rows import RowOperator
@@ -31,6 +32,7 @@ __all__ = [
     "COUNTS",
     "DTYPES",
     "OPERATORS",
+    "Composition",
     "Count",
     "Dense",
     "Fourier",
@@ -49,6 +51,7 @@ __all__ = [
     "Stack",
     "as_operator",
     "cartesian_fourier",
+    "compose",
     "first_of_each_count",
     "form_of",
     "gaussian",

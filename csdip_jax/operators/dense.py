@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_floating, checked_shape, require_key
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.rows import RowOperator, product
-from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 def require_num_measurements(num_measurements: int, image_shape: Shape, distinct: bool = False) -> None:

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_floating, checked_shape
 from csdip_jax.operators.base import LinearOperator, Shape
+from csdip_jax.operators.inpainting import checked_indices, selected_entries
 from csdip_jax.operators.kinds import Count, Kind
-from csdip_jax.operators.pixels import checked_indices, selected_entries
-from csdip_jax.types import Array, InputError, as_floating, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 @pytree_dataclass

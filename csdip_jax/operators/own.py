@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_floating
 from csdip_jax.operators.base import LinearOperator, Operator
 from csdip_jax.operators.stacks import Stack
-from csdip_jax.types import Array, InputError, as_floating
+from csdip_jax.types import Array, InputError
 
 OFFSET, LINEARITY, TRANSPOSE = 1e-3, 3e-3, 1e-2
 """Errors relative to the size of the measurements that are taken for rounding, as single precision leaves it where a

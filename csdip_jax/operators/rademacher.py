@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from csdip_jax.checks import require_key
 from csdip_jax.operators.base import Shape
 from csdip_jax.operators.dense import require_num_measurements
 from csdip_jax.operators.kinds import Kind
 from csdip_jax.operators.rows import RowOperator
-from csdip_jax.types import Array, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, pytree_dataclass, static_field
 
 WORD = 32
 

@@ -6,12 +6,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from csdip_jax.checks import checked_shape, require_key
 from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.dense import require_num_measurements
+from csdip_jax.operators.inpainting import checked_indices
 from csdip_jax.operators.kinds import Kind
-from csdip_jax.operators.pixels import checked_indices
 from csdip_jax.transforms import ORTHONORMAL
-from csdip_jax.types import Array, InputError, checked_shape, pytree_dataclass, require_key, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -47,6 +48,11 @@ class RandomizedTransform(LinearOperator):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         size = math.prod(self.image_shape)
         object.__setattr__(self, "indices", checked_indices(self.indices, size, distinct=True))
+
+    @property
+    def isometry(self) -> float | None:
+        """As `LinearOperator` says: where all coefficients are measured."""
+        return self.scale**2 if self.indices.shape[-1] == math.prod(self.image_shape) else None
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; exact for all of A."""

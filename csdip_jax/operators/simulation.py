@@ -6,10 +6,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from csdip_jax.checks import as_floating, require_key
 from csdip_jax.operators.base import Operator
 from csdip_jax.operators.functions import as_operator
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, as_floating, require_key
+from csdip_jax.types import Array, InputError
 
 
 @without_switches

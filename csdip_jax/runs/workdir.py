@@ -8,16 +8,17 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from csdip_jax.io.files import finite, open_own, read_json, require_file, write_json
-from csdip_jax.io.lines import Kind, append_row, read_all_rows
+from csdip_jax.files import finite, open_own, read_json, require_file, write_json
+from csdip_jax.io.lines import append_row, read_all_rows
 from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 
 OWN_FOLDERS = ("reconstructions", "originals", "curves", "weights", "priors")
@@ -57,9 +58,7 @@ def locked(folder: Path, share: Share = ALONE) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(
-                    f"another process works in {folder}: wait for it, or choose another --workdir"
-                ) from None
+                raise InputError(f"another process works in {folder}: wait for it, or choose another workdir") from None
             except OSError:
                 pass  # a file system without locks
         yield
@@ -89,13 +88,13 @@ def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -
     except (OSError, ValueError) as error:
         reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else "is damaged"
         raise InputError(
-            f"{path} {reason}: remove it to go on with the settings given, or choose another --workdir"
+            f"{path} {reason}: remove it to go on with the settings given, or choose another workdir"
         ) from None
     changed = [name for name in _differences(before, _as_json(settings)) if name.split(".")[-1] not in free]
     if changed:
         raise InputError(
             f"workdir {folder} holds a run with other settings ({', '.join(changed)}): "
-            "choose another --workdir, or remove that one"
+            "choose another workdir, or remove that one"
         )
 
 
@@ -129,8 +128,7 @@ class Workdir:
         path: Path | str,
         settings: dict,
         free: tuple[str, ...] = (),
-        fields: Mapping[str, Kind] | None = None,
-        of: str = "row",
+        read: Callable[[Any], Any] | None = None,
         share: Share = ALONE,
     ):
         """Makes or reopens the folder.
@@ -139,13 +137,13 @@ class Workdir:
             path: of the folder.
             settings: JSON-able description of the run.
             free: names of settings that may change between reruns (how many images, say).
-            fields, of: what its rows have to have, see `read_rows`.
+            read: what makes its rows of lines, see `read_rows`.
             share: which of several processes this is.
 
         Raises:
             InputError: the folder cannot be written, holds a run with other settings, or another process works in it.
         """
-        self.path, self.share, self.fields, self.of = Path(path), share, fields, of
+        self.path, self.share, self.read = Path(path), share, read
         settings = _as_json(settings)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -157,16 +155,16 @@ class Workdir:
                 if share.index == 0:
                     write_json(self.path / "config.json", {"settings": settings, **environment()})
         except OSError as error:
-            raise InputError(f"workdir {self.path} cannot be used: {error}; choose another --workdir") from error
+            raise InputError(f"workdir {self.path} cannot be used: {error}; choose another workdir") from error
 
     @property
-    def rows(self) -> list[dict]:
+    def rows(self) -> list:
         """The rows so far, of all processes."""
-        return read_all_rows(self.path, self.fields, self.of)
+        return read_all_rows(self.path, self.read)
 
-    def append(self, row: dict) -> None:
+    def append(self, row: Row | dict) -> None:
         name = f"results-{self.share.index}.jsonl" if self.share.index else "results.jsonl"
-        append_row(self.path / name, row)
+        append_row(self.path / name, row.as_json() if isinstance(row, Row) else row)
 
 
 def _as_json(settings: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from csdip_jax.io.files import DamagedFile, content_digest, read_arrays, write_arrays
+from csdip_jax.files import DamagedFile, content_digest, read_arrays, write_arrays
 from csdip_jax.solve.fits import Fit
 from csdip_jax.types import InputError
 

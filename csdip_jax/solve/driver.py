@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from csdip_jax.checks import require_count
+from csdip_jax.checks import require_count, require_key
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack
 from csdip_jax.solve import checkpoint as checkpoints
@@ -36,7 +36,7 @@ from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, Problem, Solution, Status, require_key
+from csdip_jax.types import Array, InputError, Problem, Solution, Status
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
@@ -116,8 +116,8 @@ def reconstruct(
             if number < finished:
                 continue
             arguments = job.arguments(block)
-            fits = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, fits, max_redraws, job.record, block.layout):
+            begun = begin(*arguments, job.record, leaves, block)
+            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()

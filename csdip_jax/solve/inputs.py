@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_floating
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, Stack, form_of, one_of
 from csdip_jax.operators.functions import as_operator_or_stack, is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem, as_floating, with_fields
+from csdip_jax.types import InputError, Problem, with_fields
 
 
 def middle_and_half(pixel_range: Any) -> tuple[float, float]:

@@ -39,7 +39,8 @@ from pathlib import Path
 
 from absl import flags
 
-from csdip_jax.results import cpu_model, environment, write_json
+from csdip_jax.files import write_json
+from csdip_jax.runs.workdir import cpu_model, environment
 from csdip_jax.types import InputError
 from experiments import launcher
 from experiments.benchmark import cases, catalogue, turns

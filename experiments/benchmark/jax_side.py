@@ -14,7 +14,8 @@ import optax
 
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
-from csdip_jax.methods import CsDip, LassoDct
+from csdip_jax.methods import METHODS, CsDip
+from csdip_jax.rules import Iterate
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
 
@@ -22,7 +23,7 @@ from experiments.benchmark.worker import Side, serve
 def network_loss(method, data, params):
     """sum (G(z; w) - target)^2, the network and nothing else."""
     latent, target = data
-    return jnp.sum(jnp.square(DCGAN(method.layers, method.image_shape).apply(params, latent) - target))
+    return jnp.sum(jnp.square(method.generator.apply(params, latent) - target))
 
 
 def network_step(method, data, carry):
@@ -38,8 +39,16 @@ def fit_loss(method, data, params):
     return method.objective(problem, latent, params)[0]
 
 
-def fit_step(method, data, state):
-    return method.step(data[1], state)[0]
+def fit_step(method, data, carry):
+    """A step and what its iterate is kept by."""
+    state, scalars = method.step(data[1], carry[0], jax.random.key(0))
+    seen = Iterate(state.step - 1, method.steps, method.image(state), scalars)
+    return state, method.keeper.update(carry[1], seen)
+
+
+def begun(method, state):
+    """What `fit_step` starts from."""
+    return state, method.keeper.init(method.image(state))
 
 
 @partial(jax.jit, static_argnames="one_step", donate_argnames="carry")
@@ -57,8 +66,8 @@ def run_lasso(method, problem, target):
         return (objective > target) & (state.step < method.steps)
 
     def step(carry):
-        state, info = method.step(problem, carry[0])
-        return state, info.objective
+        state, scalars = method.step(problem, carry[0], jax.random.key(0))
+        return state, scalars["objective"]
 
     start = method.init(problem, jax.random.key(0))
     state, objective = jax.lax.while_loop(above, step, (start, jnp.full_like(start.loss, jnp.inf)))
@@ -83,22 +92,23 @@ class JaxSide(Side):
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
-        method = CsDip(case.image_shape, latent_dim=case.latent_dim, tv_weight=cases.TV_WEIGHT, steps=10**6)
+        generator = DCGAN(case.image_shape, latent_dim=case.latent_dim)
+        method = CsDip(case.image_shape, generator=generator, tv_weight=cases.TV_WEIGHT, steps=10**6)
         target = cases.images(1, case.image_shape)[0]
         latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
         draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
-        params = draw(jax.random.key(1), layers=method.layers, latent_dim=case.latent_dim)
+        params = draw(jax.random.key(1), layers=generator.layers, latent_dim=case.latent_dim)
         if num_measurements:
             wide = dense(num_measurements, case.image_shape)
             y = wide.forward(target)
             variants = {dtype: (latent, cs.Problem(wide.astype(dtype), y)) for dtype in dtypes}
-            loss_of, one_step, state = fit_loss, fit_step, method.start(latent, params)
+            loss_of, one_step, state = fit_loss, fit_step, begun(method, method.start(latent, params))
         else:
             y = ()
             variants = dict.fromkeys(dtypes, (latent, jnp.asarray(target)))
             loss_of, one_step = network_loss, network_step
             state = params, method.optimizer.init(params), jnp.zeros(())
-        weights, scales, shifts = to_torch(method.layers, params)
+        weights, scales, shifts = to_torch(generator.layers, params)
         norms = [*zip(scales, shifts, strict=True), ()]
         in_order = [array for weight, norm in zip(weights, norms, strict=True) for array in (weight, *norm)]
         np.savez(Path(path), *in_order, latent=latent, target=target, measurements=y)
@@ -108,13 +118,13 @@ class JaxSide(Side):
         for variant, data in variants.items():
             with jax.default_matmul_precision("highest"):  # TF32 would hide differences; on a CPU it is so anyway
                 loss, gradient = gradients(method, data, params)
-            kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(method.layers, gradient)[0]]
+            kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(generator.layers, gradient)[0]]
             largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
             entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
             answers[variant] = {"loss": float(loss), "gradient": entries}
             self.runs[variant] = stepper(one_step, method, data, state)
             self.runs[variant](1)
-        layers = [dataclasses.asdict(layer) for layer in method.layers]
+        layers = [dataclasses.asdict(layer) for layer in generator.layers]
         return {"layers": layers, "largest": largest, "answers": answers}
 
     def prepare_size(self, side: int, channels: int) -> int:
@@ -123,18 +133,21 @@ class JaxSide(Side):
         method = CsDip.preset("paper", shape)
         operator = cs.operators.subsampled_hadamard(jax.random.key(0), math.prod(shape) // 10, shape, math.sqrt(10))
         problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
-        self.runs = {"": stepper(fit_step, method, (None, problem), initial(method, problem))}
+        self.runs = {"": stepper(fit_step, method, (None, problem), begun(method, initial(method, problem)))}
         self.runs[""](1)
         return _own_bytes("VmHWM")
 
-    def prepare_lasso(self, name: str, path: str) -> None:
-        """A photograph, measured by the dense A; the measurements go to `path`, an .npy file for scikit-learn."""
+    def prepare_lasso(self, name: str, path: str) -> float:
+        """A photograph, measured by the dense A, and alpha; the measurements go to `path`, .npy, for scikit-learn."""
         case = cases.DENSE_CASES[name]
         # How fast Lasso is does depend on what the image shows.
         image = cs.data.load("demo", image_shape=case.image_shape, num_images=1)[0]
         operator = dense(case.num_measurements, case.image_shape)
-        self.lasso = LassoDct.preset("paper", case.image_shape), cs.Problem(operator, operator.forward(image))
-        np.save(Path(path), self.lasso[1].measurements)
+        problem = cs.Problem(operator, operator.forward(image))
+        method = METHODS["lasso_dct"].preset("paper", case.image_shape)
+        self.lasso = method, problem
+        np.save(Path(path), problem.measurements)
+        return method.alpha
 
     def reach(self, objective: float) -> dict:
         """Prepares runs of Lasso to an objective no higher than this, norm of A and all, and returns one's steps."""

@@ -20,7 +20,7 @@ from csdip_jax.methods import METHODS, CsDip
 from csdip_jax.operators import LinearOperator, RowOperator, in_place
 from csdip_jax.types import InputError
 from experiments.benchmark.cases import CASES, DENSE_CASES, Counts, images
-from experiments.benchmark.jax_side import dense, fit_step, initial, network_step, repeater, stepper
+from experiments.benchmark.jax_side import begun, dense, fit_step, initial, network_step, repeater, stepper
 from experiments.benchmark.turns import alternate, compare, exponent, on_gpu, tell
 from experiments.benchmark.worker import Side, serve
 from experiments.configs import sweep as sweep_config
@@ -188,7 +188,8 @@ def limits(counts: Counts) -> dict:
     read = jax.jit(lambda a, b: jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST))  # as the term's
     method = CsDip.preset("paper", case.image_shape)
     state = initial(method, cs.Problem(operator, y))
-    carry, data = (state.params, state.opt_state, jnp.zeros(())), (state.latent, image)
+    carry = state.params, method.optimizer.init(state.params), jnp.zeros(())
+    data = state.latent, image
     runs = {
         "gemm": repeater(product, (square, square)),
         "read": repeater(read, (operator.matrix, image.reshape(-1))),
@@ -226,7 +227,7 @@ def denoiser(counts: Counts) -> dict:
         first = denoisers.bm3d(noisy, sigma)
         return first + denoisers.bm3d(noisy + 1e-3 * first, sigma)
 
-    step = stepper(fit_step, method, (None, problem), initial(method, problem))
+    step = stepper(fit_step, method, (None, problem), begun(method, initial(method, problem)))
     runs = {"step": step, "wheel": repeater(jax.jit(wheel), (noisy, sigma))}
     begin(runs)
     times = alternate(turns(runs), counts.lasso_rounds, "denoiser")

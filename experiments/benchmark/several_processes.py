@@ -17,7 +17,6 @@ from statistics import median
 import jax
 from tqdm import tqdm
 
-from csdip_jax.methods import LassoDct
 from csdip_jax.types import InputError
 from experiments.benchmark.cases import CASES, DENSE_CASES, Counts
 from experiments.benchmark.turns import alternate, compare, cores, on_gpu, require_agreement, tell
@@ -126,8 +125,8 @@ def lasso(counts: Counts) -> dict:
     tell(f"lasso: {name}, m = {case.num_measurements}, {counts.lasso_rounds} rounds")
     with tempfile.TemporaryDirectory() as folder, jax_worker() as ours, sklearn_worker() as theirs:
         setup = {"name": name, "path": f"{folder}/measurements.npy"}
-        ours.ask("prepare_lasso", **setup)
-        reference = theirs.ask("prepare_lasso", **setup, alpha=LassoDct.alpha)
+        alpha = ours.ask("prepare_lasso", **setup)
+        reference = theirs.ask("prepare_lasso", **setup, alpha=alpha)
         answer = ours.ask("reach", objective=reference["objective"])
         if answer["objective"] > reference["objective"]:
             raise InputError(f"lasso, {name}: JAX stayed above scikit-learn's objective, {reference['objective']}")
@@ -164,16 +163,15 @@ def start(counts: Counts) -> dict:
     """Fresh processes, x-ray, seconds (medians)."""
     command = [sys.executable, "-m", "experiments.benchmark.first_step"]
 
-    def seconds(cache, *arguments):
+    def seconds(cache):
         environment = os.environ | JAX_SETTINGS | {"JAX_COMPILATION_CACHE_DIR": cache}
-        finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
-        return json.loads(finished.stdout)
+        return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
     rows = []
     for _ in tqdm(range(counts.lasso_rounds), desc="start", leave=False, disable=None):
         with tempfile.TemporaryDirectory() as cache:
-            (alone,), (imported, cold), (_, warm) = seconds(cache, "dependencies"), seconds(cache), seconds(cache)
-        rows.append([imported - alone, cold, warm])
+            (packages, imported, cold), (*_, warm) = seconds(cache), seconds(cache)
+        rows.append([imported - packages, cold, warm])
     return {
         name: {"seconds": list(values), "median": median(values), "target": START_TARGETS[name]}
         for name, values in zip(START_TARGETS, zip(*rows, strict=True), strict=True)

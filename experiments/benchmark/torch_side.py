@@ -14,7 +14,7 @@ MEMORY_FORMATS = {"plain": torch.contiguous_format, "channels_last": torch.chann
 
 
 def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
-    """The generator; `layers` as dictionaries of `csdip_jax.convolution.ConvTranspose`."""
+    """The generator; `layers` as dictionaries of `csdip_jax.kernels.convolution.ConvTranspose`."""
     modules, inputs = [], latent_dim
     for i, layer in enumerate(layers):
         if layer["upsample"] > 1:

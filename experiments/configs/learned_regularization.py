@@ -21,7 +21,7 @@ def get_config():
     # The prior is learned from the measurements of these images, and lr_weight chosen on further ones of the first few.
     config.training_data = "xray:lr_train"
     config.num_training_images = 5
-    config.training_initializer = config_dict.placeholder(str)  # of the networks learned from; None: csdip.initializer
+    config.training_initializer = config_dict.placeholder(str)  # of those learned from; None: generator.initializer
     config.num_choosing = 2
     config.held_out = 500  # measurements of each, with the same noise, that no fit sees
     config.lr_weights = config_dict.ConfigDict({"weights": (1e-3, 1e-2), "layer_means": (10.0, 100.0)})

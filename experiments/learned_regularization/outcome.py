@@ -5,11 +5,13 @@ import textwrap
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from csdip_jax.results import Workdir, write_atomically
+from csdip_jax.files import write_atomically
+from csdip_jax.runs.row import Row
+from csdip_jax.runs.workdir import Workdir
 from experiments import fits, pictures, published, tables
-from experiments.learned_regularization.stages import OFF, CellRun, Row, is_off
+from experiments.estimates import estimate
+from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
 from experiments.row_tables import flag
 from experiments.tables import number
@@ -23,11 +25,8 @@ def percent_decrease(off: np.ndarray, on: np.ndarray) -> tuple[float, float]:
     The ratio of two means is linear in the images' on - ratio off to first order; their spread, with Student's t, is
     that of the ratio. NaN for fewer than two images.
     """
-    ratio, count = on.mean() / off.mean(), len(off)
-    if count < 2:
-        return 100 * (1 - ratio), np.nan
-    spread = np.std(on - ratio * off, ddof=1) / off.mean()
-    return 100 * (1 - ratio), 100 * stats.t.ppf(0.975, count - 1) * spread / np.sqrt(count)
+    ratio = on.mean() / off.mean()
+    return 100 * (1 - ratio), 100 * estimate(on - ratio * off).half_width / off.mean()
 
 
 def entries(plan: Plan, workdir: Workdir) -> pd.DataFrame:
@@ -43,11 +42,11 @@ def entries(plan: Plan, workdir: Workdir) -> pd.DataFrame:
     for cell in plan.cells:
         run, noise, m = CellRun(plan, workdir, cell), cell.measurement.noise_variance, cell.measurement.count
         rows = run.rows
-        off = [rows[Row("test", OFF, 0.0, name)] for name in plan.test]
+        off = [rows[Key("test", OFF, 0.0, name)] for name in plan.test]
         for arm in plan.arms:
             weight = run.weight_of(arm)
-            on = off if is_off(arm, weight) else [rows[Row("test", arm.label, weight, name)] for name in plan.test]
-            errors = [np.array([row["mse"] for row in group], float) for group in (off, on)]
+            on = off if is_off(arm, weight) else [rows[Key("test", arm.label, weight, name)] for name in plan.test]
+            errors = [np.array([row.mse for row in group], float) for group in (off, on)]
             decrease, half_width = percent_decrease(*errors)
             as_theirs = arm.reading == "layer_means" and arm.penalized and not arm.warm
             found.append(
@@ -68,8 +67,8 @@ def entries(plan: Plan, workdir: Workdir) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _unequal(a: dict, b: dict) -> bool:
-    return a["redraws"] != b["redraws"] or not (a["ok"] and b["ok"])
+def _unequal(a: Row, b: Row) -> bool:
+    return a.redraws != b.redraws or not (a.ok and b.ok)
 
 
 def write(plan: Plan, workdir: Workdir) -> pd.DataFrame:
@@ -195,10 +194,10 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
-            row = rows[Row("test", OFF, 0.0, name) if off else Row("test", label, weight, name)]
-            saved = fits.load(fits.reconstruction(workdir.path, row["stem"]), original.shape, "adjoint")
+            row = rows[Key("test", OFF, 0.0, name) if off else Key("test", label, weight, name)]
+            saved = fits.load(fits.reconstruction(workdir.path, row.file), original.shape, "adjoint")
             shown[label], adjoint = saved["image"], saved["adjoint"]
-            facts = (f"MSE {number(row['mse'], '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
+            facts = (f"MSE {number(row.mse, '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
         comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

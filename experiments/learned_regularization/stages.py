@@ -15,8 +15,10 @@ import numpy as np
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.files import content_digest, is_whole, read_arrays, write_arrays
 from csdip_jax.io import learned_priors
-from csdip_jax.results import Workdir, content_digest, environment, is_whole, read_arrays, write_arrays
+from csdip_jax.runs.row import Row, errors
+from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.types import InputError
 from experiments import fits, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
@@ -24,8 +26,11 @@ from experiments.learned_regularization.study import Arm, Cell, Plan
 OFF = "off"
 
 
-class Row(NamedTuple):
-    """What identifies a row within a cell: the stage (train, choose or test), the arm, its lr_weight, the image."""
+class Key(NamedTuple):
+    """What identifies a row within a cell: the stage (train, choose or test), the arm, its lr_weight, the image.
+
+    The row has the first two, the cell and the loss of held-out measurements in `Row.more`.
+    """
 
     stage: str
     arm: str
@@ -59,24 +64,24 @@ class CellRun(NamedTuple):
                     self._fit("test", arm.label, name, [weight], prior=prior, warm_start=arm.warm)
 
     @property
-    def rows(self) -> dict[Row, dict]:
+    def rows(self) -> dict[Key, Row]:
         """The finished rows."""
-        mine = (row for row in self.workdir.rows if row["cell"] == self.cell.name)
-        return {Row(*(row[field] for field in Row._fields)): row for row in mine}
+        mine = (row for row in self.workdir.rows if row.more.get("cell") == self.cell.name)
+        return {Key(row.more["stage"], row.more["arm"], row.swept["lr_weight"], row.image): row for row in mine}
 
     def _require_same_images(self) -> None:
         """Raises InputError if a test image is no longer the one of its rows."""
-        for row, content in self.rows.items():
-            image = self.plan.test.get(row.image) if row.stage == "test" else None
-            if image is not None and content["image_digest"] != content_digest(image):
+        for key, row in self.rows.items():
+            image = self.plan.test.get(key.image) if key.stage == "test" else None
+            if image is not None and row.image_digest != content_digest(image):
                 raise InputError(
-                    f"image {row.image} has changed since {self.workdir.path} was written: choose another --workdir"
+                    f"image {key.image} has changed since {self.workdir.path} was written: choose another workdir"
                 )
 
     def trained(self) -> list[str]:
         """The training images whose fit did not fail, whose weights can be learned from."""
         rows = self.rows
-        names = [name for name in self.plan.training if rows[Row("train", OFF, 0.0, name)]["ok"]]
+        names = [name for name in self.plan.training if rows[Key("train", OFF, 0.0, name)].ok]
         if len(names) < 2:
             raise InputError(
                 f"{self.cell.name}: {len(names)} training fits succeeded, 2 are needed: give it more images"
@@ -114,7 +119,7 @@ class CellRun(NamedTuple):
         rows, names = self.rows, self.trained()[: self.plan.config.num_choosing]
         stages = {0.0: (self._off_stage, OFF)} | {value: ("choose", reading) for value in self.plan.lr_weights(reading)}
         return {
-            value: float(np.mean([_held_out_loss(rows[Row(*stage, value, name)]) for name in names]))
+            value: float(np.mean([_held_out_loss(rows[Key(*stage, value, name)]) for name in names]))
             for value, stage in stages.items()
         }
 
@@ -142,8 +147,8 @@ class CellRun(NamedTuple):
         """One image under each lr_weight, and a row for each, unless they are there."""
         training, rows = stage != "test", self.rows
         image = (self.plan.training if training else self.plan.test)[name]
-        done = {row for row in (Row(stage, arm, value, name) for value in lr_weights) if row in rows}
-        done = {row for row in done if self._has_files(row, rows[row]["stem"], image.shape)}
+        done = {key for key in (Key(stage, arm, value, name) for value in lr_weights) if key in rows}
+        done = {key for key in done if self._has_files(key, rows[key].file, image.shape)}
         if len(done) == len(lr_weights):
             return
         keys, id_ = settings.keys(self.plan.config.seed), settings.image_id(name)
@@ -152,35 +157,41 @@ class CellRun(NamedTuple):
         method = self.plan.training_method if stage == "train" else self.plan.method
         sweep = settings.Sweep("csdip", dataclasses.replace(method, **fields, **swept), swept)
         prefix = fits.stem(self.cell.name, stage, arm, name)
-        solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, keep_params=stage == "train")
+        measured = self.cell.measurement
+        known = {
+            "image": name,
+            "image_digest": content_digest(image),
+            "preset": self.plan.config.preset,
+            "seed": self.plan.config.seed,
+            "operator": measured.kind,
+            "count": measured.count,
+            "measurement": measured.description,
+            "num_measurements": int(measurements.size),
+            "noise_variance": measured.noise_variance,
+            "device": device_name(),
+        }
+        options = {"known": known, "keep_params": stage == "train"}
+        solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, **options)
         for value, fit in zip(lr_weights, solved, strict=True):
-            row = Row(stage, arm, value, name)
-            if row in done:
+            if Key(stage, arm, value, name) in done:
                 continue
             if stage == "train":
                 params = fit.solution.params
                 tensors = zip(priors.tensor_names(params), jax.tree.leaves(params), strict=True)
                 write_arrays(self._weights(name), **dict(tensors))
             fits.save(self.workdir, fit, fit.solution.image, {"adjoint": np.asarray(operator.adjoint(measurements))})
-            facts = {
-                "cell": self.cell.name,
-                **row._asdict(),
-                "num_measurements": self.cell.measurement.count,
-                "noise_variance": self.cell.measurement.noise_variance,
-                "image_digest": content_digest(image),
-                "stem": fit.stem,
-                "mse": float(cs.metrics.mse(fit.solution.image, image)),  # reported, never used to choose
-            }
+            more = {"cell": self.cell.name, "stage": stage, "arm": arm}
             if training:
                 loss = cs.operators.measurement_loss(*self.held_out(name), fit.solution.image)
-                facts["held_out_loss"] = float(loss)
-            self.workdir.append(facts | fit.facts)
+                more["held_out_loss"] = float(loss)
+            reported = errors(fit.solution.image, image)  # never used to choose
+            self.workdir.append(dataclasses.replace(fit.row, more=more, **reported))
         fits.forget_checkpoint(self.workdir, prefix, sweep)
 
-    def _has_files(self, row: Row, name: str, shape: tuple) -> bool:
+    def _has_files(self, key: Key, name: str, shape: tuple) -> bool:
         """Whether what a finished fit left is there and undamaged."""
         found = fits.is_whole(fits.reconstruction(self.workdir.path, name), shape, "trace", "adjoint")
-        return found and (row.stage != "train" or is_whole(self._weights(row.image)))
+        return found and (key.stage != "train" or is_whole(self._weights(key.image)))
 
     def _weights(self, name: str) -> Path:
         return self.workdir.path / "weights" / f"{self.cell.name}-{name}.npz"
@@ -198,11 +209,11 @@ class CellRun(NamedTuple):
         learned_priors.save(path, self.prior(reading), weight, provenance)
 
 
-def _held_out_loss(row: dict) -> float:
+def _held_out_loss(row: Row) -> float:
     """Of a training image's row; null, which no number of JSON is, was infinite or NaN: never the best."""
-    if "held_out_loss" not in row:
-        raise InputError(f"the row of {row['stem']} has no held_out_loss: remove it from results.jsonl")
-    return math.inf if row["held_out_loss"] is None else row["held_out_loss"]
+    if "held_out_loss" not in row.more:
+        raise InputError(f"the row of {row.file} has no held_out_loss: remove it from results.jsonl")
+    return math.inf if row.more["held_out_loss"] is None else row.more["held_out_loss"]
 
 
 def is_off(arm: Arm, weight: float) -> bool:

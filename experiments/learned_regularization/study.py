@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections.config_dict import ConfigDict
@@ -10,19 +10,18 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.checks import require, require_count, require_distinct, require_number
+from csdip_jax.files import content_digest
+from csdip_jax.io.lines import NUMBER, NUMBER_OR_NULL, TEXT, require_fields
 from csdip_jax.methods import CsDip
-from csdip_jax.results import FLAG, NAME, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, Workdir, content_digest
+from csdip_jax.runs.row import Row
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError, with_fields
 from experiments import fits, settings
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
-ROW = (
-    dict.fromkeys(("cell", "stage", "arm", "image", "image_digest"), TEXT)
-    | {"stem": NAME, "lr_weight": NUMBER, "redraws": WHOLE, "ok": FLAG, "converged": FLAG}
-    | {"seconds": NUMBER_OR_NULL, "mse": NUMBER_OR_NULL, "held_out_loss": NUMBER_OR_NULL._replace(optional=True)}
-)
-"""What every fit's row has, as far as anything reads it; those of training images have a `held_out_loss`."""
+MORE = {"cell": TEXT, "stage": TEXT, "arm": TEXT, "held_out_loss": NUMBER_OR_NULL._replace(optional=True)}
+"""What `Row.more` has; the last of training images alone."""
 FREE_SETTINGS = (
     *("num_images", "first_image", "num_measurements", "noise_variance", "arms", "training_counts"),
     *priors.READINGS,  # the grids of lr_weights
@@ -166,4 +165,12 @@ def _arms(config: ConfigDict) -> list[Arm]:
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:
     training = content_digest(*plan.training.values())
-    return fits.open_workdir(path, "learned_regularization", plan.config, FREE_SETTINGS, ROW, training=training)
+    return fits.open_workdir(path, "learned_regularization", plan.config, FREE_SETTINGS, read_row, training=training)
+
+
+def read_row(line: Any) -> Row:
+    """The row of a fit of this study; ValueError where it is none."""
+    row = Row.read(line)
+    require_fields(row.more, MORE, "study")
+    require_fields(row.swept, {"lr_weight": NUMBER}, "study")
+    return row

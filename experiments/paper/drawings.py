@@ -11,6 +11,7 @@ from matplotlib.transforms import offset_copy
 
 from csdip_jax import operators
 from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import Row
 from experiments import fits
 from experiments.paper.items import COLUMNS, SWEEPS, Item
 from experiments.paper.numbers import MASK_SIZE
@@ -100,7 +101,7 @@ def seconds(item: Item, times: pd.DataFrame, preset: str):
     return figure
 
 
-def reconstructions(item: Item, folder: Path, rows: Sequence[Mapping]):
+def reconstructions(item: Item, folder: Path, rows: Sequence[Row]):
     """A row per method, a column per image, as the paper's figure 2: the first images of a sweep, with MSE and PSNR.
 
     Args:
@@ -108,8 +109,8 @@ def reconstructions(item: Item, folder: Path, rows: Sequence[Mapping]):
         folder: of the sweep, with originals/ and reconstructions/.
         rows: of one number of measurements.
     """
-    names = list(dict.fromkeys(row["image"] for row in rows))[:COLUMNS]
-    found = {(row["method"], row["image"]): row for row in rows}
+    names = list(dict.fromkeys(row.image for row in rows))[:COLUMNS]
+    found = {(row.method, row.image): row for row in rows}
     methods = [method for method in item.methods if any((method, name) in found for name in names)]
     size = (1.65 * len(names) + 0.6, 1.65 * (1 + len(methods)) + 0.4)
     figure, axes = plt.subplots(1 + len(methods), len(names), figsize=size, squeeze=False, layout="constrained")
@@ -125,8 +126,8 @@ def reconstructions(item: Item, folder: Path, rows: Sequence[Mapping]):
             if row is None:
                 axis.set_axis_off()
                 continue
-            show(axis, fits.load(fits.reconstruction(folder, row["file"]))["image"])
-            facts = f"{number(row['mse'], '.4f')}, {decibels(row)}"
+            show(axis, fits.load(fits.reconstruction(folder, row.file))["image"])
+            facts = f"{number(row.mse, '.4f')}, {decibels(row.psnr, row.data_range)}"
             axis.set_xlabel("\n".join(filter(None, [facts, flag(row)])), fontsize=6.5)
     across, lines = int(TITLE_CHARACTERS * size[0]), (item.title, f"{measured(rows[0])}; under each: MSE, PSNR")
     figure.suptitle("\n".join(textwrap.fill(line, across) for line in lines), fontsize=9)

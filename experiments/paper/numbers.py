@@ -8,6 +8,7 @@ import pandas as pd
 
 from csdip_jax import operators
 from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import Row
 from experiments.estimates import difference, estimate
 from experiments.paper.items import PUBLISHED_AS, SWEEPS, Item
 from experiments.published import Value
@@ -33,14 +34,14 @@ def axis_name(item: Item) -> str:
     return "coefficients" if SWEEPS[item.sweep].fourier else "m"
 
 
-def place(item: Item, row: Mapping) -> float:
+def place(item: Item, row: Row) -> float:
     """Where a row lies on the item's axis: noise variance, Fourier coefficients (DC not counted), or m."""
     if item.axis == "noise_variance":
-        return row["noise_variance"]
-    return row["num_measurements"] - 1 if SWEEPS[item.sweep].fourier else row["count"]
+        return row.noise_variance
+    return row.num_measurements - 1 if SWEEPS[item.sweep].fourier else row.count
 
 
-def _by_method(rows: Sequence[Mapping], places: Sequence[float], methods: Sequence[str]):
+def _by_method(rows: Sequence[Row], places: Sequence[float], methods: Sequence[str]):
     """(method, place) and the rows there, in the order of `methods`, then of the places."""
     frame = pd.DataFrame(rows).assign(place=places, flag=list(map(flag, rows)))
     frame = frame.astype({"mse": float, "seconds": float})
@@ -52,7 +53,7 @@ def _published(known: Published, method: str, where: float) -> Value:
     return known.get((PUBLISHED_AS.get(method, method), int(where)), Value(math.nan))
 
 
-def points(item: Item, rows: Sequence[Mapping], known: Published) -> pd.DataFrame:
+def points(item: Item, rows: Sequence[Row], known: Published) -> pd.DataFrame:
     """A line per method and place on the axis, `x`, in the item's order: the mean over images beside the published.
 
     Its columns are those of the CSV. `failed` are images on which every attempt collapsed or diverged, which are in the
@@ -65,7 +66,7 @@ def points(item: Item, rows: Sequence[Mapping], known: Published) -> pd.DataFram
         found.append(
             {
                 "method": method,
-                "preset": rows[0]["preset"],
+                "preset": rows[0].preset,
                 "x": x,
                 "images": mse.count,
                 "mse": mse.mean,
@@ -110,14 +111,14 @@ def plus_minus(value: float, width: float) -> str:
     return f"{value:.4g}" if math.isnan(width) else f"{value:.4g} +- {width:.2g}"
 
 
-def seconds(rows: Sequence[Mapping], methods: Sequence[str], known: Published) -> pd.DataFrame:
+def seconds(rows: Sequence[Row], methods: Sequence[str], known: Published) -> pd.DataFrame:
     """A line per method and m: the median seconds of an image and the mean MSE that they bought.
 
     The first batch of a program in a process contains its compilation (or reading it from the cache), its rows say so,
     and is left out where there are more. Rows that an earlier process had begun have no time; `images` are the others.
     """
     found = []
-    for (method, m), group in _by_method(rows, [row["count"] for row in rows], methods):
+    for (method, m), group in _by_method(rows, [row.count for row in rows], methods):
         counted = counted_seconds(zip(group["seconds"], group["compiled"], strict=True))
         found.append(
             {
@@ -134,9 +135,9 @@ def seconds(rows: Sequence[Mapping], methods: Sequence[str], known: Published) -
     return pd.DataFrame(found)
 
 
-def device(rows: Sequence[Mapping]) -> str:
+def device(rows: Sequence[Row]) -> str:
     """What the rows were computed on."""
-    return " and ".join(dict.fromkeys(row["device"] for row in rows))
+    return " and ".join(dict.fromkeys(row.device for row in rows))
 
 
 def seconds_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -153,16 +154,16 @@ CELL_COLUMNS = ["image", "method", "preset", "count", "num_measurements", "mse",
 CELL_COLUMNS += ["seconds", "ok", "converged"]
 
 
-def cells(rows: Sequence[Mapping]) -> pd.DataFrame:
+def cells(rows: Sequence[Row]) -> pd.DataFrame:
     """The rows as they are, as far as a figure of reconstructions shows them."""
-    return pd.DataFrame(rows).reindex(columns=CELL_COLUMNS)
+    return pd.DataFrame([[getattr(row, name) for name in CELL_COLUMNS] for row in rows], columns=CELL_COLUMNS)
 
 
-def cells_table(item: Item, rows: Sequence[Mapping]) -> pd.DataFrame:
+def cells_table(item: Item, rows: Sequence[Row]) -> pd.DataFrame:
     """MSE, a line per image, a column per method."""
-    rows = sorted(rows, key=lambda row: item.methods.index(row["method"]))
-    columns = [METHODS[row["method"]].label for row in rows]
-    return crossed("MSE", [row["image"] for row in rows], columns, [number(row["mse"], ".5f") for row in rows])
+    rows = sorted(rows, key=lambda row: item.methods.index(row.method))
+    columns = [METHODS[row.method].label for row in rows]
+    return crossed("MSE", [row.image for row in rows], columns, [number(row.mse, ".5f") for row in rows])
 
 
 def coefficients(lines: Sequence[int], published: Mapping[int, int]) -> pd.DataFrame:

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from csdip_jax.files import write_atomically, write_json
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
-from csdip_jax.io.files import write_atomically, write_json
 from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
@@ -36,16 +37,16 @@ class Rendered(NamedTuple):
     Attributes:
         figure: of matplotlib.
         numbers: what its CSV holds.
-        markdown: the numbers for people.
+        table: the numbers for people; as Markdown where they are several tables.
         notes: what a reader should know beside them.
         rows: of the fits behind it; none where nothing is computed.
     """
 
     figure: Any
     numbers: pd.DataFrame
-    markdown: str
+    table: pd.DataFrame | str
     notes: list[str]
-    rows: Sequence[dict] = ()
+    rows: Sequence[Row] = ()
 
 
 def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
@@ -61,7 +62,9 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
     pictures.save_figure(path, rendered.figure, FORMATS)
     notes = "".join(f"\n- {note}" for note in rendered.notes)
     again = command(item, scale, workdir, data_dir)
-    text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{rendered.markdown}\n{notes}\n"
+    table = rendered.table
+    markdown = table if isinstance(table, str) else as_markdown(table)
+    text = f"# {item.title}\n\nScale `{scale}`: `{again}`\n\n{markdown}\n{notes}\n"
     for suffix, content in ((".csv", as_csv(rendered.numbers)), (".md", text)):
         write_atomically(path.with_suffix(suffix), lambda file, content=content: file.write(content.encode()))
     description = {
@@ -71,8 +74,9 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "sweep": (item.sweep or item.name) if rendered.rows else None,
         "files": {suffix: f"{item.name}.{suffix}" for suffix in (*FORMATS, "csv", "md")},
         "command": again,
-        "seconds": round(sum((row.get("seconds") or 0.0 for row in rendered.rows), 0.0), 1),
+        "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
+        "table": None if isinstance(table, str) else [[*table.columns], *table.to_numpy().tolist()],
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")
@@ -121,11 +125,11 @@ def _published(item: Item, scale: str, column: str = "mse") -> numbers.Published
 def _curve(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
     points = numbers.points(item, rows, _published(item, scale))
-    lines = {numbers.place(item, row): row["count"] for row in rows} if SWEEPS[item.sweep].fourier else {}
+    lines = {numbers.place(item, row): row.count for row in rows} if SWEEPS[item.sweep].fourier else {}
     return Rendered(
         drawings.curve(item, points, lines),
         points.rename(columns={"x": numbers.axis_name(item)}),
-        as_markdown(numbers.curve_table(item, points)),
+        numbers.curve_table(item, points),
         [*_notes(item, scale, rows), *_troubles(points)],
         rows,
     )
@@ -135,9 +139,9 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
     rows = _swept(item, scale, folder, data_dir)
     times = numbers.seconds(rows, item.methods, _published(item, scale, "seconds"))
     return Rendered(
-        drawings.seconds(item, times, rows[0]["preset"]),
+        drawings.seconds(item, times, rows[0].preset),
         times,
-        as_markdown(numbers.seconds_table(times)),
+        numbers.seconds_table(times),
         [f"Here: {numbers.device(rows)}.", numbers.SECONDS_NOTE, *_notes(item, scale, rows)],
         rows,
     )
@@ -145,11 +149,11 @@ def _runtime(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rend
 
 def _reconstructions(item: Item, scale: str, folder: Path, data_dir: str | None) -> Rendered:
     rows = _swept(item, scale, folder, data_dir)
-    flagged = [f"{METHODS[row['method']].label} of {row['image']}: {flag(row)}" for row in rows if flag(row)]
+    flagged = [f"{METHODS[row.method].label} of {row.image}: {flag(row)}" for row in rows if flag(row)]
     return Rendered(
         drawings.reconstructions(item, folder / item.sweep, rows),
         numbers.cells(rows),
-        as_markdown(numbers.cells_table(item, rows)),
+        numbers.cells_table(item, rows),
         [*_notes(item, scale, rows), *([f"Flagged: {'; '.join(flagged)}."] if flagged else [])],
         rows,
     )
@@ -175,12 +179,12 @@ def _mask(item: Item, *_) -> Rendered:
     return Rendered(
         drawings.mask(item.title, dict(zip(counts["lines"], counts["coefficients"], strict=True))),
         counts,
-        as_markdown(counts.rename(columns={"published_coefficients": "published"}).astype(str)),
+        counts.rename(columns={"published_coefficients": "published"}).astype(str),
         [f"Published: {published.read(item.published).source}"],
     )
 
 
-def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
+def _notes(item: Item, scale: str, rows: Sequence[Row]) -> list[str]:
     """Where the numbers come from, ours and theirs, and what is missing."""
     notes = []
     if scale == "quick":
@@ -195,7 +199,7 @@ def _notes(item: Item, scale: str, rows: Sequence[dict]) -> list[str]:
         for recipe in (METHODS[method] for method in chosen if method not in here):
             extra = f"its extra is not installed (pip install 'csdip_jax[{recipe.extra}]')"
             notes.append(f"{recipe.label} is missing: {extra}.")
-    if any(row["seconds"] is None for row in rows):
+    if any(row.seconds is None for row in rows):
         notes.append("Cells that were interrupted and resumed have no time.")
     return notes
 

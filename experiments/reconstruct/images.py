@@ -5,6 +5,7 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
+from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
 from experiments import fits, pictures, row_tables, settings
 from experiments.sweep import run as sweep
@@ -27,32 +28,32 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
     _draw(workdir, scenes)
 
 
-def by_scene(rows: Collection[dict]) -> list[list[dict]]:
+def by_scene(rows: Collection[Row]) -> list[list[Row]]:
     """The rows of each measured image, image by image."""
-    images = list(dict.fromkeys((row["part"], row["image"]) for row in rows))
+    images = list(dict.fromkeys((row.part, row.image) for row in rows))
     scenes = {}
-    for row in sorted(rows, key=lambda row: images.index((row["part"], row["image"]))):
-        where = (row["operator"], row["count"], row["noise_variance"], row["seed"])
-        scenes.setdefault((row["part"], row["image"], *where), []).append(row)
+    for row in sorted(rows, key=lambda row: images.index((row.part, row.image))):
+        where = (row.operator, row.count, row.noise_variance, row.seed)
+        scenes.setdefault((row.part, row.image, *where), []).append(row)
     return list(scenes.values())
 
 
-def _draw(workdir: Workdir, scenes: Collection[list[dict]]) -> None:
+def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
     """comparison.png and loss.png, from the saved reconstructions."""
     comparisons, curves = [], []
     seed = row_tables.several_seeds([row for rows in scenes for row in rows])
     for rows in scenes:
         first, saved = rows[0], {}
         for row in rows:
-            path = fits.reconstruction(workdir.path, row["file"])
-            saved[row["label"]] = fits.load(path, None, "trace", "adjoint")
+            path = fits.reconstruction(workdir.path, row.file)
+            saved[row.label] = fits.load(path, None, "trace", "adjoint")
         comparisons.append(
             pictures.Comparison(
-                label=f"{fits.stem(first['part'], first['image'])}\n{row_tables.measured(first, seed)}",
-                original=fits.load(fits.original(workdir.path, first["part"], first["image"]))["image"],
-                adjoint=saved[first["label"]]["adjoint"],
+                label=f"{fits.stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
+                original=fits.load(fits.original(workdir.path, first.part, first.image))["image"],
+                adjoint=saved[first.label]["adjoint"],
                 reconstructions={label: arrays["image"] for label, arrays in saved.items()},
-                captions={row["label"]: row_tables.caption(row) for row in rows},
+                captions={row.label: row_tables.caption(row) for row in rows},
             )
         )
         where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []

@@ -1,5 +1,6 @@
 """The user's own measurements: no original, so no metrics."""
 
+import dataclasses
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -8,19 +9,14 @@ from typing import NamedTuple
 import jax
 
 from csdip_jax.data.pixels import to_signed_range
-from csdip_jax.io.arrays import read_array
-from csdip_jax.io.files import content_digest, write_array
-from csdip_jax.io.lines import FLAG, NUMBER_OR_NULL, TEXT, WHOLE
-from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
+from csdip_jax.files import content_digest, write_array
+from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
+from csdip_jax.runs.row import times_noise
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
 from experiments import fits, launcher, pictures, row_tables, settings
 from experiments.tables import number
-
-ROW = {"label": TEXT, "relative_residual": NUMBER_OR_NULL, "steps": WHOLE, "ok": FLAG, "converged": FLAG} | {
-    name: NUMBER_OR_NULL._replace(optional=True) for name in ("unexplained", "falling", "measurement_loss")
-}
 
 
 class Conventions(NamedTuple):
@@ -58,7 +54,6 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         Path(files.measurements.partition(":")[0]).stem,
         config,
         free=(*fits.FREE_SETTINGS, "noise"),  # earlier versions kept it, but only the verdict uses it
-        fields=ROW,
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
@@ -69,32 +64,30 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         trained=settings.digests(sweeps),
     )
     done = {
-        row["label"]
-        for row in workdir.rows
-        if fits.is_whole(fits.reconstruction(workdir.path, fits.stem(row["label"])), shape, "trace")
+        row.label for row in workdir.rows if fits.is_whole(fits.reconstruction(workdir.path, row.file), shape, "trace")
     }
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
-        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, pixel_range=own.pixel_range):
-            if fit.label in done:
+        options = {"known": {"preset": config.preset, "seed": config.seed}, "pixel_range": own.pixel_range}
+        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, **options):
+            name, label = fit.row.file, fit.row.label
+            if label in done:
                 continue
             image = fit.solution.image
             signed = fit.solution._replace(image=to_signed_range(image, own.pixel_range))
             fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
-            write_array(workdir.path / f"{fit.stem}.npy", image)
-            pictures.save_image(workdir.path / f"{fit.stem}.png", signed.image)
-            losses = fit.solution.trace["measurement_loss"]
-            pictures.save_losses(workdir.path / f"loss-{fit.stem}.png", [(fit.label, losses)])
-            workdir.append({"preset": config.preset, "seed": config.seed, **fit.facts})
+            write_array(workdir.path / f"{name}.npy", image)
+            pictures.save_image(workdir.path / f"{name}.png", signed.image)
+            pictures.save_losses(workdir.path / f"loss-{name}.png", [(label, fit.solution.trace["measurement_loss"])])
+            workdir.append(fit.row)
         fits.forget_checkpoint(workdir, "", sweep)
-    for row in {row["label"]: row for row in workdir.rows}.values():
-        residual = number(row["relative_residual"], ".3g")
-        line = f"{row['label']}: relative residual {residual} after {row['steps']} steps"
-        row["times_noise"] = fits.times_noise(row.get("measurement_loss"), noise_energy)  # as it is told now
-        print("  ".join(filter(None, [line, row_tables.flag(row), fits.verdict_of(row)])))
-        name = fits.stem(row["label"])
-        print(f"image: {workdir.path / name}.npy and .png, loss curve: {workdir.path / f'loss-{name}.png'}")
+    for row in {row.label: row for row in workdir.rows}.values():
+        residual = number(row.relative_residual, ".3g")
+        line = f"{row.label}: relative residual {residual} after {row.steps} steps"
+        told = dataclasses.replace(row, times_noise=times_noise(row.measurement_loss, noise_energy))  # as told now
+        print("  ".join(filter(None, [line, row_tables.flag(row), told.verdict])))
+        print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
 
 
 def _require_solvable(own: OwnProblem, sweeps: Collection[settings.Sweep]) -> None:

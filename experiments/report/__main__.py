@@ -15,7 +15,7 @@ from absl import flags
 
 from csdip_jax.types import InputError
 from experiments import launcher
-from experiments.report import blocks, write
+from experiments.report.page import report
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results: of a run, or one above several.")
 _OUTPUT = flags.DEFINE_string("output", None, "The page, a file that ends in .html; default: <workdir>/report.html.")
@@ -24,10 +24,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "The page, a file that ends in .ht
 def main() -> None:
     if not _WORKDIR.value:
         raise InputError("--workdir is missing: name the folder of the results, --workdir=runs for example")
-    document, page, markdown = write.report(Path(_WORKDIR.value), Path(_OUTPUT.value) if _OUTPUT.value else None)
-    overview = document.sections[0].blocks
-    print(overview[0].text)
-    for problem in blocks.problems(overview):
+    said, page, markdown = report(Path(_WORKDIR.value), Path(_OUTPUT.value) if _OUTPUT.value else None)
+    print(said["found"])
+    for problem in said["problems"]:
         print(f"warning: {problem}")
     print(f"page: {page} ({page.stat().st_size / 2**20:.1f} MiB), text: {markdown}")
 

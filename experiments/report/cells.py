@@ -1,57 +1,47 @@
-"""Rows of all kinds of runs as cells of one kind: an image, measured once, reconstructed under one setting."""
+"""Rows of all kinds of runs as a data frame of cells: an image, measured once, reconstructed under one setting.
+
+The tables that are shown of them are data frames of texts.
+"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
 
-from experiments import fits, row_tables
-from experiments.row_tables import FAILED
+import numpy as np
+import pandas as pd
 
+from csdip_jax.runs.row import Row
+from experiments.estimates import over_images
+from experiments.row_tables import FAILED, counted_seconds, flag, of_range
 
-class Cell(NamedTuple):
-    """One reconstruction.
+TEXTS = ("part", "image", "label", "kind", "measured", "preset", "flag", "file")
+NUMBERS = ("num_measurements", "noise", "mse", "psnr", "ssim", "seconds", "data_range")
+WHOLE = ("seed", "steps", "redraws")
+COLUMNS = (
+    {name: (name, None) for name in ("run", "part", "image", "flag", "measured", "preset", "seconds")}
+    | {"label": ("method", None), "range": ("of range", None), "noise": ("noise variance", "g")}
+    | {name: (name, "d") for name in ("images", "seeds", "seed", "steps")}
+    | {name: (name, "n") for name in ("redraws", "failed", "resumed")}
+    | {"unconverged": ("not converged", "n"), "mse": ("MSE", ".4g"), "psnr": ("PSNR / dB", ".2f")}
+    | {"ssim": ("SSIM", ".3f"), "mean_mse": ("mean MSE", ".4g"), "half_width": ("± 95 %", ".2g")}
+    | {"median_psnr": ("median PSNR / dB", ".2f"), "median_seconds": ("median seconds", ".2f")}
+    | {"total_seconds": ("total seconds", ".1f")}
+)
+"""Of a table: name -> heading, and format of its numbers: "n" for counts of what is seldom, None for texts."""
 
-    Attributes:
-        part, image, label, seed: which; label is the method with its swept values.
-        kind: "gaussian" or "radial_fourier"; empty where the row does not say.
-        measured: the same with its numbers, for people.
-        num_measurements: size of y; None for a user's own measurements.
-        noise: variance; None for a user's own measurements.
-        preset: of the method.
-        mse, psnr, ssim: None where there is no original, or a tiny image.
-        seconds: None where the fit was resumed.
-        compiled: the seconds contain compiling its program; the first batch of a sweep's does.
-        steps, redraws: of the optimiser.
-        flag: what is wrong, in a word.
-        file: stem of its files.
-        data_range: what psnr and ssim are relative to.
-    """
-
-    part: str
-    image: str
-    label: str
-    seed: int
-    kind: str
-    measured: str
-    num_measurements: int | None
-    noise: float | None
-    preset: str
-    mse: float | None
-    psnr: float | None
-    ssim: float | None
-    seconds: float | None
-    compiled: bool
-    steps: int
-    redraws: int
-    flag: str
-    file: str
-    data_range: float = 2.0
+DASH = "–"
 
 
-def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
+def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
     """Cells, the number of rows that are no reconstructions, and what of the others cannot be read.
 
-    Of rows of the same cell the last one counts.
+    Of rows of the same cell the last one counts. The columns, NaN where a number is not known:
+
+    part, image, label, preset, seed: which; label is the method with its swept values.
+    kind, measured, num_measurements, noise: of the operator, for people with its numbers; the noise is a variance.
+    mse, psnr, ssim, data_range: an MSE that is no number is infinite; the range is what the next two are relative to.
+    seconds, compiled: seconds of a fit that was not resumed, and whether they contain compiling its program.
+    steps, redraws: of the optimiser.
+    flag, file: what is wrong, in a word; stem of its files.
     """
     found, others, problems = {}, 0, []
     for number, row in enumerate(rows, 1):
@@ -59,100 +49,137 @@ def cells_of(rows: Iterable) -> tuple[list[Cell], int, list[str]]:
             others += 1
             continue
         try:
-            cell = read(row)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            problems.append(f"row {number} cannot be read ({type(error).__name__}: {error}); it is left out")
+            cell = read(Row.read(row))
+        except ValueError as error:
+            problems.append(f"row {number} cannot be read ({error}); it is left out")
             continue
-        found[cell.file, cell.num_measurements, cell.noise, cell.seed, cell.preset] = cell
-    return list(found.values()), others, problems
+        found[tuple(cell[name] for name in ("file", "num_measurements", "noise", "seed", "preset"))] = cell
+    # Texts as objects: names of files may hold bytes that are no text.
+    cells = pd.DataFrame(list(found.values()), columns=[*TEXTS, *NUMBERS, *WHOLE, "compiled"], dtype=object)
+    return cells.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(WHOLE, int)), others, problems
 
 
-def read(row: Mapping) -> Cell:
-    """A row of experiments.reconstruct, sweep or learned_regularization."""
-    part, image = row.get("part") or "", row.get("image") or ""
-    count = row.get("num_measurements")
-    known = {name: _number(row, name) for name in ("mse", "psnr", "data_range")}
-    psnr, mse, data_range = row_tables.psnr_of(known), known["mse"], known["data_range"]
-    if math.isnan(psnr):  # as csdip_jax.metrics.psnr where the MSE is kept alone, as learned_regularization does
-        derived = data_range is None and mse and math.isfinite(mse)
-        psnr = 10 * math.log10(4 / mse) if derived else None
-    return Cell(
-        part=str(part),
-        image=str(image),
-        label=_label(row),
-        seed=_whole(row, "seed"),
-        kind=_kind(row),
-        measured="own measurements" if count is None else _measured(row),
-        num_measurements=None if count is None else _whole(row, "num_measurements"),
-        noise=_number(row, "noise_variance"),
-        preset=str(row.get("preset") or ""),
-        mse=mse,
-        psnr=psnr,
-        ssim=_number(row, "ssim"),
-        seconds=_number(row, "seconds"),
-        compiled=bool(row.get("compiled")),
-        steps=_whole(row, "steps"),
-        redraws=_whole(row, "redraws"),
-        flag=row_tables.flag(row),
-        file=str(row.get("file") or row.get("stem") or fits.stem(part, image, row["label"])),
-        data_range=2.0 if data_range is None else data_range,
-    )
+def read(row: Row) -> dict:
+    """The columns of a row; None for what is not known."""
+    own = row.num_measurements is None
+    return {
+        "part": row.part,
+        "image": row.image,
+        "label": _label(row),
+        "kind": row.operator,
+        "measured": "own measurements" if own else _measured(row),
+        "num_measurements": row.num_measurements,
+        "noise": row.noise_variance,
+        "preset": row.preset,
+        "flag": flag(row),
+        "file": row.file,
+        "mse": math.inf if row.mse is not None and math.isnan(row.mse) else row.mse,
+        **{name: getattr(row, name) for name in ("psnr", "ssim", "seconds", "data_range", "compiled", *WHOLE)},
+    }
 
 
-def _number(row: Mapping, name: str) -> float | None:
-    value = row.get(name)
-    return None if value is None else float(value)
-
-
-def _whole(row: Mapping, name: str) -> int:
-    value = int(row.get(name) or 0)
-    if abs(value) >= 2**63:
-        raise ValueError(f"{name} has {len(str(value))} digits")
-    return value
-
-
-def _label(row: Mapping) -> str:
+def _label(row: Row) -> str:
     """The method and its swept values; which fit of learned_regularization it was."""
-    if "stage" not in row:
-        return str(row["label"])
-    swept = [f"lr_weight={row['lr_weight']:g}"] if row["lr_weight"] else []
-    return ", ".join([str(row["stage"]), str(row["arm"]), *swept])
+    if "stage" not in row.more:
+        return row.label
+    weight = row.swept.get("lr_weight")
+    swept = [f"lr_weight={weight:g}"] if weight else []
+    return ", ".join([str(row.more["stage"]), str(row.more.get("arm")), *swept])
 
 
-def _kind(row: Mapping) -> str:
-    if row.get("operator"):
-        return str(row["operator"])
-    measurement = row.get("measurement") or ""
-    return "radial_fourier" if "radial" in measurement else measurement.lower()
+def _measured(row: Row) -> str:
+    measurement = row.measurement or row.operator.capitalize()
+    return ", ".join(filter(None, [measurement, f"m = {row.num_measurements}"]))
 
 
-def _measured(row: Mapping) -> str:
-    m = f"m = {int(row['num_measurements'])}"
-    kind = _kind(row)
-    if kind == "radial_fourier":
-        return f"{row['count']} radial lines, {m}" if "count" in row else f"{row['measurement']}, {m}"
-    return f"{kind.capitalize()}, {m}" if kind else m
+def worst_first(cells: pd.DataFrame) -> pd.DataFrame:
+    """Failed ones, then by descending MSE; those without an original come last."""
+    failed = cells.assign(failed=cells.flag == FAILED)
+    return cells.loc[failed.sort_values(["failed", "mse"], ascending=False, kind="stable").index]
 
 
-def worst_first(cells: Iterable[Cell]) -> list[Cell]:
-    """Failed ones, then by descending MSE; NaN is as bad as it can be, those without an original come last."""
-
-    def badness(cell):
-        mse = -math.inf if cell.mse is None else math.inf if math.isnan(cell.mse) else cell.mse
-        return cell.flag == FAILED, mse
-
-    return sorted(cells, key=badness, reverse=True)
-
-
-def slowest_first(cells: Iterable[Cell]) -> list[Cell]:
+def slowest_first(cells: pd.DataFrame) -> pd.DataFrame:
     """By descending seconds; resumed ones, which have none, last."""
-    return sorted(cells, key=lambda cell: -1.0 if cell.seconds is None else cell.seconds, reverse=True)
+    return cells.sort_values("seconds", ascending=False, kind="stable")
 
 
-def worst_and_slowest(cells: Sequence[Cell], limit: int) -> list[Cell]:
+def worst_and_slowest(cells: pd.DataFrame, limit: int) -> pd.DataFrame:
     """At most `limit` cells, worst first: all, or in equal shares the worst and, of the others, the slowest."""
     ordered = worst_first(cells)
-    if len(ordered) <= limit:
-        return ordered
-    worst = ordered[: limit - limit // 2]
-    return worst_first([*worst, *slowest_first(ordered[len(worst) :])[: limit // 2]])
+    worst, others = ordered[: limit - limit // 2], ordered[limit - limit // 2 :]
+    return ordered if len(ordered) <= limit else worst_first(pd.concat([worst, slowest_first(others)[: limit // 2]]))
+
+
+def summarize(cells: pd.DataFrame) -> pd.DataFrame:
+    """A line per method, measurement and noise variance.
+
+    Parts come in their order, then measurements by their number, then noise, then methods as they first come. The mean
+    is over the images, of each one's mean over the seeds, and its 95 % interval, too (over the seeds of a single
+    image); compiling counts in the median seconds only if all contain it. `infinite` cells, whose MSE is no number,
+    are not in the means; failed and unconverged ones are.
+    """
+    places = [pd.factorize(cells.part)[0], cells.kind, cells.num_measurements.fillna(0), cells.noise.fillna(0)]
+    groups = cells.groupby([*places, cells.preset, pd.factorize(cells.label)[0]])
+    return pd.DataFrame([_line(group) for _, group in groups], dtype=object)
+
+
+def _line(group: pd.DataFrame) -> dict:
+    first, finite, timed = group.iloc[0], group[np.isfinite(group.mse)], group[group.seconds.notna()]
+    mse = over_images(list(finite.image), list(finite.mse))
+    counted = counted_seconds(zip(timed.seconds, timed.compiled, strict=True))
+    return dict(first[["part", "measured", "noise", "preset", "label"]]) | {
+        "images": group.image.nunique(),
+        "seeds": group.seed.nunique(),
+        "mean_mse": mse.mean,
+        "half_width": mse.half_width,
+        "median_psnr": finite.psnr.median(),
+        "range": _of_range(group.data_range),
+        "median_seconds": pd.Series(counted, dtype=float).median(),
+        "total_seconds": timed.seconds.sum(),
+        "failed": (group.flag == FAILED).sum(),
+        "unconverged": (~group.flag.isin(["", FAILED])).sum(),
+        "redraws": group.redraws.sum(),
+        "resumed": len(group) - len(timed),
+        "infinite": group.mse.notna().sum() - len(finite),
+    }
+
+
+def summary_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """What `summarize` found, as texts."""
+    optional = ["part", "preset", "range", "failed", "unconverged", "redraws", "resumed"]
+    return _texts(lines.drop(columns="seeds") if (lines.seeds == 1).all() else lines, optional)
+
+
+def cell_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells in their order as texts, each with its run where there is such a column; * marks compiling."""
+    seconds = zip(cells.seconds, cells.compiled, strict=True)
+    shown = cells.assign(
+        image=[": ".join(filter(None, names)) for names in zip(cells.part, cells.image, strict=True)],
+        seconds=["resumed" if np.isnan(value) else f"{value:.2f}{'*' * compiled}" for value, compiled in seconds],
+        range=[_of_range({value}) for value in cells.data_range],
+    )
+    columns = ["image", "label", "flag", "measured", "noise", "seed", "mse", "seconds", "psnr", "range", "ssim"]
+    columns = ["run"] * ("run" in cells) + columns + ["steps", "redraws"]
+    return _texts(shown[columns], ("image", "flag", "noise", "seed", "mse", "psnr", "range", "ssim", "redraws"))
+
+
+def _of_range(data_ranges: Iterable[float]) -> str:
+    return of_range({*data_ranges}).removeprefix(" of range ")
+
+
+def _texts(frame: pd.DataFrame, optional: Collection[str]) -> pd.DataFrame:
+    """The known columns under their headings, without optional ones in which nothing stands."""
+    texts = {}
+    for name in filter(COLUMNS.get, frame.columns):
+        heading, form = COLUMNS[name]
+        entries = [_text(value, form) for value in frame[name]]
+        if name not in optional or not {*entries} <= {"", "0", DASH}:
+            texts[heading] = entries
+    return pd.DataFrame(texts, dtype=object)
+
+
+def _text(value, form: str | None) -> str:
+    """Formatted; a dash for NaN; 0 of what is counted is left blank, so that the others stand out."""
+    if form is None:
+        return str(value)
+    return DASH if pd.isna(value) else f"{value:{form}}" if value or form != "n" else ""

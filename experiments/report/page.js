@@ -1,12 +1,11 @@
 "use strict";
 
 // Tables: a click on a header sorts by it, another one turns the order round. What has no value stays at the end.
-function valueOf(row, column) {
-  const cell = row.cells[column];
-  if ("value" in cell.dataset) {
-    return cell.dataset.value === "" ? null : Number(cell.dataset.value.replace(/^(-?)inf$/, "$1Infinity"));
-  }
-  return cell.textContent;
+function valueOf(row, column, numbers) {
+  const text = row.cells[column].textContent;
+  if (!numbers) return text;
+  const value = parseFloat(text.replace("inf", "Infinity"));
+  return Number.isNaN(value) ? null : value;
 }
 
 function compare(a, b) {
@@ -20,7 +19,7 @@ function sort(table, column) {
   const descending = before ? before === "ascending" : numbers;
   headers.forEach((header) => header.removeAttribute("aria-sort"));
   headers[column].setAttribute("aria-sort", descending ? "descending" : "ascending");
-  const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column), row]);
+  const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column, numbers), row]);
   rows.sort(([a], [b]) => {
     if (a === null || b === null) return (a === null) - (b === null);
     return descending ? compare(b, a) : compare(a, b);

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from csdip_jax.runs.row import Row
 from csdip_jax.solve.progress import progress_bar
 from experiments.sweep.plan import Batch, stem
 
@@ -33,7 +34,7 @@ class Progress:
     Rows of earlier runs count, so an estimate is there at once when a sweep goes on.
     """
 
-    def __init__(self, mine: Sequence[Batch], rows: Mapping[str, dict]):
+    def __init__(self, mine: Sequence[Batch], rows: Mapping[str, Row]):
         self.shares = shares(mine)
         done = sum(share.cell in rows for share in self.shares)
         form = "{desc} {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
@@ -49,17 +50,17 @@ class Progress:
     def begin(self, batch: Batch) -> None:
         self.bar.set_description_str(f"all, at {batch.name}")
 
-    def end(self, cells: int, rows: Mapping[str, dict]) -> None:
+    def end(self, cells: int, rows: Mapping[str, Row]) -> None:
         self.bar.update(cells)
         self._show_time_left(rows)
 
-    def _show_time_left(self, rows: Mapping[str, dict]) -> None:
+    def _show_time_left(self, rows: Mapping[str, Row]) -> None:
         left = seconds_left(self.shares, rows)
         if left is not None:
             self.bar.set_postfix_str(f"{tqdm.format_interval(left)} left")
 
 
-def seconds_left(shares: Sequence[Share], rows: Mapping[str, dict]) -> float | None:
+def seconds_left(shares: Sequence[Share], rows: Mapping[str, Row]) -> float | None:
     """What the missing cells will take, if they take what others of the same program did, or else method.
 
     None before any is done.
@@ -69,9 +70,9 @@ def seconds_left(shares: Sequence[Share], rows: Mapping[str, dict]) -> float | N
         row = rows.get(share.cell)
         if row is None:
             missing.append(share)
-        elif row["seconds"] is not None:
+        elif row.seconds is not None:
             for group in (share.program, share.method, ""):
-                took.setdefault(group, []).append(row["seconds"])
+                took.setdefault(group, []).append(row.seconds)
     if not took:
         return None
     means = {group: float(np.mean(seconds)) for group, seconds in took.items()}

@@ -1,5 +1,6 @@
 """Runs what is missing of a sweep: batch by batch, each cell's row and reconstruction on disk as soon as it is done."""
 
+import dataclasses
 import glob
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,29 +14,16 @@ from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax.io.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
-from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, read_all_rows
+from csdip_jax.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
+from csdip_jax.io.lines import read_all_rows
 from csdip_jax.runs import workdir as workdirs
+from csdip_jax.runs.row import Row, errors, facts
 from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name, locked
 from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 from experiments import fits, pictures, settings
-from experiments.row_tables import psnr_of
 from experiments.sweep.plan import Batch, Cell, Program, batches, dealt, listed_axes, make_programs, stem
 from experiments.sweep.progress import Progress
-
-ROW = (
-    {"file": NAME}
-    | dict.fromkeys(("part", "image", "image_digest", "operator", "measurement", "preset"), TEXT)
-    | dict.fromkeys(("method", "label", "device"), TEXT)
-    | dict.fromkeys(("count", "num_measurements", "seed", "steps", "redraws"), WHOLE)
-    | {"noise_variance": NUMBER, "swept": NUMBERS}
-    | dict.fromkeys(("seconds", "mse", "psnr"), NUMBER_OR_NULL)
-    | dict.fromkeys(("ok", "converged", "compiled"), FLAG)
-    | {"ssim": NUMBER_OR_NULL._replace(optional=True), "data_range": NUMBER._replace(optional=True)}
-    | {"trained_digest": TEXT._replace(optional=True)}
-)
-"""What every cell's row has, as far as anything reads it."""
 
 
 def sweep(
@@ -46,7 +34,7 @@ def sweep(
     curves: bool = False,
     pixel_range: tuple[float, float] | None = None,
     share: Share = ALONE,
-) -> list[dict]:
+) -> list[Row]:
     """Computes the cells of a configuration that the workdir does not have yet.
 
     Args:
@@ -85,7 +73,7 @@ def free_settings(config: ConfigDict) -> tuple[str, ...]:
     return (*fits.FREE_SETTINGS, "grids", *listed_axes(config))
 
 
-def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[dict]:
+def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[Row]:
     """What `workdir` does not have yet of some programs; see `sweep`."""
     every = [batch for program in programs for batch in batches(program)]
     names = [stem(batch.program, cell) for batch in every for cell in batch.cells]
@@ -103,7 +91,7 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
                 if missing:
                     bar.begin(batch)
                     for name, row in run_batch(workdir, batch, missing):
-                        rows[name] = row | {"compiled": batch.program.name not in compiled}
+                        rows[name] = dataclasses.replace(row, compiled=batch.program.name not in compiled)
                         workdir.append(rows[name])
                         if curves:
                             save_curve(workdir.path, name)
@@ -140,7 +128,7 @@ def _holds(path: Path, arrays: dict[str, np.ndarray]) -> bool:
     )
 
 
-def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
+def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, Row]:
     """Name of a cell -> its row, where its reconstruction is there; nothing where there is no folder.
 
     Raises:
@@ -150,20 +138,18 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, dict]:
     digests = {key: content_digest(image) for key, image in images.items()}
     trained = settings.digests(program.sweep for program in programs)
     rows = {}
-    for row in read_all_rows(folder, ROW, "cell"):
-        key = (row["part"], row["image"])
-        if digests.get(key, row["image_digest"]) != row["image_digest"]:
-            raise InputError(f"image {row['image']} has changed since {folder} was written: choose another --workdir")
-        if row.get("trained_digest") != trained.get(row["method"], row.get("trained_digest")):
-            raise InputError(
-                f"{row['method']} was trained otherwise when {folder} was written: choose another --workdir"
-            )
+    for row in read_all_rows(folder, Row.read):
+        key = (row.part, row.image)
+        if digests.get(key, row.image_digest) != row.image_digest:
+            raise InputError(f"image {row.image} has changed since {folder} was written: choose another workdir")
+        if row.trained_digest != trained.get(row.method, row.trained_digest):
+            raise InputError(f"{row.method} was trained otherwise when {folder} was written: choose another workdir")
         if key in images:
-            rows[row["file"]] = row | {"psnr": psnr_of(row)}
+            rows[row.file] = row
     return {
         name: row
         for name, row in rows.items()
-        if fits.is_whole(fits.reconstruction(folder, name), images[row["part"], row["image"]].shape, "trace", "adjoint")
+        if fits.is_whole(fits.reconstruction(folder, name), images[row.part, row.image].shape, "trace", "adjoint")
     }
 
 
@@ -205,7 +191,7 @@ def measure(batch: Batch) -> Measured:
     return Measured(cs.Problem(operator, jnp.stack(measurements)), fit_keys, ids)
 
 
-def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, dict]]:
+def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, Row]]:
     """(name, row) of each missing cell, its files being written."""
     measured = jax.block_until_ready(measure(batch))
     with warnings.catch_warnings():
@@ -224,44 +210,39 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterat
             yield _finish(workdir, batch.program, cell, measured.problem_of(i), solution, seconds)
 
 
-def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, dict]:
+def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Row]:
     (image_name, seed), measurement, setting = cell
     image, name, label = program.images[image_name], stem(program, cell), program.sweep.label(setting)
     operator, measurements = problem
     noise = measurement.paper_variance(measurements.size)
-    fit = fits.Fit(name, label, solution, fits.facts(solution, measurements, seconds, noise))
-    fits.warn(fit, program.sweep.method)
+    row = Row(
+        file=name,
+        part=program.part,
+        image=image_name,
+        image_digest=content_digest(image),
+        operator=measurement.kind,
+        count=measurement.count,
+        measurement=measurement.description,
+        num_measurements=int(measurements.size),
+        noise_variance=measurement.noise_variance,
+        preset=program.preset,
+        seed=seed,
+        method=program.sweep.name,
+        label=label,
+        swept=program.sweep.values(setting),
+        **facts(solution, measurements, seconds, noise),
+        **errors(solution.image, image),
+        trained_digest=settings.digests([program.sweep]).get(program.sweep.name),
+        device=device_name(),
+    )
+    fits.warn(row, program.sweep.method)
     note = ends_note(solution.image)
     if note and not ends_note(image):  # an original that lies there itself is no news
         tqdm.write(f"note: {name}: {note}")
     known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
-    fits.save(workdir, fit, **fits.in_units(solution.image, program.pixel_range), more=known)
-    return name, {
-        "part": program.part,
-        "image": image_name,
-        "image_digest": content_digest(image),
-        "operator": measurement.kind,
-        "count": measurement.count,
-        "measurement": measurement.description,
-        "num_measurements": int(measurements.size),
-        "noise_variance": measurement.noise_variance,
-        "preset": program.preset,
-        "seed": seed,
-        "method": program.sweep.name,
-        "label": label,
-        "swept": program.sweep.values(setting),
-        **fit.facts,
-        **fits.metrics(solution.image, image),
-        **trained_digest(program),
-        "device": device_name(),
-        "file": name,
-    }
-
-
-def trained_digest(program: Program) -> dict[str, str]:
-    """What a row says of a decoder or prior that its method was given; nothing of untrained methods."""
-    digests = settings.digests([program.sweep])
-    return {"trained_digest": digests[program.sweep.name]} if digests else {}
+    image_in_units = fits.in_units(solution.image, program.pixel_range)
+    fits.save(workdir, fits.Fit(solution, row), **image_in_units, more=known)
+    return name, row
 
 
 def curve_file(folder: Path, name: str) -> Path:

@@ -10,19 +10,22 @@ sides of B.1 to B.4 and C.2. compressed: the same with A V for V. early_stopping
 error to the signal, for the one-layer network and for the DCGAN. spectra: singular values of the Jacobian at sizes at
 which it need not be formed. The mathematics is csdip_jax/theory.py, what came out docs/theorem.md.
 
-The workdir gets config.json, results.jsonl (a row per cell), claims.md, and a picture per section: convergence.png,
-steps.png, lemmas.png, compressed.png, early_stopping.png, spectra.png. The same command again does only what is
-missing. Exit code 0 means that everything ran: a claim that fails is a finding of the table.
+The workdir gets config.json, results.jsonl (a row per cell), claims.md and claims.csv, and a picture per section:
+convergence.png, steps.png, lemmas.png, compressed.png, early_stopping.png, spectra.png. The same command again does
+only what is missing. Exit code 0 means that everything ran: a claim that fails is a finding of the table.
 """
 
 import jax
 from absl import flags
 from ml_collections import config_flags
 
-from csdip_jax.results import TEXT, Workdir, write_atomically
+from csdip_jax.files import write_atomically
+from csdip_jax.io.lines import TEXT, with_fields
+from csdip_jax.runs.workdir import Workdir
 from experiments import launcher
+from experiments.tables import as_csv
 from experiments.theorem_check import figures, sections
-from experiments.theorem_check.claims import table
+from experiments.theorem_check.claims import frame, table
 
 _CONFIG = launcher.define_config("theorem_check")
 flags.adopt_module_key_flags(launcher)
@@ -38,12 +41,13 @@ def main() -> None:
         name += "-quick"
     sections.check(config)
     path, described = _WORKDIR.value or f"runs/{name}", {"config": config.to_dict()}
-    workdir = Workdir(path, described, free=sections.FREE, fields={"cell": TEXT}, of="cell")
+    workdir = Workdir(path, described, free=sections.FREE, read=with_fields({"cell": TEXT}, "cell"))
     with jax.enable_x64(config.dtype == "float64"):
         rows = sections.run(config, workdir)
     claims = [claim for section, group in rows.items() for claim in sections.SECTIONS[section].claims(group)]
     text = table(claims)
-    write_atomically(workdir.path / "claims.md", lambda file: file.write(f"{text}\n".encode()))
+    for name, content in (("claims.md", f"{text}\n"), ("claims.csv", as_csv(frame(claims)))):
+        write_atomically(workdir.path / name, lambda file, content=content: file.write(content.encode()))
     print(text)
     for section, group in rows.items():
         for path in figures.save(workdir.path, section, group):

@@ -57,6 +57,11 @@ def over_widths(
     return Claim(name, where, text, "; ".join(filter(None, [partly and f"holds for {partly} {size}", measured])))
 
 
+def frame(claims: Sequence[Claim]) -> pd.DataFrame:
+    """All of them, a line each."""
+    return pd.DataFrame(claims).rename(columns={"name": "claim"})
+
+
 def table(claims: Sequence[Claim]) -> str:
     """All of them in Markdown."""
-    return as_markdown(pd.DataFrame(claims).rename(columns={"name": "claim"}))
+    return as_markdown(frame(claims))

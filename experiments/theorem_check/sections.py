@@ -4,7 +4,7 @@ import zlib
 
 import jax
 
-from csdip_jax.results import Workdir
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
 from experiments.settings import require_seed

@@ -23,7 +23,7 @@ FLOAT_COLOUR = rng.uniform(-1, 1, (6, 5, 3)).astype(np.float32)
 PAGES = np.zeros((3, 6, 5), np.uint8)
 
 
-def png_16_bit(path, pixels, exif=None):
+def png_16_bit(path, pixels, *more):
     """Pillow writes no 16-bit colour PNG, so the chunks are put together here."""
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -37,8 +37,7 @@ def png_16_bit(path, pixels, exif=None):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    turned = [] if exif is None else [(b"eXIf", exif.removeprefix(b"Exif\0\0"))]
-    chunks = [(b"IHDR", header), *turned, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
 
 
@@ -83,6 +82,7 @@ def palette(path, pixels):
         ("a.png", png_16_bit, GREY16, scaled(GREY16, 0, 65535)),
         ("a.png", png_16_bit, COLOUR16, scaled(COLOUR16, 0, 65535)),
         ("a.png", png_16_bit, with_alpha(COLOUR16, 65535), scaled(COLOUR16, 0, 65535)),
+        ("a.png", png_16_bit, with_alpha(GREY16, 65535), scaled(GREY16, 0, 65535)),
         ("a.png", pillow(), with_alpha(COLOUR8, 255), scaled(COLOUR8, 0, 255)),
         ("a.png", pillow("LA"), GREY8, scaled(GREY8, 0, 255)),
         ("a.png", pillow(), GREY8 > 99, scaled(GREY8 > 99, 0, 1)),
@@ -142,8 +142,21 @@ def test_exif_turns_a_picture(tmp_path):
     np.testing.assert_allclose(data.load(tmp_path / "a.png")[0], expected, rtol=0, atol=1e-6)
     Image.fromarray(COLOUR8).save(tmp_path / "a.webp", exif=exif, lossless=True)
     np.testing.assert_array_equal(read_pixels(tmp_path / "a.webp"), np.rot90(COLOUR8, -1))
-    png_16_bit(tmp_path / "a.png", COLOUR16, exif=exif.tobytes())
-    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png"), np.rot90(COLOUR16, -1))
+    for pixels in (COLOUR16, GREY16):
+        png_16_bit(tmp_path / "a.png", pixels, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
+        np.testing.assert_array_equal(read_pixels(tmp_path / "a.png"), np.rot90(pixels, -1))
+
+
+def test_odd_metadata_of_a_deep_picture_is_passed_over_in_silence(tmp_path, capfd):
+    png_16_bit(tmp_path / "a.png", COLOUR16, (b"iCCP", b"no profile\0\0" + zlib.compress(bytes(9))), (b"tIME", b"\0"))
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png"), COLOUR16)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_deep_ppm_may_have_comments_as_long_as_they_like(tmp_path):
+    header = b"P6 # " + b"x" * 10_000 + b"\n#\n5\t6\n# deep\n65535\n"
+    (tmp_path / "a.ppm").write_bytes(header + COLOUR16.astype(">u2").tobytes())
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.ppm"), COLOUR16)
 
 
 def npy_header(shape):
@@ -304,7 +317,9 @@ def shortened(path, keep):
         ("a.png", lambda p: Image.fromarray(GREY8).save(p, transparency=int(GREY8[0, 0])), "transparent"),
         ("a.png", transparent_colour, "transparent"),
         ("a.png", lambda p: png_16_bit(p, with_alpha(COLOUR16, 65534)), "transparent"),
-        ("a.png", lambda p: png_16_bit(p, with_alpha(GREY16, 65535)), "16-bit PNG with transparency"),
+        ("a.png", lambda p: png_16_bit(p, with_alpha(GREY16, 65534)), "transparent"),
+        ("a.png", lambda p: png_16_bit(p, COLOUR16, (b"tRNS", bytes(6))), "16-bit PNG with one transparent colour"),
+        ("a.png", lambda p: png_16_bit(p, GREY16, (b"tRNS", bytes(2))), "16-bit PNG with one transparent colour"),
         ("a.tif", lambda p: tiff(photometric="minisblack")(p, PAGES), "holds 3 pictures"),
         ("a.tif", lambda p: tiff(photometric="minisblack")(p, PAGES / 255), "holds 3 pictures"),
         ("a.npy", lambda p: p.write_bytes(b"\x93NUMPY"), "not readable as an image"),

@@ -118,7 +118,7 @@ def test_center_crop_follows_the_manifests():
         (GREY8, {"pixel_range": (-1.5e308, 1.5e308)}, "pixel_range="),
         (GREY8, {"pixel_range": (0, 10**400)}, "pixel_range="),
         (GREY8, {"pixel_range": (0, np.nan)}, "pixel_range="),
-        (GREY8, {"image_shape": (6, 5, 3)}, r"grey.*use image_shape=\(6, 5, 1\)"),
+        (GREY8, {"image_shape": (6, 5, 3)}, r"grey.*use `image_shape=\(6, 5, 1\)"),
         (GREY8, {"image_shape": (6, 5)}, r"image_shape=\(6, 5\)"),
         (GREY8, {"image_shape": (6, 5, 2)}, "c being 1 or 3"),
         (GREY8, {"image_shape": (6.5, 5, 1)}, "whole numbers"),

@@ -2,44 +2,41 @@
 
 import numpy as np
 
-from csdip_jax.results import append_row, write_arrays, write_json
+from csdip_jax.files import write_arrays, write_json
+from csdip_jax.io.lines import append_row
+from csdip_jax.runs.row import Row, Status
 from experiments import pictures
 from experiments.configs import sweep
 
 
-def row(**fields):
-    """A row as experiments.sweep writes it, with these fields other than usual."""
-    usual = {
-        "part": "",
-        "image": "digit",
-        "image_digest": "0123",
-        "operator": "gaussian",
-        "count": 100,
-        "measurement": "Gaussian",
-        "num_measurements": 100,
-        "noise_variance": 0.0,
-        "preset": "paper",
-        "seed": 0,
-        "method": "tv",
-        "label": "tv",
-        "swept": {},
-        "seconds": 1.5,
-        "measurement_loss": 0.1,
-        "relative_residual": 0.01,
-        "steps": 20,
-        "restart": 0,
-        "redraws": 0,
-        "ok": True,
-        "converged": True,
-        "mse": 0.01,
-        "psnr": 26.0,
-        "ssim": 0.9,
-    }
-    made = usual | fields
-    made.setdefault(
-        "file", f"{made['image']}-m{made['count']}-noise{made['noise_variance']:g}-seed{made['seed']}-{made['label']}"
+def row(ok=True, converged=True, **fields):
+    """A line of results.jsonl as experiments.sweep writes it, with these fields other than usual."""
+    usual = Row(
+        file="",
+        image="digit",
+        image_digest="0123",
+        operator="gaussian",
+        count=100,
+        measurement="Gaussian",
+        num_measurements=100,
+        noise_variance=0.0,
+        preset="paper",
+        seed=0,
+        method="tv",
+        label="tv",
+        seconds=1.5,
+        measurement_loss=0.1,
+        relative_residual=0.01,
+        steps=20,
+        redraws=0,
+        status=Status.COLLAPSED if not ok else Status.CONVERGED if converged else Status.OUT_OF_STEPS,
+        mse=0.01,
+        psnr=26.0,
+        ssim=0.9,
     )
-    return made
+    made = usual.as_json() | fields
+    name = f"{made['image']}-m{made['count']}-noise{made['noise_variance']:g}-seed{made['seed']}-{made['label']}"
+    return made | {"file": fields.get("file", name)}
 
 
 def settings(**fields):
@@ -79,9 +76,12 @@ def make_item(folder, name, **fields):
         "files": {"png": f"{name}.png", "csv": f"{name}.csv", "md": f"{name}.md"},
         "command": f"python -m experiments.paper --item={name} --scale=quick",
         "notes": ["Toy images."],
+        "table": [["m", "MSE +- 95 %"], ["100", "0.0123 +- 0.004"]],
     } | fields
     write_json(folder / f"{name}.json", described)
     pictures.save_image(folder / f"{name}.png", np.zeros((30, 40, 1)))
     (folder / f"{name}.csv").write_text("m,mse\n100,0.0123\n")
     text = f"# {described['title']}\n\nScale `quick`: `{described['command']}`\n\n"
-    (folder / f"{name}.md").write_text(text + "| m | MSE |\n|---|---|\n| 100 | 0.0123 |\n\n- Toy images.\n")
+    (folder / f"{name}.md").write_text(
+        text + "| m | MSE +- 95 % |\n|---|---|\n| 100 | 0.0123 +- 0.004 |\n\n- Toy images.\n"
+    )

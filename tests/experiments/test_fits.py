@@ -1,79 +1,33 @@
-"""What is said of a finished fit: its row, its seconds, its warning."""
+"""A finished fit: its seconds, its warning, its files."""
 
-import itertools
+import dataclasses
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.io.files import write_arrays
+from csdip_jax.files import write_arrays
+from csdip_jax.runs.row import Status, facts
 from experiments import fits
+from tests.runs.test_row import ROW, solution
 
-VERDICTS = list(itertools.product([False, True], repeat=2))
-
-
-def solution(**changes):
-    """Every field another number."""
-    fields = {"image": np.zeros((4, 4, 1)), "measurement_loss": np.float32(3.0), "steps": np.int32(7)}
-    fields |= {"restart": np.int32(2), "redraws": np.int32(5), "ok": np.True_, "converged": np.True_}
-    return cs.Solution(**fields | {"trace": np.arange(9.0), "unexplained": np.float32(0.0625)} | changes)
+REASONS = {Status.OUT_OF_STEPS: "not converged; allow it more steps"}
+REASONS |= {Status.UNEXPLAINED: "explains 94 % of the measurements' contrast"}
+REASONS |= dict.fromkeys(
+    (Status.DIVERGED, Status.COLLAPSED), "every attempt collapsed or diverged; allow it more steps"
+)
 
 
-@pytest.mark.parametrize(("ok", "converged"), VERDICTS)
-@pytest.mark.parametrize("y", [np.array([3.0, -4.0]), np.array([3.0 + 4.0j]), np.array([3, -4], np.int8)])
-def test_the_facts_of_a_row(y, ok, converged):
-    found = fits.facts(solution(ok=np.bool_(ok), converged=np.bool_(converged)), y, 1.5, 2.0)
-    assert found == {
-        "seconds": 1.5,
-        "measurement_loss": 3.0,
-        "relative_residual": pytest.approx(3 / 25),
-        "unexplained": 0.0625,
-        "falling": 0.0,
-        "times_noise": 1.5,
-        "steps": 7,
-        "restart": 2,
-        "redraws": 5,
-        "ok": ok,
-        "converged": converged,
-    }
-
-
-def test_measurements_of_zero_have_no_relative_residual_unless_they_are_met():
-    assert fits.facts(solution(), np.zeros(3), None)["relative_residual"] is None
-    assert fits.facts(solution(measurement_loss=np.float32(0)), np.zeros(3), None)["relative_residual"] == 0
-
-
-def test_noise_that_is_none_or_not_known_is_not_compared_with():
-    assert all(fits.facts(solution(), np.ones(3), None, noise)["times_noise"] is None for noise in (None, 0.0))
-
-
-@pytest.mark.parametrize(("ok", "converged"), VERDICTS)
-def test_a_fit_is_warned_of_once_and_by_its_reason(ok, converged, capsys):
-    given = solution(ok=ok, converged=converged)
-    fits.warn(fits.Fit("stem", "label", given, fits.facts(given, np.ones(3), None)), cs.methods.Tv)
-    reason = "" if ok and converged else "not converged" if ok else "every attempt collapsed or diverged"
+@pytest.mark.parametrize("status", Status)
+def test_a_fit_is_warned_of_once_and_by_its_reason(status, capsys):
+    given = facts(solution(status=np.int32(status)), np.ones(3), None)
+    fits.warn(dataclasses.replace(ROW, file="stem", **given), cs.methods.Tv)
     shown = capsys.readouterr()
-    expected = f"warning: stem: {reason}; allow it more steps\n" if reason else ""
+    expected = f"warning: stem: {REASONS[status]}\n" if status in REASONS else ""
     assert shown.out + shown.err == expected
-
-
-ABSENT = object()
-KNOWN = {"ok": True, "unexplained": 0.5, "falling": 0.9, "times_noise": 3.0}
-
-
-@pytest.mark.parametrize("value", [ABSENT, None, np.nan, np.inf], ids=["absent", "null", "NaN", "infinite"])
-@pytest.mark.parametrize("name", ["unexplained", "falling", "times_noise"])
-def test_what_a_row_does_not_know_is_not_told(name, value):
-    row = {key: held for key, held in (KNOWN | {name: value}).items() if held is not ABSENT}
-    told, whole = fits.verdict_of(row), fits.verdict_of(KNOWN)
-    assert "explains 50 %" in whole and "3 times the noise" in whole and "fell by 90 %" in whole
-    if name == "unexplained":
-        assert told == ""
-    else:
-        assert "explains 50 %" in told and ("3 times the noise" in told) == (name != "times_noise")
-        assert ("fell by" in told) == (name != "falling")
 
 
 @pytest.mark.parametrize("cases", [None, 1, 4])
@@ -84,7 +38,7 @@ def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, r
         checkpoint.touch()
     given = solution()
     if cases:
-        given = cs.Solution(*(None if x is None else np.stack([x + i for i in range(cases)]) for x in given))
+        given = jax.tree.map(lambda x: np.stack([x + i for i in range(cases)]), given)
     monkeypatch.setattr(cs, "reconstruct", lambda *_, checkpoint: given)
     monkeypatch.setattr(fits, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     found, seconds = fits.reconstructed(None, None, None, checkpoint)
@@ -92,21 +46,16 @@ def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, r
     assert seconds == (None if resumed else 3.0 / (cases or 1))
 
 
-@pytest.mark.parametrize("side", [6, 7])
-def test_metrics_are_those_that_an_image_of_its_size_has(side):
-    original = np.linspace(-1, 1, side * 9).reshape(side, 9, 1)
-    found = fits.metrics(original + 0.5, original)
-    assert set(found) == {"mse", "psnr", "data_range"} | ({"ssim"} if side > 6 else set())
-    assert found["mse"] == pytest.approx(0.25)
-    assert found["psnr"] == pytest.approx(10 * np.log10(4 / 0.25))
-
-
 def test_what_is_saved_is_there_again(tmp_path):
     """The image in the user's units, the picture of the image in [-1, 1]."""
-    fit = fits.Fit("a", "label", solution(image=np.full((4, 4, 1), -1.0)), {})
+    fit = fits.Fit(solution(image=np.full((4, 4, 1), -1.0)), dataclasses.replace(ROW, file="a"))
     fits.save(SimpleNamespace(path=tmp_path), fit, np.full((4, 4, 1), 300.0), {"adjoint": jnp.ones(3)})
     with np.load(fits.reconstruction(tmp_path, "a")) as saved:
-        assert {name: float(saved[name].max()) for name in saved.files} == {"image": 300, "trace": 8, "adjoint": 1}
+        found = {name: float(saved[name].max()) for name in saved.files}
+    assert found == {"image": 300, "trace": 8, "trace_objective": 9, "adjoint": 1} | {
+        "aux_standard_deviation": 6,
+        "aux_error": 0.5,
+    }
 
 
 IMAGE = np.linspace(-1, 1, 36, dtype=np.float32).reshape(4, 9, 1)

@@ -103,6 +103,7 @@ def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path):
             ["--config.methods=csdip", "--config.prior=absent.npz"],
             "learn one anew: run `python -m experiments.learned_regularization",
         ),
+        (["--images=A.npy"], "pass --pixel_range=black,white that holds them"),
         (["--measurements=y.npy", "--matrix=A.npy"], "--image_shape=h,w,c is needed"),
         (
             ["--measurements=y.npy", "--matrix=A.npy", "--image_shape=2,2,1"],
@@ -113,7 +114,7 @@ def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path):
 )
 def test_what_the_library_says_is_told_in_the_options_of_the_command(options, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    np.save("A.npy", np.ones((4, 4)))
+    np.save("A.npy", 2 * np.ones((4, 4)))
     np.save("y.npy", np.arange(4.0))
     np.save("k.npy", np.fft.fftshift(np.fft.fft2(1000 * np.arange(16.0).reshape(4, 4))))
     found = commands.run("reconstruct", "--config.methods=tv", "--config.tv.steps=1", *options)

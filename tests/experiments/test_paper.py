@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from scipy import stats
 
 import csdip_jax as cs
-from csdip_jax.results import write_arrays
+from csdip_jax.files import write_arrays
+from csdip_jax.runs.row import Row, Status
 from experiments import estimates, pictures, published
 from experiments.configs import paper as config
 from experiments.paper import drawings, numbers, rendering
@@ -28,26 +30,27 @@ def made_up_rows(item, images=4, scale="cpu"):
         for count in config.counts_of(item, scale):
             for noise in item.noises:
                 for image in range(images):
-                    rows.append(
-                        {
-                            "image": f"image_{image}",
-                            "method": method,
-                            "label": method,
-                            "count": count,
-                            "num_measurements": 127 * count + 1 if SWEEPS[item.sweep].fourier else count,
-                            "measurement": "Gaussian",
-                            "noise_variance": noise,
-                            "preset": "paper",
-                            "mse": LEVEL[method] * (1 + image / 10) * 100 / count * (1 + noise),
-                            "psnr": 20.0 + image,
-                            "seconds": 3.0 + image + 10.0 * (image == 0),
-                            "compiled": image == 0,
-                            "device": "an abacus",
-                            "ok": True,
-                            "converged": True,
-                            "file": f"image_{image}-{method}",
-                        }
+                    row = Row(
+                        file=f"image_{image}-{method}",
+                        image=f"image_{image}",
+                        method=method,
+                        label=method,
+                        count=count,
+                        num_measurements=127 * count + 1 if SWEEPS[item.sweep].fourier else count,
+                        measurement="Gaussian",
+                        noise_variance=noise,
+                        preset="paper",
+                        seed=0,
+                        steps=9,
+                        redraws=0,
+                        status=Status.FINISHED,
+                        mse=LEVEL[method] * (1 + image / 10) * 100 / count * (1 + noise),
+                        psnr=20.0 + image,
+                        seconds=3.0 + image + 10.0 * (image == 0),
+                        compiled=image == 0,
+                        device="an abacus",
                     )
+                    rows.append(row)
     return rows
 
 
@@ -57,7 +60,7 @@ def known_of(item):
 
 def found_points(name, **changes):
     item = ITEMS[name]
-    rows = [row | changes for row in made_up_rows(item)]
+    rows = [replace(row, **changes) for row in made_up_rows(item)]
     return item, numbers.points(item, rows, known_of(item))
 
 
@@ -179,8 +182,8 @@ def test_points_by_hand():
 def test_failures_are_counted_and_kept():
     item = ITEMS["fig4a"]
     rows = made_up_rows(item)
-    rows[0] |= {"ok": False, "converged": False, "mse": 2.0}
-    rows[1] |= {"converged": False}
+    rows[0] = replace(rows[0], status=Status.COLLAPSED, mse=2.0)
+    rows[1] = replace(rows[1], status=Status.OUT_OF_STEPS)
     first = numbers.points(item, rows, {})[:1]
     assert first[["failed", "not_converged", "images"]].iloc[0].tolist() == [1, 1, 4]
     assert first["mse"].item() > 0.5
@@ -217,17 +220,17 @@ def test_the_markdown_stands_ours_beside_theirs():
 def test_seconds_without_the_compilation():
     item = ITEMS["table2"]
     rows = made_up_rows(item)
-    rows[-1] |= {"seconds": None}
+    rows[-1] = replace(rows[-1], seconds=None)
     table = numbers.seconds(rows, item.methods, published.values("table2_runtime_seconds", "seconds"))
     what = ["method", "m", "seconds", "images", "contains_compilation", "published_seconds"]
     assert table[what].iloc[0].tolist() == ["csdip", 1000, 5.0, 3, False, 15.6]  # of 13, 4, 5, 6
     assert table[what].iloc[-1].tolist() == ["lasso_dct", 8000, 4.5, 2, False, 96.4]  # of 13, 4, 5, resumed
     assert table["mse"][0] == pytest.approx(0.0023)
-    rows[1] |= {"seconds": 13.0, "compiled": True}  # of the batch of the first, as on an accelerator
+    rows[1] = replace(rows[1], seconds=13.0, compiled=True)  # of the batch of the first, as on an accelerator
     assert numbers.seconds(rows, item.methods, {})[what].iloc[0].tolist()[2:5] == [5.5, 2, False]
     single = numbers.seconds(rows[:1], item.methods, {})
     assert single[what].iloc[0].tolist()[:5] == ["csdip", 1000, 13.0, 1, True]
-    assert single["mse"].tolist() == [rows[0]["mse"]] and single["published_seconds"].isna().all()
+    assert single["mse"].tolist() == [rows[0].mse] and single["published_seconds"].isna().all()
     assert "| TV (TVAL3's problem) | 5 (13.8) |" in unpadded(numbers.seconds_table(table))
     assert "| CS-DIP | 13* |" in unpadded(numbers.seconds_table(single))
 
@@ -295,15 +298,15 @@ def test_the_mask_counts_as_the_paper_does():
 def write_images(folder, rows):
     """Originals of grey 0, reconstructions of a grey of their own."""
     for row in rows:
-        write_arrays(folder / "originals" / f"{row['image']}.npz", image=np.zeros((8, 8, 1)))
-        grey = np.full((8, 8, 1), LEVEL[row["method"]])
-        write_arrays(folder / "reconstructions" / f"{row['file']}.npz", image=grey)
+        write_arrays(folder / "originals" / f"{row.image}.npz", image=np.zeros((8, 8, 1)))
+        grey = np.full((8, 8, 1), LEVEL[row.method])
+        write_arrays(folder / "reconstructions" / f"{row.file}.npz", image=grey)
 
 
 def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
     item = ITEMS["fig8"]
     rows = made_up_rows(item)
-    rows[2] |= {"ok": False}
+    rows[2] = replace(rows[2], status=Status.COLLAPSED)
     write_images(tmp_path, rows)
     figure = drawings.reconstructions(item, tmp_path, rows)
     assert figure.get_suptitle().endswith("Gaussian, m = 75; under each: MSE, PSNR")
@@ -320,7 +323,7 @@ def test_reconstructions_have_a_row_per_method_and_a_column_per_image(tmp_path):
 
 def test_long_titles_are_wrapped(tmp_path):
     item = ITEMS["fig11"]._replace(title="Figure 11: reconstructions, retinopathy, m = 500 (toy images instead)")
-    rows = [row for row in made_up_rows(item) if row["image"] in ("image_0", "image_1")]
+    rows = [row for row in made_up_rows(item) if row.image in ("image_0", "image_1")]
     write_images(tmp_path, rows)
     figure = drawings.reconstructions(item, tmp_path, rows)
     figure.draw_without_rendering()
@@ -370,7 +373,7 @@ def test_what_an_item_writes(name, made_up_sweep, monkeypatch, tmp_path, capsys)
     if item.sweep:
         ((settings, workdir, data_dir),) = made_up_sweep
         assert workdir == folder / item.sweep and data_dir == "some/data"
-        assert description["seconds"] == sum(row["seconds"] for row in made_up_rows(item))
+        assert description["seconds"] == sum(row.seconds for row in made_up_rows(item))
         assert len((folder / f"{name}.csv").read_text().splitlines()) > 3
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax.io import vae_weights
-from csdip_jax.results import read_all_rows
+from csdip_jax.io.lines import read_all_rows
 from experiments.configs import paper
 from experiments.paper import rendering
 from experiments.paper.items import ITEMS
@@ -73,7 +73,7 @@ def test_another_decoder_is_refused_where_cells_have_used_one(workdir, tmp_path)
     params, _ = vae_weights.load(workdir / "quick" / "toy_decoder" / f"{vae_weights.DEFAULT}.msgpack")
     params["params"]["decoder"]["pixels"]["bias"] += 1
     vae_weights.save(tmp_path / f"{vae_weights.DEFAULT}.msgpack", params, {})
-    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another --workdir"):
+    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another workdir"):
         sweep_run.sweep(config, workdir / "quick" / "mnist", str(tmp_path))
 
 
@@ -96,7 +96,7 @@ def test_the_command(tmp_path):
         (["--item=fig13", "--workdir=/dev/null/x"], "workdir /dev/null/x cannot be used"),
         (["--item=fig1a", "--scale=huge"], "quick|cpu|paper"),
         ([], "--item is missing: choose from fig1a"),
-        (["--item=fig1b", "--scale=cpu"], "needs a data_dir"),
+        (["--item=fig1b", "--scale=cpu"], "needs --data_dir"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(tmp_path, options, message):

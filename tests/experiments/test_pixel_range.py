@@ -1,5 +1,6 @@
 """Images in the user's units: the note, the range of the metrics, and the way back in every file and picture."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
+from csdip_jax.runs.row import errors
 from experiments import fits, row_tables
 from tests.experiments.commands import rows_of, run
+from tests.runs.test_row import ROW
 
 METHOD = ["--config.methods=tv", "--config.tv.steps=5", "--config.num_measurements=60"]
 SWEEP = ["--config.methods=tv", "--config.tv.steps=5", "--config.num_measurements=(60,)"]
@@ -83,7 +86,7 @@ def test_psnr_and_ssim_are_over_the_range_that_is_used(half, offset, shape):
     rng = np.random.default_rng(0)
     original = (offset + half * rng.uniform(-1, 1, shape)).astype(np.float32)
     image = (original + 0.1 * half * rng.standard_normal(shape)).astype(np.float32)
-    found = fits.metrics(image, original)
+    found = errors(image, original)
     own = float(original.max()) - float(original.min())
     assert found["data_range"] == (own if own < 1.2 else 2.0)
     assert found["mse"] == float(cs.metrics.mse(image, original))
@@ -103,17 +106,17 @@ def test_psnr_and_ssim_are_over_the_range_that_is_used(half, offset, shape):
 @pytest.mark.parametrize("error", [0.0, 0.1])
 def test_a_constant_image_has_no_psnr(value, error):
     flat = np.full((9, 9, 1), value, np.float32)
-    found = fits.metrics(flat + np.float32(error), flat)
+    found = errors(flat + np.float32(error), flat)
     assert found["data_range"] == 0 and found["psnr"] is None and found["ssim"] is None
-    row = found | {"ok": True, "converged": True}
+    row = dataclasses.replace(ROW, **found)
     assert json.dumps(found, allow_nan=False) and f"PSNR {'inf' if error == 0 else '-'} dB" in row_tables.caption(row)
 
 
 def test_an_exact_image_has_an_infinite_psnr_and_no_infinity_in_its_row():
     image = np.linspace(-1, 1, 81, dtype=np.float32).reshape(9, 9, 1)
-    found = fits.metrics(image, image)
+    found = errors(image, image)
     assert found["psnr"] is None and found["ssim"] == pytest.approx(1) and found["mse"] == 0
-    assert "inf dB" in row_tables.caption(found | {"ok": True, "converged": True})
+    assert "inf dB" in row_tables.caption(dataclasses.replace(ROW, **found))
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.report import blocks, markdown, page, write
-from experiments.report.markup import element
-from experiments.report.plot import svg
-from tests.conftest import REPOSITORY
+from csdip_jax.files import write_arrays
+from experiments.report import find, page
 from tests.experiments import commands
 from tests.experiments.report_workdirs import make_item, make_run, row
 
@@ -49,6 +48,10 @@ class Tree(HTMLParser):
                 self.rows[-1].append(data)
 
 
+def svg_of(content):
+    return ElementTree.fromstring(base64.b64decode(content))
+
+
 @pytest.fixture
 def runs(tmp_path):
     rows = [
@@ -64,14 +67,18 @@ def runs(tmp_path):
 
 
 def test_the_page_is_well_formed_and_needs_nothing_else(runs):
-    _, path, _ = write.report(runs, None)
+    _, path, _ = page.report(runs, None)
     text = path.read_text()
     tree = Tree(text)
     for name, value in tree.attributes:
         assert not re.search(r"https?:|file:|^//", value or ""), name
         if name == "src":
-            png = base64.b64decode(value.removeprefix("data:image/png;base64,"))
-            Image.open(io.BytesIO(png)).verify()
+            kind, _, content = value.partition(";base64,")
+            assert kind in ("data:image/png", "data:image/svg+xml")
+            if kind.endswith("png"):
+                Image.open(io.BytesIO(base64.b64decode(content))).verify()
+            else:
+                assert {"svg", "path"} <= {element.tag.rpartition("}")[2] for element in svg_of(content).iter()}
         if name == "href":
             assert ("id", value.removeprefix("#")) in tree.attributes and value[0] == "#"
     assert "link" not in tree.tags and "iframe" not in tree.tags
@@ -80,7 +87,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(runs):
 
 
 def test_names_are_shown_not_interpreted(runs):
-    _, path, text = write.report(runs, None)
+    _, path, text = page.report(runs, None)
     tree = Tree(path.read_text())
     shown = "".join(tree.texts)
     for name in (f"Figure {EVIL}", EVIL.replace("/", "|"), "tv mu=<2>", "a & <b>"):
@@ -90,7 +97,7 @@ def test_names_are_shown_not_interpreted(runs):
 
 
 def test_worst_and_slowest_cells_stand_on_top(runs):
-    _, path, _ = write.report(runs, None)
+    _, path, _ = page.report(runs, None)
     rows = [entries for entries in Tree(path.read_text()).rows if entries and entries[0] == "a & <b>"]
     images = [entries[1] for entries in rows]
     evil = EVIL.replace("/", "|")
@@ -98,79 +105,67 @@ def test_worst_and_slowest_cells_stand_on_top(runs):
     assert "FAILED" in rows[0] and "not converged" in rows[1] and "resumed" in rows[2]
 
 
-def test_numbers_sort_by_value_and_nothing_sorts_last():
-    table = blocks.Table("", ["x"], [[blocks.Number("1e-05", 1e-5)], [blocks.Number("–", None)]], sortable=True)
-    tree = Tree(page.RENDERERS[blocks.Table](table))
-    assert [value for name, value in tree.attributes if name == "data-value"] == ["1e-05", ""]
+def test_columns_of_numbers_stand_to_the_right_and_sort_as_such(runs):
+    _, path, text = page.report(runs, None)
+    headers = re.findall(r'<th scope="col"( class="number")?><button type="button">(.*?)</button>', path.read_text())
+    found = {name: bool(number) for number, name in headers}
+    expected = {"run": False, "image": False, "method": False, "flag": False, "measured": False, "MSE": True}
+    assert expected | {"seconds": True, "median seconds": True, "failed": True} == {
+        name: found[name] for name in (*expected, "seconds", "median seconds", "failed")
+    }
+    assert "|---|---|---|---|---|---:|---:|---:|---:|---:|" in text.read_text()
 
 
-def test_small_pictures_are_enlarged_pixel_by_pixel():
-    def attributes(side):
-        picture = blocks.Picture(b"", side, side, None)
-        sheet = blocks.Sheet("x", [blocks.Strip("", [blocks.Thumb("tv", "", "", picture)])])
-        tree = Tree(page.RENDERERS[blocks.Sheet](sheet))
-        start = next(i for i, (name, _) in enumerate(tree.attributes) if name == "src")
-        return dict(tree.attributes[start : start + 5])  # those of the img, and the caption's where it has fewer
-
-    assert (attributes(28)["width"], attributes(28)["class"]) == ("140", "pixels")
-    assert attributes(256)["width"] == str(page.SMALL) and attributes(256).get("class") != "pixels"
+@pytest.mark.parametrize(("side", "shown", "is_pixels"), [(28, 140, True), (256, page.SMALL, False)])
+def test_small_pictures_are_enlarged_pixel_by_pixel(side, shown, is_pixels, tmp_path):
+    make_run(tmp_path, [row()], side=side)
+    text = page.html(page.contents(find.find(tmp_path)))
+    images = re.findall(
+        r'<img src="data:image/png[^"]*" alt="[^"]*" width="(\d+)" height="(\d+)"( class="pixels")?>', text
+    )
+    assert images == [(str(shown), str(shown), ' class="pixels"' * is_pixels)] * 2
 
 
 def test_a_second_report_is_the_same(runs):
     run = runs / "a & <b>"
-    _, path, text = write.report(run, None)
+    _, path, text = page.report(run, None)
     before = path.read_bytes(), text.read_bytes()
-    write.report(run, None)  # the first one's files are no results of the run
+    page.report(run, None)  # the first one's files are no results of the run
     assert (path.read_bytes(), text.read_bytes()) == before
 
 
 def test_the_markdown_says_the_same(runs, tmp_path):
-    _, path, text = write.report(runs, tmp_path / "elsewhere" / "all.html")
+    _, path, text = page.report(runs, tmp_path / "elsewhere" / "all.html")
     assert (path.name, text.name) == ("all.html", "all.md")
     content = text.read_text()
     assert "../runs/fig2.png" in content and "[all.html](all.html)" in content
-    assert "| 100 | 0.0123 |" in content and "**FAILED**" in content
+    assert "| 100 | 0.0123 |" in content and "| 100 | 0.0123 +- 0.004 |" in content and "**FAILED**" in content
     assert content.index("| failed |") < content.index("| bad |")
 
 
-def test_markdown_tables_of_very_many_rows_are_cut():
-    rows = [[blocks.Number(str(i), i)] for i in range(markdown.ROWS + 5)]
-    section = blocks.Section("s", "s", [blocks.Table("", ["i"], rows, sortable=True)])
-    text = markdown.markdown(blocks.Document("d", [section]), REPOSITORY, "p.html")
-    assert f"| {markdown.ROWS - 1} |" in text and f"| {markdown.ROWS} |" not in text and "5 further rows" in text
+def test_markdown_tables_of_very_many_rows_are_cut(tmp_path):
+    make_run(tmp_path, [row(image=f"i{i}", mse=1 - i / 100) for i in range(25)])
+    _, path, text = page.report(tmp_path, None)
+    content = text.read_text()
+    assert "| i19 |" in content and "| i20 |" not in content and "5 further rows" in content
+    assert '<td class="short">i20</td>' in path.read_text()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in page.RENDERERS if kind is not blocks.Folded])
-def test_every_block_has_a_markdown_too(kind):
-    examples = {
-        blocks.Facts: blocks.Facts([("a", "b")]),
-        blocks.Table: blocks.Table("c", ["a"], [["b"]]),
-        blocks.Figure: blocks.Figure("t", blocks.Picture(b"", 1, 1, REPOSITORY / "x.png")),
-        blocks.Sheet: blocks.Sheet("n", []),
-        blocks.Plot: blocks.Plot("t", "x", "y", []),
-        blocks.Link: blocks.Link("t", "a"),
-    }
-    block = examples.get(kind) or kind("text")
-    text = markdown.markdown(blocks.Document("d", [blocks.Section("s", "s", [block])]), REPOSITORY, "p.html")
-    assert kind in (blocks.Sheet, blocks.Plot) or len(text.split("## s")[1].strip()) > 0
-
-
-def test_curves_stay_inside_their_axes():
-    points = [(x, 100.0 / x) for x in np.geomspace(1, 1000, 20)]
-    flat = blocks.Curve("flat", [(1.0, 2.0), (1000.0, 2.0)])
-    tree = Tree(svg(blocks.Plot("t", "x", "y", [blocks.Curve("a", points), flat])))
-    places = [value for name, value in tree.attributes if name == "points"]
-    numbers = np.array([list(map(float, pair.split(","))) for value in places for pair in value.split()])
-    assert (numbers >= 0).all() and (numbers <= [720, 320]).all()
-    x = numbers[:20, 0]
-    np.testing.assert_allclose(np.diff(x), np.diff(x).mean(), atol=0.11)  # even on a logarithmic axis
-    Tree(svg(blocks.Plot("t", "x", "y", [flat])))
-
-
-def test_text_is_escaped_unless_it_is_markup():
-    assert element("p", "<", element("b", "&"), None, title='"', open=True, data_value=3, hidden=False) == (
-        '<p title="&quot;" open data-value="3">&lt;<b>&amp;</b></p>'
-    )
+def test_curves_of_any_numbers_are_drawn(tmp_path):
+    traces = [
+        np.full(30, 2.0),
+        np.geomspace(1e-300, 1e300, 500),
+        np.array([1.0, 1.0]),
+        np.array([0.0, 1.0]),
+        np.ones((2, 2)),
+    ]
+    rows = [row(image=f"i{i}", label=f"$_{i}$ <") for i in range(len(traces))]
+    make_run(tmp_path, rows)
+    for one, trace in zip(rows, traces, strict=True):
+        write_arrays(tmp_path / "reconstructions" / f"{one['file']}.npz", trace=trace)
+    said, path, _ = page.report(tmp_path, None)
+    assert not said["problems"] and list(said["runs"][0]["losses"].colours) == [f"$_{i}$ <" for i in (0, 1, 2, 4)]
+    assert "$_0$ &lt;" in path.read_text()
 
 
 def test_the_command(runs):

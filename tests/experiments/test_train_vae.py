@@ -66,7 +66,7 @@ def test_csgm_reconstructs_with_them(straight, scans):
     image = cs.data.load(scans, num_images=1)[0]
     operator = cs.operators.gaussian(jax.random.key(0), 40, SHAPE)
     decoder = vae_weights.load_decoder(SHAPE, path=straight / "vae_mnist.msgpack")
-    method = dataclasses.replace(Csgm(SHAPE, decoder), steps=100, restarts=3, learning_rate=0.1)
+    method = dataclasses.replace(Csgm(SHAPE, generator=decoder), steps=100, restarts=3, learning_rate=0.1)
     solution = cs.reconstruct(method, cs.Problem(operator, operator.forward(image)), jax.random.key(0))
     assert np.mean((solution.image - image) ** 2) < 0.3 * np.var(image)
 
@@ -113,5 +113,5 @@ def test_mnist_is_the_default(real_data, tmp_path):
     finished = run("train_vae", *options)
     assert finished.returncode == 0, finished.stderr
     decoder = vae_weights.load_decoder((28, 28, 1), path=tmp_path / "vae_mnist.msgpack")
-    assert decoder_sizes(decoder) == (20, 500, 500, 784)
+    assert decoder_sizes(decoder.weights) == (20, 500, 500, 784)
     assert -400 < rows_of(tmp_path)[0]["held_out_elbo"] < -150  # nats; grey noise would have -543

@@ -1,6 +1,7 @@
 """The choice of a setting, by hand; the whole path on two photographs."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from csdip_jax.types import InputError
 from experiments import tune
 from experiments.configs import sweep, tuning
 from experiments.sweep import plan
+from tests.runs.test_row import ROW
 
 SETTINGS = [{"alpha": 1e-6}, {"alpha": 1e-5}, {"alpha": 1e-4}]
 
@@ -39,16 +41,16 @@ def test_the_preset_is_that_of_the_run(preset, expected):
     presets = tune.presets_of(plan.make_programs(config, None))
 
     def found(*weights):
-        row = {"method": "csdip", "measurement": "", "num_measurements": 9, "noise_variance": 0.0, "mse": 1.0}
-        return tune.grids([row | {"swept": {"tv_weight": weight}} for weight in weights], presets)[0].preset
+        row = replace(ROW, method="csdip", num_measurements=9, noise_variance=0.0, mse=1.0)
+        return tune.grids([replace(row, swept={"tv_weight": weight}) for weight in weights], presets)[0].preset
 
     assert found(0.01, 0.05) == expected and found(0.3, 0.4) is None
 
 
 def test_rows_are_averaged_over_images():
+    row = replace(ROW, measurement="Gaussian", noise_variance=0.0)
     rows = [
-        {"method": "tv", "measurement": "Gaussian", "num_measurements": m, "noise_variance": 0.0}
-        | {"swept": {"mu": mu}, "mse": m * mu * image}
+        replace(row, num_measurements=m, swept={"mu": mu}, mse=m * mu * image)
         for m in (10, 20)
         for mu in (1.0, 2.0)
         for image in (1.0, 3.0)

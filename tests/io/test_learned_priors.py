@@ -11,7 +11,7 @@ from csdip_jax.generators import dcgan_layers, draw_params
 from csdip_jax.io import learned_priors
 
 SHAPE = (16, 16, 1)
-TENSORS = priors.tensor_names(cs.methods.CsDip(SHAPE).params_like)
+TENSORS = priors.tensor_names(cs.methods.CsDip(SHAPE).generator.params_like)
 
 
 @pytest.fixture

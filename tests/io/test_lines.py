@@ -60,16 +60,16 @@ def test_a_row_has_its_fields_and_they_are_of_their_kinds(kind, tmp_path):
     for value in BAD_VALUES:
         path.write_text(f'{{"a": 1, "b": {value}}}\n')
         if value in GOOD_VALUES[kind]:
-            assert lines.read_rows(path, {"b": kind})
+            assert lines.read_rows(path, lines.with_fields({"b": kind}))
             continue
         with pytest.raises(cs.InputError, match=r"line 1 is damaged, b = .* is not .*: remove it$") as caught:
-            lines.read_rows(path, {"b": kind})
+            lines.read_rows(path, lines.with_fields({"b": kind}))
         assert "\n" not in str(caught.value)
     for line in ('{"a": 1}', "[]", "3", "null"):
         path.write_text(f'{{"b": {min(GOOD_VALUES[kind], default=chr(34) + "x" + chr(34))}}}\n{line}\n')
         with pytest.raises(cs.InputError, match="line 2 is damaged, a row that is no fit's, without b: remove it"):
-            lines.read_rows(path, {"b": kind}, "fit")
-        lines.read_rows(path, {"b": kind._replace(optional=True)})
+            lines.read_rows(path, lines.with_fields({"b": kind}, "fit"))
+        lines.read_rows(path, lines.with_fields({"b": kind._replace(optional=True)}))
 
 
 def test_rows_in_a_pipe_are_not_waited_for(tmp_path):

@@ -48,6 +48,16 @@ def test_a_matrix_in_float64_is_not_rounded(x64):
     np.testing.assert_array_equal(result.problem.measurements, np.full(120, 3e9))
 
 
+def test_measurements_keep_their_precision_where_jax_has_it(x64):
+    assert own.with_matrix(Y, MATRIX, SHAPE, (-1.0, 1.0)).problem.measurements.dtype == "float64"
+    assert own.with_mask(KSPACE, MASK, None, (0, 1)).problem.measurements.dtype == "complex128"
+
+
+def test_measurements_beyond_float32_are_told_in_one_line():
+    with pytest.raises(cs.InputError, match="measurements: 40 of 40 entries are above the range of float32"):
+        own.with_matrix(1e60 * Y, MATRIX, SHAPE, (-1.0, 1.0))
+
+
 @pytest.mark.parametrize("shape", [(40,), (40, 1), (1, 40)])
 def test_a_column_or_a_row_of_measurements(shape):
     y = (MATRIX @ to_signed(IMAGE).reshape(-1)).reshape(shape)

@@ -44,7 +44,7 @@ def test_places_in_their_order(tmp_path, monkeypatch):
 def test_weights_that_do_not_fit(weights, tmp_path):
     with pytest.raises(cs.InputError, match="vae_mnist.msgpack: the decoder makes 16 pixels"):
         vae_weights.load_decoder(SHAPE, tmp_path)
-    assert decoder_sizes(vae_weights.load_decoder((2, 8, 1), tmp_path)) == (2, 5, 16)
+    assert decoder_sizes(vae_weights.load_decoder((2, 8, 1), tmp_path).weights) == (2, 5, 16)
 
 
 def test_damaged_weights(weights, tmp_path):

@@ -1,8 +1,11 @@
-"""Small decoders for CSGM, untrained."""
+"""Small decoders of random weights, where trained ones are asked for."""
 
+import dataclasses
 import math
 
 import numpy as np
+
+from csdip_jax.generators import TrainedDecoder
 
 
 def random_decoder(*sizes, seed=0):
@@ -17,3 +20,11 @@ def random_decoder(*sizes, seed=0):
     return {
         "params": {name: layer(*pair) for name, pair in zip(names, zip(sizes, sizes[1:], strict=False), strict=True)}
     }
+
+
+def ready(generator, latent_dim=200, hidden=256):
+    """The generator, with random weights where it lacks trained ones."""
+    if not isinstance(generator, TrainedDecoder) or generator.weights is not None:
+        return generator
+    weights = random_decoder(latent_dim, hidden, math.prod(generator.image_shape))
+    return dataclasses.replace(generator, weights=weights)

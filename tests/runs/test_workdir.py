@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.io import files, lines
+from csdip_jax import files
+from csdip_jax.io import lines
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.workdir import Workdir, locked
 

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import published
 from experiments.learned_regularization import outcome
-from experiments.learned_regularization.stages import CellRun, Row
+from experiments.learned_regularization.stages import CellRun, Key
 from tests.experiments.learned_regularization.toy import CELL, NOISE
 
 
@@ -41,9 +41,9 @@ def test_published_values_are_the_paper_s():
 def test_the_table_is_that_of_the_rows(finished):
     plan, workdir, _ = finished
     rows = finished.rows
-    off = np.array([rows[Row("test", "off", 0.0, name)]["mse"] for name in plan.test])
+    off = np.array([rows[Key("test", "off", 0.0, name)]["mse"] for name in plan.test])
     (entry,) = outcome.entries(plan, workdir).query("arm == 'warm_start of 3'").itertuples()
-    on = np.array([rows[Row("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
+    on = np.array([rows[Key("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
     np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
     text = re.sub(" +", " ", (workdir.path / "table.md").read_text())
     assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} |" in text  # a warm start has no weight

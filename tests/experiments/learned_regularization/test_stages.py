@@ -12,11 +12,12 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.io import learned_priors
-from csdip_jax.results import Workdir
+from csdip_jax.runs.row import Status
+from csdip_jax.runs.workdir import Workdir
 from experiments import fits, settings
 from experiments.configs import default
 from experiments.learned_regularization import study
-from experiments.learned_regularization.stages import CellRun, Row
+from experiments.learned_regularization.stages import CellRun, Key
 from tests.experiments.learned_regularization.toy import CELL, NOISE, config, run
 
 
@@ -30,7 +31,7 @@ def test_every_stage_has_its_rows(finished):
     assert len(rows) == len(workdir.rows)
     assert sum(row.stage == "train" for row in rows) == 3
     assert sum(row.stage == "choose" for row in rows) == 2 * (2 + 1)
-    assert all("held_out_loss" in rows[row] for row in rows if row.stage != "test")
+    assert all("held_out_loss" in rows[row].more for row in rows if row.stage != "test")
     arms = {row.arm for row in rows if row.stage == "test"}
     assert {"off", "warm_start of 1", "warm_start of 3"} <= arms
     assert len([row for row in rows if row.arm == "off" and row.stage == "test"]) == 2
@@ -48,7 +49,7 @@ def test_the_weight_is_chosen_by_held_out_measurements(finished):
         assert np.abs(correlations).max() < 0.5
         for key, row in finished.rows.items():
             if key.image == name and key.stage in ("train", "choose") and key.arm in ("off", "weights"):
-                image = np.load(fits.reconstruction(workdir.path, row["stem"]))["image"]
+                image = np.load(fits.reconstruction(workdir.path, row.file))["image"]
                 losses.setdefault(key.lr_weight, []).append(float(jnp.sum((y - operator.forward(image)) ** 2)))
     assert sorted(losses) == [0.0, 1e-2, 1.0]
     means = {weight: np.mean(values) for weight, values in losses.items()}
@@ -61,7 +62,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
     plan, workdir, _ = finished
     weights = [np.load(workdir.path / "weights" / f"{CELL}-{name}.npz") for name in plan.training]
     prior, lr_weight = learned_priors.load(
-        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.params_like)
+        workdir.path / "priors" / f"{CELL}-weights.npz", priors.tensor_names(plan.method.generator.params_like)
     )
     kernels = [np.stack([w[tensor] for w in weights]) for tensor in prior.tensors]
     np.testing.assert_allclose(prior.mean, [kernel.mean() for kernel in kernels], rtol=1e-4, atol=1e-7)
@@ -76,7 +77,7 @@ def test_the_prior_is_learned_from_the_kept_weights(finished):
 def learned_by_hand(finished, reading, names, **options):
     """The prior of these training images, from the files of their weights."""
     weights = [np.load(finished.workdir.path / "weights" / f"{CELL}-{name}.npz") for name in names]
-    like = finished.plan.method.params_like
+    like = finished.plan.method.generator.params_like
     leaves = [np.stack([w[tensor] for w in weights]) for tensor in priors.tensor_names(like)]
     return priors.fit(jax.tree.unflatten(jax.tree.structure(like), leaves), reading=reading, **options)
 
@@ -90,14 +91,14 @@ def fitted_by_hand(finished, name, image, lr_weight, **fields):
 
 
 def saved_image(finished, row):
-    return np.load(fits.reconstruction(finished.workdir.path, finished.rows[row]["stem"]))["image"]
+    return np.load(fits.reconstruction(finished.workdir.path, finished.rows[row].file))["image"]
 
 
 def test_the_choice_uses_a_prior_of_the_other_images(finished):
     first, *others = finished.plan.training
     prior = learned_by_hand(finished, "weights", others)
     image = fitted_by_hand(finished, first, finished.plan.training[first], 1.0, prior=prior).image
-    np.testing.assert_allclose(image, saved_image(finished, Row("choose", "weights", 1.0, first)), atol=1e-3)
+    np.testing.assert_allclose(image, saved_image(finished, Key("choose", "weights", 1.0, first)), atol=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -105,7 +106,7 @@ def test_an_arm_learns_from_as_many_images_as_it_says(finished, count):
     name, image = next(iter(finished.plan.test.items()))
     prior = learned_by_hand(finished, "layer_means", list(finished.plan.training)[:count])
     image = fitted_by_hand(finished, name, image, 0.0, prior=prior, warm_start=True).image
-    row = Row("test", f"warm_start of {count}", 0.0, name)
+    row = Key("test", f"warm_start of {count}", 0.0, name)
     np.testing.assert_allclose(image, saved_image(finished, row), atol=1e-3)
 
 
@@ -122,12 +123,12 @@ def test_algorithm_1_on_request(finished):
 def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, tmp_path, monkeypatch):
     """Which network every fit starts from; the fits themselves are not run."""
     changed = config(folders, training_initializer="torch_0_4", arms="layer_means", training_counts=())
-    changed.csdip.initializer = "dcgan"
+    changed.generator.initializer = "dcgan"
     plan, started = study.plan(changed, None), []
     trained = fitted_by_hand(finished, *next(iter(plan.training.items())), 0.0)
 
     def record(method, *_, **options):
-        started.append((method.initializer, method.prior is not None))
+        started.append((method.generator.initializer, method.prior is not None))
         return jax.tree.map(lambda x: np.stack([x] * len(method.lr_weight)), trained)
 
     monkeypatch.setattr(fits.cs, "reconstruct", record)
@@ -139,7 +140,7 @@ def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, t
 
 def test_a_test_image_that_has_changed_is_refused(finished):
     changed = finished.plan._replace(test={name: -image for name, image in finished.plan.test.items()})
-    with pytest.raises(cs.InputError, match="image disc_3 has changed since .*: choose another --workdir"):
+    with pytest.raises(cs.InputError, match="image disc_3 has changed since .*: choose another workdir"):
         finished._replace(plan=changed).run()
 
 
@@ -147,9 +148,10 @@ def test_failed_training_fits_are_left_out(finished, tmp_path):
     """Copies of the rows, one or two of them marked as failed."""
     names = list(finished.plan.training)
     for failed, left in (([names[0]], names[1:]), (names[1:], None)):
-        workdir = Workdir(tmp_path / str(len(failed)), {})
+        workdir = Workdir(tmp_path / str(len(failed)), {}, read=study.read_row)
         for row in finished.workdir.rows:
-            workdir.append(row | {"ok": row["image"] not in failed})
+            status = Status.COLLAPSED if row.image in failed else Status.CONVERGED
+            workdir.append(dataclasses.replace(row, status=status))
         run = finished._replace(workdir=workdir)
         if left is None:
             with pytest.raises(cs.InputError, match="1 training fits succeeded, 2 are needed"):
@@ -163,7 +165,7 @@ def test_arms_share_everything_but_the_prior(finished):
     plan, workdir, _ = finished
     for name in plan.test:
         firsts = {
-            row.arm: np.load(fits.reconstruction(workdir.path, content["stem"]))["trace"][0]
+            row.arm: np.load(fits.reconstruction(workdir.path, content.file))["trace"][0]
             for row, content in finished.rows.items()
             if row.stage == "test" and row.image == name
         }
@@ -176,7 +178,7 @@ def test_arms_share_everything_but_the_prior(finished):
 def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
     shutil.copytree(finished.workdir.path, tmp_path / "copy")
     copy = finished._replace(workdir=SimpleNamespace(path=tmp_path / "copy", rows=finished.workdir.rows))
-    tensors = priors.tensor_names(finished.plan.method.params_like)
+    tensors = priors.tensor_names(finished.plan.method.generator.params_like)
     monkeypatch.setattr(CellRun, "chosen_weight", lambda self, reading: 7.0)
     copy._save_prior("weights")
     assert learned_priors.load(tmp_path / "copy" / "priors" / f"{CELL}-weights.npz", tensors)[1] == 7.0
@@ -212,7 +214,7 @@ def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monke
     assert len(started) >= 9
 
     def comparable(workdir):
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in workdir.rows]
+        return [dataclasses.replace(row, seconds=None) for row in workdir.rows]
 
     assert comparable(other) == comparable(finished.workdir)
 
@@ -224,10 +226,10 @@ def test_a_saved_prior_serves_reconstruct(finished):
     used.prior = str(workdir.path / "priors" / f"{CELL}-layer_means.npz")
     used.csdip.steps, used.csdip.warm_start = 12, True
     method, name = settings.make_method("csdip", used, (16, 16, 1)), next(iter(plan.test))
-    row = finished.rows[Row("test", "layer_means+warm_start of 3", method.lr_weight, name)]
+    row = finished.rows[Key("test", "layer_means+warm_start of 3", method.lr_weight, name)]
     fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
     image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
-    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir.path, row["stem"]))["image"], atol=1e-3)
+    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir.path, row.file))["image"], atol=1e-3)
 
 
 def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_path):
@@ -237,8 +239,8 @@ def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_p
     weights = tmp_path / "copy" / "weights" / f"{CELL}-{name}.npz"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:400] + bytes(400) + whole[800:])
-    row = finished.rows[Row("train", "off", 0.0, other)]
-    fits.reconstruction(again.workdir.path, row["stem"]).unlink()
+    row = finished.rows[Key("train", "off", 0.0, other)]
+    fits.reconstruction(again.workdir.path, row.file).unlink()
     solved, solve = [], fits.solve
     monkeypatch.setattr(fits, "solve", lambda *a, **o: solved.append(a[1]) or solve(*a, **o))
     again.run()
@@ -248,13 +250,15 @@ def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_p
             np.testing.assert_allclose(saved[tensor], before[tensor], atol=1e-6)
 
 
-@pytest.mark.parametrize("field", study.ROW)
+@pytest.mark.parametrize("field", [*study.MORE, "lr_weight", "swept"])
 def test_a_row_without_one_of_its_fields_is_named(field, finished, tmp_path):
-    row = next(iter(finished.rows.values()))
+    row = next(iter(finished.rows.values())).as_json()
     workdir = study.open_workdir(finished.plan, str(tmp_path))
-    workdir.append({name: value for name, value in row.items() if name != field})
+    for fields in (row, row["more"], row["swept"]):
+        fields.pop(field, None)
+    workdir.append(row)
     run = finished._replace(workdir=workdir)
-    if study.ROW[field].optional:
+    if field in study.MORE and study.MORE[field].optional:
         assert run.rows
         return
     with pytest.raises(cs.InputError, match=f"line 1 is damaged, .*without {field}: remove it"):

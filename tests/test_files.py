@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.io import files, lines
+from csdip_jax import files
+from csdip_jax.io import lines
 
 
 def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):

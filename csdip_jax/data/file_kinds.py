@@ -1,6 +1,5 @@
 """Files of kinds that are not read, known by their first bytes: what they are, and what to do about it."""
 
-import math
 import zlib
 from pathlib import Path
 
@@ -80,11 +79,15 @@ def foreign_kind(head: bytes) -> str | None:
     return "a gzip archive; unpack it first" if compressed else None
 
 
-def require_pixels(count: float, path: Path) -> None:
+def require_pixels(count: int, path: Path) -> None:
     """Refuses a picture whose header says so many pixels, before memory is taken for them."""
     if count > MOST_PIXELS:
-        told = f"{count} pixels" if count < math.inf else "more pixels than are read"
-        raise InputError(f"{path}: says that it has {told}; at most {MOST_PIXELS}: cut or shrink it first")
+        raise too_many_pixels(f"{count} pixels", path)
+
+
+def too_many_pixels(told: str, path: Path) -> InputError:
+    """The refusal of a picture that has as many as is told."""
+    return InputError(f"{path}: says that it has {told}; at most {MOST_PIXELS}: cut or shrink it first")
 
 
 def refuse_many(pictures: int, path: Path) -> None:

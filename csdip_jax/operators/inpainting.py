@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.checks import as_numbers, checked_shape
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.types import Array, InputError, as_numbers, checked_shape, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
 @pytree_dataclass
@@ -30,6 +31,11 @@ class Identity(LinearOperator):
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         return image / (1 + shift)
+
+    @property
+    def isometry(self) -> float:
+        """1."""
+        return 1.0
 
 
 @pytree_dataclass

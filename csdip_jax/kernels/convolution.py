@@ -20,7 +20,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from csdip_jax import winograd
+from csdip_jax.kernels import winograd
 from csdip_jax.types import Array
 
 WINOGRAD_SIDE = 32

@@ -1,3 +1,0 @@
-from csdip_jax.io.files import *  # noqa
-from csdip_jax.io.lines import *  # noqa
-from csdip_jax.runs.workdir import *  # noqa
