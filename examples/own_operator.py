@@ -8,7 +8,6 @@
 import sys
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
