@@ -1,8 +1,7 @@
 """Measurement operators A: image [h, w, c] -> measurements [m], as frozen dataclass pytrees.
 
-Every operator acts on ONE image. Its arrays are data fields (a leading axis on them makes a batch, one
-operator per image, to be used under `jax.vmap` or by `reconstruct`); `image_shape` is part of the program.
-Pixels are counted row-major over (h, w, c), as `image.reshape(-1)` does.
+Every operator acts on ONE image. Its arrays are data fields, `image_shape` is part of the program. Pixels are counted
+row-major over (h, w, c), as `image.reshape(-1)` does. A @ B is one after the other, a `Stack` one for each image.
 
 Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
 the plain callable itself.
