@@ -60,6 +60,8 @@ class Method:
         for name, kind in (("keep", rules.Keep), ("stop", rules.Stop), ("fail", rules.Fail)):
             rule = getattr(self, name)
             require(rule is None or isinstance(rule, kind), name, rule, f"a {kind.__name__} of csdip_jax.rules, or None")
+        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:

@@ -35,7 +35,13 @@ class Iterate(NamedTuple):
 
 
 class Keep:
-    """Which image a fit gives."""
+    """Which image a fit gives.
+
+    Attributes:
+        by: the scalar that it goes by, one of those that the method or its stopping rule tells.
+    """
+
+    by: str = "measurement_loss"
 
     def init(self, image: Array) -> Any:
         """What it remembers at first; an iterate, [h, w, c], tells shape and type."""

@@ -88,7 +88,7 @@ def reconstruct(
             matter, nor a common offset of its rows: docs/units.md.
         record: name -> function of the iterate, or of (iterate, state of the method), jax-traceable; what it gives step
             by step becomes a trace of that name. For study: this is where a true image may be looked at, and nothing else
-            sees it. The iterate is [h, w, c] in [-1, 1], whatever the pixel range; nothing is recorded of the start. A
+            sees it. The iterate is [h, w, c] in the pixel range of the problem; nothing is recorded of the start. A
             `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
 
     Returns:
