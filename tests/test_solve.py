@@ -1,6 +1,7 @@
 """What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
 
 import dataclasses
+import functools
 import inspect
 import io
 import itertools
@@ -15,13 +16,15 @@ from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax import winograd
-from csdip_jax.methods import CsDip, DampTv
+from csdip_jax.generators import DCGAN
+from csdip_jax.methods import CsDip, Damp, Lasso
 from csdip_jax.solve import blocks, checkpoint, driver, fits, inputs, progress, trial
-from csdip_jax.solve.fits import Outcome, advance
+from csdip_jax.solve.fits import advance
+from tests.methods.toys import Landweber
 from tests.test_types import FORMS
 
 SHAPE = (8, 8, 1)
-METHOD = dataclasses.replace(CsDip(SHAPE), steps=2, latent_dim=4)
+METHOD = CsDip(SHAPE, steps=2, generator=DCGAN(SHAPE, latent_dim=4))
 KEY = jax.random.key(0)
 
 
@@ -57,11 +60,11 @@ def test_the_program_of_a_chunk(platform, backend, monkeypatch):
     job = driver.prepare(method, cs.Problem(operator, jnp.stack([y, y])), KEY, fits_at_once=2)
     (block,) = job.blocks
     arguments = job.arguments(block)
-    fits = driver.begin(*arguments, None, block)
+    fits = driver.begin(*arguments, {}, None, block)
     jax.clear_caches()  # of what was traced as on this machine
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     with jax.default_matmul_precision("default"):  # the suite's own would hide what is asked for
-        chunk = advance.trace(*arguments[:2], fits, 10, 3, layout=block.layout)
+        chunk = advance.trace(*arguments, fits, 10, 3, {}, layout=block.layout)
     program = chunk.lower(lowering_platforms=(platform,)).as_text()
     jax.clear_caches()  # of what was traced as elsewhere
     assert "convolution" not in program
@@ -93,7 +96,7 @@ def test_matrix_and_measurements_of_any_type(form):
 def test_one_common_type_in_x64(of_matrix, of_y, x64):
     operator = cs.operators.Dense(COUNTS.astype(of_matrix), SHAPE)
     wide = cs.operators.Dense(COUNTS.astype("c16" if "c" in of_y else "f8"), SHAPE)
-    methods = (TV, cs.methods.METHODS["lasso_dct"](SHAPE, steps=3), DampTv(SHAPE, steps=2), METHOD)
+    methods = (TV, Lasso(SHAPE, steps=3), Damp(SHAPE, steps=2), METHOD)
     for method in methods if of_y == "f4" else methods[:1]:
         found = cs.reconstruct(method, cs.Problem(operator, COUNTS[:, 0].astype(of_y)), KEY).image
         right = cs.reconstruct(method, cs.Problem(wide, COUNTS[:, 0].astype(wide.matrix.dtype)), KEY).image
@@ -237,7 +240,7 @@ def test_operators_that_serve_several_cases_and_a_key_for_each():
     problems = [problem(), problem(seed=2)]
     operators = jax.tree.map(lambda *x: jnp.stack(x), *(p.operator for p in problems))
     y = jnp.stack([k * p.measurements for p in problems for k in (1.0, 2.0)])
-    keys, method = jax.random.split(KEY, 4), dataclasses.replace(cs.methods.DampTv(SHAPE), steps=3)
+    keys, method = jax.random.split(KEY, 4), Damp(SHAPE, steps=3)
     for at_once in (1, 4):
         batch = cs.reconstruct(
             method, cs.Problem(operators, y), keys, image_ids=[5, 6, 5, 6], cases_per_operator=2, fits_at_once=at_once
@@ -277,6 +280,39 @@ def test_every_block_has_the_keys_of_its_fits(images, at_once):
         assert (job.arguments(block)[2] == job.keys[block.index]).all()
 
 
+@pytest.mark.parametrize("first_chunk", [1, 4, 100])
+@pytest.mark.parametrize("fits_at_once", [1, 3])
+def test_every_step_has_a_key_of_its_own(first_chunk, fits_at_once, monkeypatch):
+    """That of its fit, its attempt and its number, whatever the chunks and what runs beside it."""
+    monkeypatch.setattr(driver, "FIRST_CHUNK", first_chunk)
+    operator, y = problem()
+    batch = cs.Problem(operator, jnp.stack([y] * 3))
+    found = cs.reconstruct(Landweber(SHAPE, steps=6), batch, KEY, image_ids=[5, 0, 2], fits_at_once=fits_at_once)
+    assert len(np.unique(found.trace["draw"])) == 18
+    for trace, id_ in zip(found.trace["draw"], (5, 0, 2), strict=True):
+        attempt = functools.reduce(jax.random.fold_in, (id_, 0, 0, fits.OF_STEPS), KEY)
+        draws = [jax.random.uniform(jax.random.fold_in(attempt, step)) for step in range(6)]
+        np.testing.assert_array_equal(trace, jnp.stack(draws))
+
+
+def test_an_attempt_drawn_anew_has_other_keys():
+    @cs.types.pytree_dataclass
+    class AtFirst(cs.rules.Fail):
+        """Gives up an attempt whose first step drew a number below one half."""
+
+        def failed(self, problem, seen):
+            return (seen.step == 0) & (seen.scalars["draw"] < 0.5)
+
+    operator, y = problem()
+    batch = cs.Problem(operator, jnp.stack([y] * 20))
+    method = Landweber(SHAPE, steps=3, fail=AtFirst())
+    found = cs.reconstruct(method, batch, KEY, fits_at_once=20, max_redraws=50)
+    assert (found.trace["draw"][:, 0] >= 0.5).all() and found.redraws.max() > 1 and found.redraws.min() == 0
+    for i, redraws in enumerate(found.redraws):
+        attempt = functools.reduce(jax.random.fold_in, (i, 0, int(redraws), fits.OF_STEPS), KEY)
+        assert found.trace["draw"][i, 2] == jax.random.uniform(jax.random.fold_in(attempt, 2))
+
+
 def test_a_key_without_a_type_is_refused():
     with pytest.raises(cs.InputError, match="give jax.random.key"):
         cs.reconstruct(METHOD, problem(), jax.random.PRNGKey(0))
@@ -300,26 +336,28 @@ def test_blocks_cover_every_fit_and_are_of_one_size(operators, each, restarts, a
         )  # the operator of each row
 
 
-def outcomes(scores, ok):
-    scores, ok = np.array(scores, float), np.array(ok)
-    filler = np.arange(scores.size).reshape(scores.shape)
-    return Outcome(filler, filler, filler, np.ones_like(filler), ok, ok, filler, scores, None)
+def fits_of(status, **fields):
+    """Solutions of [cases, restarts], each number another."""
+    filler = np.arange(status.size).reshape(status.shape)
+    everything = dict.fromkeys(cs.Solution._fields, filler) | {"redraws": np.ones_like(filler), "trace": {}, "aux": {}}
+    return cs.Solution(**everything | {"status": status, "params": None} | fields)
 
 
 def test_every_field_is_of_the_restart_that_is_chosen():
-    """The best of those that are ok, or of all where none is; `ok` and `converged` are two things."""
+    """The best of those that neither diverged nor collapsed, or of all where all did."""
     rng, shape = np.random.default_rng(0), (100, 3)
-    image, loss, steps, redraws, trace, weights = (rng.permutation(300).reshape(shape) for _ in range(6))
+    image, loss, steps, redraws, trace, spread, weights = (rng.permutation(300).reshape(shape) for _ in range(7))
     score = rng.choice([1.0, 2.0, 3.0, np.nan, np.inf], shape)
-    ok, converged = rng.random((2, *shape)) < 0.5
-    solution = driver.choose_restarts(
-        Outcome(image, loss, steps, redraws, ok, converged, trace, score, {"kernel": weights})
-    )
+    status = rng.choice(np.array(cs.Status), shape)
+    given = {"image": image, "measurement_loss": loss, "steps": steps, "redraws": redraws}
+    open_ = {"trace": {"loss": trace}, "aux": {"spread": spread}, "params": {"kernel": weights}}
+    solution = driver.choose_restarts(fits_of(status, **given, **open_), score)
     for i, chosen in enumerate(solution.restart):
-        allowed = [r for r in range(3) if ok[i, r]] or range(3)
+        allowed = [r for r in range(3) if status[i, r] < cs.Status.DIVERGED] or range(3)
         assert chosen == min(allowed, key=lambda r: score[i, r] if np.isfinite(score[i, r]) else np.inf)  # noqa: B023
-        expected = (image, loss, steps, ok, converged, trace, weights)
-        found = (*solution[:3], solution.ok, solution.converged, solution.trace, solution.params["kernel"])
+        expected = (image, status, loss, steps, trace, spread, weights)
+        found = (solution.image, solution.status, solution.measurement_loss, solution.steps)
+        found += (solution.trace["loss"], solution.aux["spread"], solution.params["kernel"])
         assert [x[i] for x in found] == [x[i, chosen] for x in expected]
         assert solution.redraws[i] == redraws[i].sum()
 
@@ -333,8 +371,10 @@ def test_every_field_is_of_the_restart_that_is_chosen():
         ([2.0, 1.0, np.nan], [False, False, False], 1),
     ],
 )
-def test_the_choice_of_the_restart(scores, ok, expected):
-    solution = driver.choose_restarts(outcomes([scores], [ok]))
+@pytest.mark.parametrize("good", [status for status in cs.Status if status < cs.Status.DIVERGED])
+@pytest.mark.parametrize("bad", [cs.Status.DIVERGED, cs.Status.COLLAPSED])
+def test_the_choice_of_the_restart(scores, ok, expected, good, bad):
+    solution = driver.choose_restarts(fits_of(np.where([ok], good, bad)), np.array([scores]))
     assert solution.restart[0] == expected == solution.image[0]
     assert solution.redraws[0] == 3
 
@@ -484,7 +524,7 @@ def test_a_checkpoint_is_known_again_by_another_process():
     """A denoiser, a function of the method, lies elsewhere there."""
 
     def fingerprint(make):
-        return checkpoint.fingerprint(DampTv((8, 8, 1), denoiser=make()), (), jax.random.key(0))
+        return checkpoint.fingerprint(Damp((8, 8, 1), denoiser=make()), (), jax.random.key(0))
 
     def make():
         return lambda image, sigma: image
@@ -502,6 +542,7 @@ OTHERWISE = {
     "max_redraws": lambda arguments: arguments | {"max_redraws": 4},
     "keep_params": lambda arguments: arguments | {"keep_params": True},
     "pixel_range": lambda arguments: arguments | {"pixel_range": (0, 1)},
+    "record": lambda arguments: arguments | {"record": {"brightest": jnp.max}},
 }
 """Options of `reconstruct` that change what a checkpoint holds or how the run goes on."""
 FREE = {"progress", "checkpoint", "cases_per_operator"}
@@ -533,11 +574,17 @@ def test_a_checkpoint_made_with_another_option_is_refused(option, begun):
         cs.reconstruct(**OTHERWISE[option](arguments), checkpoint=path)
 
 
+RULE = {"keep": cs.rules.Average(), "stop": cs.rules.Plateau(), "fail": cs.rules.Collapsed()}
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(cs.methods.Tv)][1:])
 def test_a_checkpoint_made_with_another_setting_is_refused(field, begun):
     arguments, path = begun
     value = getattr(arguments["method"], field)
-    other = not value if isinstance(value, bool) else value + 1 if np.isfinite(value) else 1.0
+    if field in RULE:
+        other = RULE[field]
+    else:
+        other = not value if isinstance(value, bool) else value + 1 if np.isfinite(value) else 1.0
     with pytest.raises(cs.InputError, match="belongs to another run"):
         cs.reconstruct(
             **arguments | {"method": dataclasses.replace(arguments["method"], **{field: other})}, checkpoint=path
@@ -570,7 +617,7 @@ class Clock:
         return self.now
 
     def advance(self, *arguments, **options):
-        length = arguments[3]
+        length = arguments[4]
         self.now += length * next(self.seconds)
         return fits.advance(*arguments, **options)
 

@@ -1,5 +1,7 @@
 """D-AMP's parts, and what it promises: theory's noise, no matter how A is scaled, a flag where it fails."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import denoisers
-from csdip_jax.methods import Bm3dAmp, DampTv, DampWavelet, LassoDct
+from csdip_jax.methods import METHODS, Damp, Lasso
 from csdip_jax.methods.damp import effective_image, effective_noise, estimate_divergence, state_evolution
 
 SHAPE = (64, 64, 1)
@@ -32,37 +34,47 @@ def test_divergence_of_a_linear_denoiser():
 
 def test_effective_noise_follows_state_evolution():
     """Both the estimate from z and the true error of x + A^T z, along the iterations."""
-    method, given, truth = DampWavelet(SHAPE, steps=8), problem(2000), photograph()
+    method, given, truth = Damp(SHAPE, steps=8, denoiser=denoisers.wavelet), problem(2000), photograph()
     predicted = state_evolution(method, truth, 2000, 0.0, jax.random.key(2))
     state, step = method.init(given, KEY), jax.jit(method.step)
     for expected in predicted:
         np.testing.assert_allclose(effective_noise(state), expected, rtol=0.15)
         np.testing.assert_allclose(jnp.std(effective_image(state) - truth), expected, rtol=0.15)
-        state, _ = step(given, state)
+        state, _ = step(given, state, jax.random.fold_in(KEY, state.step))
 
 
 # 60 measurements are far too few: sooner or later such an iteration diverges, when depends on the processor's rounding.
 @pytest.mark.parametrize(("num_measurements", "damping", "steps"), [(1000, 0.0, 30), (1000, 0.3, 30), (60, 0.0, 10)])
 def test_one_pass_over_the_matrix_is_as_good_as_two(num_measurements, damping, steps):
     """A^H z is that of z, also where few measurements make the Onsager term's factor exceed 1."""
-    method, given = DampTv(SHAPE, damping=damping), problem(num_measurements)
+    method, given = Damp(SHAPE, damping=damping), problem(num_measurements)
     state, step = method.init(given, KEY), jax.jit(method.step)
     for _ in range(steps):
-        state, _ = step(given, state)
+        state, _ = step(given, state, jax.random.fold_in(KEY, state.step))
         assert not state.diverged
         expected = given.operator.adjoint(state.residual) / state.scale
         np.testing.assert_allclose(state.back, expected, atol=1e-4 * jnp.abs(expected).max())
 
 
+def test_every_step_has_a_probe_of_its_own_key():
+    method, given = Damp(SHAPE), problem(1000)
+    state, step = method.init(given, KEY), jax.jit(method.step)
+    state, _ = step(given, state, KEY)
+    one, same, another = (step(given, state, jax.random.fold_in(KEY, i))[0] for i in (1, 1, 2))
+    np.testing.assert_array_equal(one.residual, same.residual)
+    np.testing.assert_array_equal(one.image, another.image)  # the probe is of the residual's correction alone
+    assert not np.array_equal(one.residual, another.residual)
+
+
 def test_the_scale_of_the_operator_does_not_matter():
-    a, b = (cs.reconstruct(DampTv(SHAPE), problem(1000, scale), KEY) for scale in (1.0, 8.0))
+    a, b = (cs.reconstruct(Damp(SHAPE), problem(1000, scale), KEY) for scale in (1.0, 8.0))
     np.testing.assert_allclose(a.image, b.image, atol=1e-3)
 
 
 def test_damping_ends_at_the_same_image():
-    plain = cs.reconstruct(DampTv(SHAPE), problem(2000), KEY)
-    damped = cs.reconstruct(DampTv(SHAPE, damping=0.2), problem(2000), KEY)
-    assert plain.converged and cs.metrics.psnr(damped.image, plain.image) > 30
+    plain = cs.reconstruct(Damp(SHAPE), problem(2000), KEY)
+    damped = cs.reconstruct(Damp(SHAPE, damping=0.2), problem(2000), KEY)
+    assert plain.status == cs.Status.CONVERGED and cs.metrics.psnr(damped.image, plain.image) > 30
 
 
 @pytest.mark.parametrize("denoiser", [denoisers.tv, denoisers.wavelet])
@@ -90,28 +102,31 @@ def test_bm3d_amp_is_far_ahead_of_lasso_and_says_where_it_fails():
     """At a fifth of the pixels, and at a fiftieth."""
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     given = problem(819)
-    ahead, lasso = (cs.reconstruct(method, given, KEY) for method in (Bm3dAmp(SHAPE, steps=15), LassoDct(SHAPE)))
+    bm3d_amp = dataclasses.replace(METHODS["bm3d_amp"].preset("paper", SHAPE), steps=15)
+    ahead, lasso = (cs.reconstruct(method, given, KEY) for method in (bm3d_amp, Lasso(SHAPE)))
     psnr = [cs.metrics.psnr(solution.image, photograph()) for solution in (ahead, lasso)]
-    assert ahead.converged and lasso.converged and psnr[0] > psnr[1] + 3
-    few = cs.reconstruct(Bm3dAmp(SHAPE, steps=15), problem(82), KEY)
-    assert few.ok and not few.converged and np.isfinite(few.image).all()
+    assert ahead.status == lasso.status == cs.Status.CONVERGED and psnr[0] > psnr[1] + 3
+    few = cs.reconstruct(bm3d_amp, problem(82), KEY)
+    assert few.status == cs.Status.OUT_OF_STEPS and few.ok and np.isfinite(few.image).all()
 
 
 def test_a_diverging_iteration_is_given_up_and_its_image_is_finite():
     """On few Fourier samples; on many the same method converges."""
     few, many = (cs.operators.radial_fourier(lines, SHAPE) for lines in (10, 60))
-    failed, found = (cs.reconstruct(DampTv(SHAPE), cs.Problem(a, a.forward(photograph())), KEY) for a in (few, many))
-    assert not failed.ok and not failed.converged and failed.steps < 10 and np.isfinite(failed.image).all()
-    assert found.ok and found.converged and cs.metrics.psnr(found.image, photograph()) > 35
+    failed, found = (cs.reconstruct(Damp(SHAPE), cs.Problem(a, a.forward(photograph())), KEY) for a in (few, many))
+    assert (
+        failed.status == cs.Status.DIVERGED and not failed.ok and failed.steps < 10 and np.isfinite(failed.image).all()
+    )
+    assert found.status == cs.Status.CONVERGED and cs.metrics.psnr(found.image, photograph()) > 35
 
 
 def test_bm3d_needs_its_wheel_and_images_it_can_take():
     pytest.importorskip("bm3d", reason="needs the extra bm3d")
     with pytest.raises(cs.InputError, match="1 or 3 channels"):
-        cs.methods.Bm3dAmp((16, 16, 2))
+        METHODS["bm3d_amp"].preset("paper", (16, 16, 2))
 
 
 def test_bad_settings():
     for settings, message in [({"damping": 1.0}, "damping = 1.0"), ({"probe": -0.1}, "probe = -0.1")]:
         with pytest.raises(cs.InputError, match=message):
-            DampTv(SHAPE, **settings)
+            Damp(SHAPE, **settings)

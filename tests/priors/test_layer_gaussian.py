@@ -9,20 +9,20 @@ import pytest
 from scipy import stats
 
 import csdip_jax as cs
-from csdip_jax import priors
-from csdip_jax.generators import dcgan_layers, draw_params, to_torch
+from csdip_jax import priors, rules
+from csdip_jax.generators import DCGAN, dcgan_layers, draw_params, to_torch
 from csdip_jax.methods import CsDip
 from csdip_jax.solve import driver, fits
 
 SHAPE = (8, 8, 1)
 XRAY = (256, 256, 1)
-METHOD = CsDip(SHAPE, steps=6, latent_dim=4, exit_window=3, lr_weight=1.0)
+METHOD = CsDip(SHAPE, steps=6, generator=DCGAN(SHAPE, latent_dim=4), keep=rules.Best(window=3), lr_weight=1.0)
 KEY = jax.random.key(0)
 
 
 def weights(seed=0, networks=None, spread=1.0):
     """Random weights of METHOD's network, BatchNorm's too, or of several networks stacked."""
-    shapes = draw_params(KEY, METHOD.layers, METHOD.latent_dim)
+    shapes = METHOD.generator.params_like
     rng = np.random.default_rng(seed)
     lead = () if networks is None else (networks,)
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(rng.normal(), spread, lead + x.shape), jnp.float32), shapes)
@@ -110,7 +110,7 @@ def test_the_published_statistics_at_initialisation(real_data, initializer, expe
 
 def test_the_prior_of_another_network_is_refused():
     larger = CsDip((16, 16, 1))
-    prior = priors.fit(jax.tree.map(lambda x: jnp.stack([x, x]), draw_params(KEY, larger.layers, 4)))
+    prior = priors.fit(jax.tree.map(lambda x: jnp.stack([x, x]), draw_params(KEY, larger.generator.layers, 4)))
     with pytest.raises(cs.InputError, match="it has 3 tensors up to params/layer_2/kernel, this one 2 up to"):
         priors.penalty(prior, weights())
     with pytest.raises(cs.InputError, match="another network"):
@@ -329,7 +329,7 @@ def test_the_kept_weights_are_those_of_the_chosen_restart(tmp_path, monkeypatch)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(KEY, 0), solution.restart), 0)
     state = jax.jit(method.init)(problem(), key)
     for _ in range(method.steps):
-        state, _ = jax.jit(method.step)(problem(), state)
+        state, _ = jax.jit(method.step)(problem(), state, key)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), solution.params, state.params)
 
     # ... and survive a kill: stopped within the second restart, the first one's weights come from the checkpoint.
@@ -340,9 +340,9 @@ def test_the_kept_weights_are_those_of_the_chosen_restart(tmp_path, monkeypatch)
         if finished == 1:
             raise KeyboardInterrupt
 
-    def note_and_begin(method, cases, keys, leaves, block):
+    def note_and_begin(method, cases, keys, record, leaves, block):
         begun.append(leaves is not None)
-        return begin(method, cases, keys, leaves, block)
+        return begin(method, cases, keys, record, leaves, block)
 
     options = {"keep_params": True, "checkpoint": tmp_path / "checkpoint.npz"}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
