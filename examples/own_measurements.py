@@ -36,9 +36,7 @@ def main(quick: bool = False) -> dict[str, float]:
         for note in own.notes:
             print(f"{name}: {note}")
         method = cs.methods.Tv(image.shape, steps=1000)
-        solution = cs.reconstruct(
-            method, own.problem, jax.random.key(0), pixel_range=own.pixel_range, progress=name
-        )
+        solution = cs.reconstruct(method, own.problem, jax.random.key(0), pixel_range=own.pixel_range, progress=name)
         psnr[name] = float(cs.metrics.psnr(solution.image, image, 4095))
         print(f"{name}: PSNR {psnr[name]:.1f} dB; {cs.verdict(solution)}")
         shown[f"{name}, {psnr[name]:.1f} dB"] = solution.image

@@ -1,8 +1,8 @@
 """A forward model of your own: a blurred image, seen by a coarse sensor. One part is a function, the other a class.
 
-    y = S B x + noise,    B a convolution with the point spread function, S the sums of blocks of pixels
+y = S B x + noise,    B a convolution with the point spread function, S the sums of blocks of pixels
 
-    python examples/own_operator.py
+python examples/own_operator.py
 """
 
 import sys
