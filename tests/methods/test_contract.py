@@ -13,8 +13,7 @@ import csdip_jax as cs
 from csdip_jax import rules
 from csdip_jax.methods import METHODS, Damp, Lasso, Method, Network, Tv
 from csdip_jax.rules import RULES
-from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve import driver, fits
+from csdip_jax.solve import checkpoint as checkpoints, driver, fits
 from csdip_jax.types import pytree_dataclass, with_fields
 from tests.methods.decoders import ready
 from tests.methods.toys import After
