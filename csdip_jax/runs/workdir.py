@@ -173,12 +173,12 @@ def _as_json(settings: dict) -> dict:
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
-    """Dotted names under which two nested dictionaries differ."""
+    """Dotted names under which two nested dictionaries differ; what is left open may be missing, or be there as None."""
     names = []
     for name in sorted(a.keys() | b.keys()):
         left, right = a.get(name), b.get(name)
-        if isinstance(left, dict) and isinstance(right, dict):
-            names += _differences(left, right, f"{prefix}{name}.")
+        if isinstance(left, dict | None) and isinstance(right, dict | None):
+            names += _differences(left or {}, right or {}, f"{prefix}{name}.")
         elif json.dumps(left) != json.dumps(right):  # as text: a NaN equals itself
             names.append(f"{prefix}{name}")
     return names
