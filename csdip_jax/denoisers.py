@@ -14,8 +14,7 @@ import numpy as np
 
 from csdip_jax.priors import image_gradient, image_gradient_adjoint
 from csdip_jax.prox import soft_threshold
-from csdip_jax.transforms import default_levels, inverse_wavelet
-from csdip_jax.transforms import wavelet as wavelet_transform
+from csdip_jax.transforms import default_levels, inverse_wavelet, wavelet as wavelet_transform
 from csdip_jax.types import Array, InputError
 
 Denoiser = Callable[[Array, Array], Array]

@@ -30,7 +30,7 @@ def main(side: int = 64, steps: int = 1000, path: str = "single_pixel.png") -> d
     methods = {
         "csdip": dataclasses.replace(cs.methods.CsDip(shape), steps=steps),
         "tv": cs.methods.Tv(shape, steps=min(steps, 300)),
-        "damp_tv": cs.methods.DampTv(shape),
+        "damp_tv": cs.methods.METHODS["damp_tv"].preset("paper", shape),
     }
     images = {}
     for name, method in methods.items():

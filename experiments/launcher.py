@@ -30,6 +30,17 @@ MAKERS = {name: f"python -m experiments.fetch_data --dataset={name}" for name in
 """What makes or fetches what an `InputError` needs."""
 
 
+MOVED = {
+    "exit_window": "keep.window",
+    "exit_by": "keep.by=measurement_loss or objective",
+    "restart_by": "keep.restarts=kept or last",
+    "collapse_residual": "fail.residual",
+    "latent_dim": "generator.latent_dim",
+    "initializer": "generator.initializer",
+}
+"""Field of a method that went -> where it is now."""
+
+
 def define_config(default: str) -> flags.FlagHolder:
     """The flag --config=<file.py>, any field of which --config.<field>=<value> overrides."""
     path = Path(__file__).parent / "configs" / f"{default}.py"
@@ -39,7 +50,9 @@ def define_config(default: str) -> flags.FlagHolder:
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
         field = re.search(r"\w+", str(error)).group()
-        sys.exit(f"error: the configuration has no field {field!r}: --config.<field> takes those of the --config file")
+        remedy = "--config.<field> takes those of the --config file"
+        remedy = f"write --config.{MOVED[field]}" if field in MOVED else remedy
+        sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 
 
 def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:

@@ -114,6 +114,7 @@ class DCGAN(Generator):
     layers: Layers = static_field(None)
     latent_dim: int = static_field(128)
     initializer: str = static_field("torch_0_4")
+    name = "dcgan"
 
     def __post_init__(self):
         super().__post_init__()

@@ -161,6 +161,7 @@ class TrainedDecoder(Generator):
     """
 
     weights: dict | None = dataclasses.field(default=None, repr=False)
+    name = "vae"
     needs_weights = True
 
     def __post_init__(self):

@@ -178,5 +178,6 @@ GAUSSIAN = Kind(
     prefix="m",
     toy=30,
     takes_dtype=True,
+    unasked=True,
     matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
 )

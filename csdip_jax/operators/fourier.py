@@ -176,4 +176,5 @@ RADIAL_FOURIER = Kind(
     toy=3,
     count=LINES,
     is_drawn=False,
+    unasked=True,
 )

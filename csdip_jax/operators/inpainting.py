@@ -33,6 +33,11 @@ class Identity(LinearOperator):
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         return image / (1 + shift)
 
+    @property
+    def isometry(self) -> float:
+        """1."""
+        return 1.0
+
 
 @pytree_dataclass
 class Inpainting(LinearOperator):

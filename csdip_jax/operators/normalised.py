@@ -44,8 +44,8 @@ class Normalised(LinearOperator):
         return residual / gain, back / gain**2
 
     def regularized_solve(self, image, shift, guess=None, tolerance=1e-6):
-        iterative = type(self.operator).regularized_solve is LinearOperator.regularized_solve
-        if iterative or self.weight is not None:  # not those of A: squares of squares would leave float32
+        if not self.operator.is_solved_exactly or self.weight is not None:
+            # not those of A: squares of squares would leave float32
             return super().regularized_solve(image, shift, guess, tolerance)
         square = jnp.square(self._gain(image))
         return self.operator.regularized_solve(square * image, square * shift, guess, tolerance)

@@ -13,6 +13,8 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 class Last(Keep):
     """The last iterate."""
 
+    name = "last"
+
 
 class BestState(NamedTuple):
     """Attributes:
@@ -39,6 +41,7 @@ class Best(Keep):
     window: int | None = static_field(20)
     by: str = static_field("measurement_loss")
     restarts: str = static_field("kept")
+    name = "best"
 
     def __post_init__(self):
         if self.window is not None:
@@ -59,7 +62,7 @@ class Best(Keep):
         )
 
     def image(self, state: BestState, last: Array) -> Array:
-        return state.image
+        return state.image if self.window is not None else jnp.where(jnp.isfinite(state.score), state.image, last)
 
     def score(self, state: BestState, last: Array) -> Array:
         return last if self.restarts == "last" else state.loss
@@ -87,6 +90,7 @@ class Average(Keep):
     """
 
     decay: float = 0.99
+    name = "average"
 
     def __post_init__(self):
         require_number("keep.decay", self.decay)
@@ -126,6 +130,7 @@ class Tail(Keep):
     """
 
     share: float = 0.2
+    name = "tail"
 
     def __post_init__(self):
         require_number("keep.share", self.share, strictly=True)

@@ -33,6 +33,7 @@ class Plateau(Stop):
 
     tolerance: float = 1e-3
     patience: int = static_field(100)
+    name = "plateau"
     keep = Best(window=None)
 
     def __post_init__(self):

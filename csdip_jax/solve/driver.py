@@ -67,8 +67,8 @@ def reconstruct(
         method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s], and its
             prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
-        problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
-            each image has an operator of its own.
+        problem: one problem, or a batch with a leading axis on the measurements, and an `operators.Stack` where each
+            image has an operator of its own (or that operator, with a leading axis on its arrays).
         key: random key, `jax.random.key(...)`, or one per image of a batch. Restart r of image i draws from
             fold_in(fold_in(key, i), r), so an image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, 0 to 2^32 - 1; by default 0, 1, ... (0 for a single problem).

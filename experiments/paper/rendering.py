@@ -76,7 +76,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "command": again,
         "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
-        "table": None if isinstance(table, str) else table.to_dict("split", index=False),
+        "table": None if isinstance(table, str) else [[*table.columns], *table.to_numpy().tolist()],
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")

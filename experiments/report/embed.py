@@ -161,10 +161,10 @@ def _pictures(folder: Path, part: str, image: str, cells: pd.DataFrame) -> Itera
     original = folder / "originals" / f"{fits.stem(part, image)}.png"
     if os.path.lexists(original):
         yield "", "original", "", "", original
-    order = ["kind", "num_measurements", "noise", "seed"]
+    order = ["operator", "num_measurements", "noise_variance", "seed"]
     for cell in cells.sort_values(order, kind="stable", na_position="first").itertuples():
         facts = [cell.measured]
-        facts += [f"noise variance {cell.noise:g}"] if cell.noise > 0 else []
+        facts += [f"noise variance {cell.noise_variance:g}"] if cell.noise_variance > 0 else []
         facts += [f"seed {cell.seed}"] if cells.seed.nunique() > 1 else []
         known = [f"MSE {cell.mse:.3g}"] if pd.notna(cell.mse) else []
         known += [f"{cell.psnr:.1f} dB{of_range([cell.data_range])}"] if pd.notna(cell.psnr) else []

@@ -76,9 +76,12 @@ def make_item(folder, name, **fields):
         "files": {"png": f"{name}.png", "csv": f"{name}.csv", "md": f"{name}.md"},
         "command": f"python -m experiments.paper --item={name} --scale=quick",
         "notes": ["Toy images."],
+        "table": [["m", "MSE +- 95 %"], ["100", "0.0123 +- 0.004"]],
     } | fields
     write_json(folder / f"{name}.json", described)
     pictures.save_image(folder / f"{name}.png", np.zeros((30, 40, 1)))
     (folder / f"{name}.csv").write_text("m,mse\n100,0.0123\n")
     text = f"# {described['title']}\n\nScale `quick`: `{described['command']}`\n\n"
-    (folder / f"{name}.md").write_text(text + "| m | MSE |\n|---|---|\n| 100 | 0.0123 |\n\n- Toy images.\n")
+    (folder / f"{name}.md").write_text(
+        text + "| m | MSE +- 95 % |\n|---|---|\n| 100 | 0.0123 +- 0.004 |\n\n- Toy images.\n"
+    )

@@ -205,7 +205,7 @@ def test_a_single_setting_keeps_its_name():
         ("csdip.tv_weight=1,x", "write <method>.<field>=<value>"),
         ("csdip.tv_weight=1,1.0", "with different numbers"),
         ("tv.mu=1", "'tv' is not among --config.methods=csdip"),
-        ("csdip.steps=1,2", "csdip can sweep learning_rate, .*tv_weight"),
+        ("csdip.steps=1,2", "csdip can sweep room, learning_rate, .*tv_weight, .*fail.residual"),
         ("csdip.tv_weight=1,-1", "tv_weight = -1.0"),
     ],
 )

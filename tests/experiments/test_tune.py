@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
 from experiments import tune
 from experiments.configs import sweep, tuning
@@ -71,7 +72,7 @@ def test_the_whole_path(tmp_path, capsys):
     assert (tmp_path / "tuning.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("method", tuning.GRIDS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("images", tuning.IMAGES)
 def test_every_configuration_is_a_grid_around_the_preset(method, images):
     config = tuning.get_config(f"{method},{images}")

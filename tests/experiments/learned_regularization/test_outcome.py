@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,9 +42,9 @@ def test_published_values_are_the_paper_s():
 def test_the_table_is_that_of_the_rows(finished):
     plan, workdir, _ = finished
     rows = finished.rows
-    off = np.array([rows[Key("test", "off", 0.0, name)]["mse"] for name in plan.test])
+    off = np.array([rows[Key("test", "off", 0.0, name)].mse for name in plan.test])
     (entry,) = outcome.entries(plan, workdir).query("arm == 'warm_start of 3'").itertuples()
-    on = np.array([rows[Key("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
+    on = np.array([rows[Key("test", "warm_start of 3", 0.0, name)].mse for name in plan.test])
     np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
     text = re.sub(" +", " ", (workdir.path / "table.md").read_text())
     assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} |" in text  # a warm start has no weight
@@ -59,9 +60,9 @@ def test_what_the_table_says_beside_the_numbers(finished):
     assert outcome._cell_text(entry._replace(is_off=True, published=37.4)) == "off (37.4)"
     facts = {"decrease": 1.0, "half_width": 2.0, "published": np.nan, "is_off": False}
     assert outcome._cell_text(entry._replace(lr_weight=10.0, **facts)) == "1.0 +- 2.0 [10]"
-    good = {"redraws": 0, "ok": True}
+    good, drawn_anew, failed = (SimpleNamespace(redraws=n, ok=ok) for n, ok in ((0, True), (1, True), (0, False)))
     assert not outcome._unequal(good, good)
-    assert outcome._unequal(good, good | {"redraws": 1}) and outcome._unequal(good, good | {"ok": False})
+    assert outcome._unequal(good, drawn_anew) and outcome._unequal(good, failed)
     assert "not paired: weights" in outcome.markdown(table[:1].assign(arm="weights", unequal=1), 2)
 
 

@@ -1,0 +1,60 @@
+"""Several images, several starts, several settings: each a leading axis of one program.
+
+    python examples/restarts_and_sweeps.py
+
+Restarts: an untrained network's fit depends on the weights it starts from. Of four starts the one is returned whose
+measurements are explained best; nobody needs the true image for that. Sweep: total variation under eight weights mu at
+once, of noisy measurements. Which to take, noise tells (the discrepancy principle): the smallest mu that leaves no more
+of the measurements unexplained than noise would.
+"""
+
+import dataclasses
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import csdip_jax as cs
+
+
+def main(quick: bool = False) -> dict[str, float]:
+    """Both studies on photographs of the size of a digit; mean PSNR of one start and of four, and that of two mu."""
+    images = cs.data.load("demo", image_shape=(28, 28, 1))  # [4, h, w, c]
+    shape, noise_energy = images.shape[1:], 10.0
+    operator = cs.operators.gaussian(jax.random.key(0), 200, shape)
+
+    batch = cs.Problem(operator, jax.vmap(operator.forward)(images))  # [4, m]: a batch of problems
+    one = dataclasses.replace(cs.methods.CsDip(shape), steps=40 if quick else 500)
+    found = {}
+    for starts in (1, 2 if quick else 4):
+        method = dataclasses.replace(one, restarts=starts)
+        solution = cs.reconstruct(method, batch, jax.random.key(1), progress=f"csdip, {starts} starts")
+        psnr = [float(cs.metrics.psnr(*pair)) for pair in zip(solution.image, images, strict=True)]
+        print(f"{starts} starts: PSNR {np.round(psnr, 1)} dB; chosen {solution.restart}")
+        found[f"{starts} starts"] = float(np.mean(psnr))
+
+    problem = cs.Problem(operator, cs.operators.measure(jax.random.key(2), operator, images[0], noise_energy))
+    mu = jnp.geomspace(1.0, 1e4, 8)
+    tv = cs.methods.Tv(shape, steps=500 if quick else 2000, mu=mu)  # an array in place of a number: a sweep
+    sweep = cs.reconstruct(tv, problem, jax.random.key(3), progress="tv")
+    psnr = np.array([cs.metrics.psnr(image, images[0]) for image in sweep.image])
+    chosen = int(np.argmax(sweep.measurement_loss <= noise_energy))
+    print("mu      ||y - A x||^2   PSNR")
+    for i, value in enumerate(mu):
+        print(f"{value:7.1f} {sweep.measurement_loss[i]:13.2f} {psnr[i]:6.1f}" + " chosen" * (i == chosen))
+    found |= {"chosen mu": float(psnr[chosen]), "best mu": float(psnr.max())}
+
+    figure, axis = plt.subplots(figsize=(5, 3.4), layout="constrained")
+    axis.semilogx(mu, psnr, "o-")
+    axis.plot(mu[chosen], psnr[chosen], "o", ms=10, mfc="none", label="chosen by the noise")
+    axis.set(xlabel=r"$\mu$", ylabel="PSNR of TV [dB]")
+    axis.legend()
+    figure.savefig("restarts_and_sweeps.png")
+    print("picture: restarts_and_sweeps.png")
+    return found
+
+
+if __name__ == "__main__":
+    main(quick="--quick" in sys.argv)
