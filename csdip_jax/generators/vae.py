@@ -11,7 +11,7 @@ epochs): a held-out ELBO lower by 1 nat, and errors of CSGM about a tenth smalle
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -142,7 +142,7 @@ def decoder_sizes(params: dict) -> tuple[int, ...]:
         }
         fits = shapes == {"params": expected}
     except (KeyError, IndexError, TypeError, ValueError):
-        fits = False
+        sizes, fits = (), False
     if not fits:
         raise InputError(f"these are not the parameters of a VAE's decoder: {' '.join(str(shapes).split())[:200]}")
     return sizes
@@ -189,4 +189,4 @@ class TrainedDecoder(Generator):
         return jax.random.normal(key, (decoder_sizes(self.weights)[0],), dtype), self.weights
 
     def apply(self, params: dict, latent: Array) -> Array:
-        return Decoder(decoder_sizes(params)[1:-1], self.image_shape).apply(params, latent)
+        return cast(Array, Decoder(decoder_sizes(params)[1:-1], self.image_shape).apply(params, latent))

@@ -18,7 +18,7 @@ from csdip_jax.checks import require, require_number
 from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Method
 from csdip_jax.methods.recipe import Recipe
-from csdip_jax.operators import Normalised, Operator, RowOperator, squared_norm
+from csdip_jax.operators import LinearOperator, Normalised, Operator, RowOperator, squared_norm
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
@@ -201,7 +201,7 @@ def estimate_divergence(denoise, noisy: Array, denoised: Array, epsilon: Array, 
     return jnp.sum(probe * (denoise(noisy + epsilon * probe) - denoised)) / epsilon
 
 
-def column_norm(operator: Operator, key: Array, dtype) -> Array:
+def column_norm(operator: LinearOperator, key: Array, dtype) -> Array:
     """The root mean square of the norms of A's columns: exact for rows, else from E ||A^H u||^2.
 
     Of random signs u, and so exact too where A A^H is diagonal, as for `radial_fourier`.

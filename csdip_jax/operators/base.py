@@ -187,8 +187,9 @@ def _loss_forward(operator, measurements, image):
 
 
 def _loss_backward(saved, cotangent):
-    *others, image, gradient = saved
-    _, pull = jax.vjp(lambda *others: _loss(*others, image), *others)  # nothing where no one asks for it, under jit
+    operator, measurements, image, gradient = saved
+    # Nothing where no one asks for it, under jit.
+    _, pull = jax.vjp(lambda a, y: _loss(a, y, image), operator, measurements)
     return (*pull(cotangent), cotangent * gradient)
 
 

@@ -58,7 +58,7 @@ class Nonlinear(Operator):
         return self.fn(image)
 
 
-def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
+def as_operator(operator: Operator | Callable, image_shape: tuple[int, ...]) -> Operator:
     """`operator` itself, or a plain callable wrapped as `Nonlinear`.
 
     Raises:
@@ -88,12 +88,12 @@ def as_operator_or_stack(
     return operator
 
 
-def _for_images(operator: Operator | Callable, image_shape: Shape) -> Operator:
+def _for_images(operator: Operator | Callable, image_shape: tuple[int, ...]) -> Operator:
     """An operator, with arrays of JAX's; raises InputError for what is none, or is made for images of another shape."""
     if not isinstance(operator, Operator):
         if not callable(operator):
             raise InputError(f"operator is a {type(operator).__name__}: give a csdip_jax operator or a function")
-        operator = Nonlinear(operator, image_shape)
+        operator = Nonlinear(operator, checked_shape(image_shape))
     made_for = getattr(operator, "image_shape", None)
     if made_for != tuple(image_shape):
         raise InputError(

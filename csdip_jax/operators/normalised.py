@@ -54,14 +54,14 @@ class Normalised(LinearOperator):
         """As `LinearOperator` says; as exact as A's own for all of A."""
         if without is not None:
             return super().frobenius_norm(without)
-        if self.weight is None:
+        if self.weight is None or self.direction is None:
             return self.operator.frobenius_norm() / self.gain
         others, along = self.operator.frobenius_norm(self.direction), self.operator.adjoint(self.direction)
         return jnp.sqrt(jnp.square(others) + jnp.sum(jnp.square(self.weight * along))) / self.gain
 
     def _normalised(self, measurements: Array) -> Array:
         """C y / gain."""
-        if self.weight is not None:
+        if self.weight is not None and self.direction is not None:
             u = self.direction.astype(measurements.dtype)
             measurements = measurements - (1 - self._gain(measurements, self.weight)) * jnp.vdot(u, measurements) * u
         return measurements / self._gain(measurements)

@@ -1,17 +1,20 @@
 """Several operators of one form: one for each image of a batch."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from csdip_jax.operators.base import Operator, Shape
-from csdip_jax.types import Array, InputError, pytree_dataclass
+from csdip_jax.types import InputError, T, pytree_dataclass
+
+OfForm = TypeVar("OfForm", bound=Operator)
 
 
 @pytree_dataclass
-class Stack:
+class Stack(Generic[OfForm]):
     """Operators that differ in their arrays alone, one for each image, as `Problem` takes them.
 
     `stack([a, b])` makes one, and so does Stack(jax.vmap(constructor)(keys)). It measures nothing itself: `take` one of
@@ -29,7 +32,7 @@ class Stack:
         three.take(1).forward(image)
     """
 
-    operator: Operator
+    operator: OfForm
 
     def __post_init__(self):
         if not isinstance(self.operator, Operator):
@@ -57,12 +60,12 @@ class Stack:
         """Shape and dtype of the measurements of one float32 image by one of them."""
         return jax.eval_shape(lambda stack: stack.take(0), self).measurements_like
 
-    def take(self, i: int | Array) -> Any:
+    def take(self, i: ArrayLike) -> OfForm:
         """Operator i."""
         return jax.tree.map(lambda x: x[i], self.operator)
 
 
-def stack(operators: Sequence[Operator]) -> Stack:
+def stack(operators: Sequence[OfForm]) -> Stack[OfForm]:
     """These operators, of one form and with arrays of the same shapes, as a `Stack`.
 
     Raises:
@@ -75,12 +78,12 @@ def stack(operators: Sequence[Operator]) -> Stack:
     return Stack(jax.tree.map(lambda *leaves: jnp.stack(leaves), *operators))
 
 
-def one_of(operator: Operator | Stack, i: int | Array = 0) -> Any:
+def one_of(operator: Stack[OfForm] | T, i: ArrayLike = 0) -> OfForm | T:
     """Operator i of a stack, or the one that there is."""
     return operator.take(i) if isinstance(operator, Stack) else operator
 
 
-def form_of(operator: Operator | Stack) -> Operator:
+def form_of(operator: Stack[OfForm] | T) -> OfForm | T:
     """An operator of the type of each, to ask what does not depend on the arrays: they are those of all."""
     return operator.operator if isinstance(operator, Stack) else operator
 

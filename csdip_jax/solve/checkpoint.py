@@ -22,8 +22,7 @@ def fingerprint(method, cases, keys, *options) -> str:
 def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit) -> None:
     if path is None:
         return
-    fits = jax.tree.leaves(jax.device_get(fits))
-    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(fits)}
+    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(jax.device_get(fits)))}
     arrays |= {f"outcomes_{i}": leaf for i, leaf in enumerate(outcomes or [])}
     write_arrays(path, fingerprint=fingerprint, finished=finished, **arrays)
 

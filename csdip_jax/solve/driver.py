@@ -126,7 +126,7 @@ def reconstruct(
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes or ()))
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
@@ -253,7 +253,7 @@ def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
     bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
 
 
-def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, int]) -> list:
+def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, ...]) -> list:
     """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
     if outcomes is None:
         outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]
