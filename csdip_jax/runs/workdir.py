@@ -173,7 +173,7 @@ def _as_json(settings: dict) -> dict:
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
-    """Dotted names under which two nested dictionaries differ; what is left open may be missing, or be there as None."""
+    """Dotted names under which two nested dictionaries differ; what is left open may be missing, or be None."""
     names = []
     for name in sorted(a.keys() | b.keys()):
         left, right = a.get(name), b.get(name)
