@@ -18,6 +18,7 @@ from csdip_jax.generators.dcgan import (
     mnist_layers as mnist_layers,
     to_torch as to_torch,
 )
+from csdip_jax.generators.deep_decoder import DeepDecoder as DeepDecoder
 from csdip_jax.generators.vae import (
     VAE as VAE,
     Bound as Bound,
