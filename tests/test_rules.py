@@ -170,7 +170,7 @@ def test_the_first_of_the_best_of_exactly_the_window_is_kept(window, by):
             state = keep.update(state, Iterate(jnp.array(k), steps, jnp.full(SHAPE, k / 100), scalars))
         last = dataclasses.replace(keep, restarts="last")
         return (
-            jnp.rint(100 * keep.image(state, None)[0, 0, 0]),
+            jnp.rint(100 * keep.image(state, jnp.full(SHAPE, np.nan))[0, 0, 0]),
             keep.score(state, losses[-1]),
             last.score(state, losses[-1]),
         )
