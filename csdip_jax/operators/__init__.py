@@ -15,6 +15,7 @@ from csdip_jax.operators.base import (
     measurement_loss as measurement_loss,
     squared_norm as squared_norm,
 )
+from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur
 from csdip_jax.operators.compositions import Composition as Composition, compose as compose
 from csdip_jax.operators.dense import (
     DTYPES as DTYPES,
