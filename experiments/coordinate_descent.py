@@ -16,6 +16,7 @@ from absl import flags
 
 import csdip_jax as cs
 from csdip_jax.io.lines import NUMBER_OR_NULL, TEXT, with_fields
+from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
@@ -35,23 +36,24 @@ ARMS = {
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = settings.load_images(config, _DATA_DIR.value)
+    study = settings.study(config, _DATA_DIR.value)
+    names, images = study.load_images()
     shape = images.shape[1:]
-    method, measurement = settings.make_method("lasso_dct", config, shape), settings.measurement(config, shape)
-    if settings.method_names(config) != ["lasso_dct"] or measurement.kind != "gaussian":
+    method, measurement = study.method("lasso_dct", shape), study.measurements(shape)[0][0]
+    if study.methods != ("lasso_dct",) or measurement.kind != "gaussian":
         raise InputError(
             f"methods = {config.methods!r}, operator = {config.operator!r}: this is about lasso_dct and gaussian"
         )
     if importlib.util.find_spec("sklearn") is None:
         raise InputError("scikit-learn, to compare with, is not installed: pip install -e '.[bench]'")
     path = _WORKDIR.value or f"runs/coordinate_descent-m{measurement.count}"
-    keys, fields = settings.keys(config.seed), {"image": TEXT} | dict.fromkeys(ARMS, NUMBER_OR_NULL)
+    keys, fields = keys_of(config.seed), {"image": TEXT} | dict.fromkeys(ARMS, NUMBER_OR_NULL)
     workdir = Workdir(path, {"config": config.to_dict()}, free=("num_images", "first_image"), read=with_fields(fields))
     done = {row["image"]: row for row in workdir.rows}
     for name, image in zip(progress_bar(names, desc="images"), images, strict=True):
         if name in done:
             continue
-        id_ = settings.image_id(name)
+        id_ = image_id(name)
         problem = measurement.problem(keys, name, image)
         solution = cs.reconstruct(method, problem, keys.fit, image_ids=[id_])
         matrix = np.asarray(jax.vmap(method.analysis)(problem.operator.matrix.reshape(-1, *shape)), float)

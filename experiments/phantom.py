@@ -18,6 +18,7 @@ from skimage.data import shepp_logan_phantom
 import csdip_jax as cs
 from csdip_jax.files import write_arrays
 from csdip_jax.operators import radial_mask
+from csdip_jax.runs.measurement import keys_of
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError
 from experiments import launcher, settings
@@ -33,13 +34,14 @@ def main() -> None:
     shape = tuple(config.image_shape)
     if len(shape) != 3 or shape[2] != 1:
         raise InputError(f"image_shape = {shape}: the phantom is grey, give (h, w, 1)")
-    measurement = settings.measurement(config, shape)
-    if settings.method_names(config) != ["tv"] or measurement.kind != "radial_fourier":
+    study = settings.study(config)
+    measurement = study.measurements(shape)[0][0]
+    if study.methods != ("tv",) or measurement.kind != "radial_fourier":
         raise InputError(
             f"methods = {config.methods!r}, operator = {config.operator!r}: this is about tv and radial_fourier, "
             "experiments.reconstruct compares others"
         )
-    method, keys = settings.make_method("tv", config, shape), settings.keys(config.seed)
+    method, keys = study.method("tv", shape), keys_of(config.seed)
     phantom = sampled_phantom(*shape[:2])
     operator = measurement.operator(keys.operator, 0, shape)
     problem = cs.Problem(operator, measurement.measure(keys.noise, operator, phantom))

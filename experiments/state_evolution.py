@@ -22,6 +22,7 @@ from csdip_jax.files import content_digest
 from csdip_jax.io.lines import FLAG, LIST, NUMBER, NUMBER_OR_NULL, TEXT, WHOLE, with_fields
 from csdip_jax.methods import Damp
 from csdip_jax.methods.damp import effective_image, effective_noise, state_evolution
+from csdip_jax.runs.measurement import keys_of
 from csdip_jax.runs.row import errors
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
@@ -50,21 +51,21 @@ flags.declare_key_flag("pixel_range")  # so that --help lists it
 
 def main() -> None:
     config = launcher.config_of(_CONFIG)
-    names, images = settings.load_images(
-        config, _DATA_DIR.value, _IMAGES.value, launcher.numbers_of(_PIXEL_RANGE, float, 2)
-    )
+    pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    study = settings.study(config, _DATA_DIR.value, _IMAGES.value, pixel_range)
+    names, images = study.load_images()
     shape = images.shape[1:]
-    measurement = settings.measurement(config, shape)
+    measurement = study.measurements(shape)[0][0]
     if measurement.kind != "gaussian":
         raise InputError(f"operator = {config.operator!r}: the theory is about Gaussian matrices, choose gaussian")
-    methods = {name: settings.make_method(name, config, shape) for name in settings.method_names(config)}
+    methods = {name: study.method(name, shape) for name in study.methods}
     for name, method in methods.items():
         if not isinstance(method, Damp):
             raise InputError(f"--config.methods: {name!r} is not among bm3d_amp, damp_tv, damp_wavelet")
 
     path = _WORKDIR.value or f"runs/state_evolution-m{measurement.count}"
     described = {"config": config.to_dict(), "images": _IMAGES.value, "contents": content_digest(images)}
-    keys = settings.keys(config.seed)
+    keys = keys_of(config.seed)
     workdir = Workdir(path, described, read=with_fields(ROW))
     rows = {(row["image"], row["method"]): row for row in workdir.rows}
     wanted = [(name, method) for name in names for method in methods]
