@@ -157,13 +157,29 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
 
 
 def spelled(message: object) -> str:
-    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command."""
+    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command.
+
+    Fields of its configuration are options, too: `methods` is --config.methods.
+    """
+    config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
 
     def option(match: re.Match) -> str:
         name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
-        return match[0] if name not in flags.FLAGS else f"--{name}" + (f"={value}" if value not in ("", "True") else "")
+        value = f"={value}" if value not in ("", "True") else ""
+        if name in flags.FLAGS:
+            return f"--{name}{value}"
+        return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
-    return re.sub(r"`(?P<name>\w+)(=(?P<value>[^`]+))?`", option, str(message))
+    return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _has_field(config: object, name: str) -> bool:
+    """Whether a configuration has a field of this dotted name."""
+    for part in name.split("."):
+        if not isinstance(config, config_dict.ConfigDict) or part not in config:
+            return False
+        config = config[part]
+    return True
 
 
 def _how_to_make(needed: str | None) -> str:

@@ -10,7 +10,6 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from csdip_jax.files import write_atomically  # noqa: E402
 
@@ -34,13 +33,6 @@ class Comparison(NamedTuple):
     adjoint: np.ndarray | None
     reconstructions: Mapping[str, np.ndarray]
     captions: Mapping[str, str]
-
-
-def save_image(path: Path, image: np.ndarray) -> None:
-    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
-    pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    write_atomically(path, lambda file: picture.save(file, format="png"))
 
 
 def save_comparison(path: Path, images: Sequence[Comparison]) -> None:

@@ -73,7 +73,7 @@ def test_another_decoder_is_refused_where_cells_have_used_one(workdir, tmp_path)
     params, _ = vae_weights.load(workdir / "quick" / "toy_decoder" / f"{vae_weights.DEFAULT}.msgpack")
     params["params"]["decoder"]["pixels"]["bias"] += 1
     vae_weights.save(tmp_path / f"{vae_weights.DEFAULT}.msgpack", params, {})
-    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another workdir"):
+    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another `workdir`"):
         sweep_run.sweep(config, workdir / "quick" / "mnist", str(tmp_path))
 
 

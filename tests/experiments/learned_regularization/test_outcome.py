@@ -1,16 +1,18 @@
 """The table: its arithmetic, what stands beside the numbers, and that it is the one of the rows."""
 
+import dataclasses
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from csdip_jax.runs.row import Status
 from experiments import published
 from experiments.learned_regularization import outcome
 from experiments.learned_regularization.stages import CellRun, Key
 from tests.experiments.learned_regularization.toy import CELL, NOISE
+from tests.runs.test_row import ROW
 
 
 def test_percent_decrease_by_hand():
@@ -60,9 +62,9 @@ def test_what_the_table_says_beside_the_numbers(finished):
     assert outcome._cell_text(entry._replace(is_off=True, published=37.4)) == "off (37.4)"
     facts = {"decrease": 1.0, "half_width": 2.0, "published": np.nan, "is_off": False}
     assert outcome._cell_text(entry._replace(lr_weight=10.0, **facts)) == "1.0 +- 2.0 [10]"
-    good, drawn_anew, failed = (SimpleNamespace(redraws=n, ok=ok) for n, ok in ((0, True), (1, True), (0, False)))
-    assert not outcome._unequal(good, good)
-    assert outcome._unequal(good, drawn_anew) and outcome._unequal(good, failed)
+    assert not outcome._unequal(ROW, ROW)
+    for changes in ({"redraws": 1}, {"status": Status.COLLAPSED}):
+        assert outcome._unequal(ROW, dataclasses.replace(ROW, **changes))
     assert "not paired: weights" in outcome.markdown(table[:1].assign(arm="weights", unequal=1), 2)
 
 

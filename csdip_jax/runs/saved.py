@@ -1,7 +1,6 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,17 +8,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
-from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.runs.row import Row, Status, facts, stem
-from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
+from csdip_jax.runs.study import Sweep
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError
-from experiments import pictures, settings
-
-FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
 
 
 class Fit(NamedTuple):
@@ -34,30 +32,10 @@ class Fit(NamedTuple):
     row: Row
 
 
-def open_workdir(
-    path: str | None, default_name: str, config, free=FREE_SETTINGS, read=Row.read, share: Share = ALONE, **inputs
-) -> Workdir:
-    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
-
-    `read` makes its rows, see `Workdir`.
-    """
-    described = describe(config, **inputs)
-    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
-    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, read=read, share=share)
-    print(f"workdir: {workdir.path}   device: {device_name()}")
-    return workdir
-
-
-def describe(config, **inputs) -> dict:
-    """The settings of a run, as its config.json has them; inputs that are empty are left out."""
-    return {"config": config.to_dict(), "flags": {name: value for name, value in inputs.items() if value}}
-
-
 def solve(
     workdir: Workdir,
     prefix: str,
-    sweep: settings.Sweep,
+    sweep: Sweep,
     problem: cs.Problem,
     key,
     image_id: int,
@@ -112,11 +90,11 @@ def warn(row: Row, method: cs.methods.Method) -> None:
         tqdm.write(f"warning: {row.file}: not converged; {method.remedy}")
 
 
-def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
+def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
     return workdir.path / f"checkpoint-{stem(prefix, sweep.name)}.npz"
 
 
-def forget_checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> None:
+def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
     """To be called when the rows are written: a kill between the two leaves a checkpoint nobody reads."""
     _checkpoint(workdir, prefix, sweep).unlink(missing_ok=True)
 
@@ -142,7 +120,7 @@ def save(
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
     """
     path = reconstruction(workdir.path, fit.row.file)
-    pictures.save_image(path.with_suffix(".png"), fit.solution.image)
+    write_picture(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
     write_arrays(path, image=image, **told(fit.solution), **known, **more)
 
@@ -152,6 +130,13 @@ def told(solution: cs.Solution) -> dict[str, np.ndarray]:
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
     arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
     return {"trace": solution.trace["measurement_loss"], **arrays}
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
+    pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    write_atomically(path, lambda file: picture.save(file, format="png"))
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
