@@ -1,8 +1,11 @@
 """A forward model of your own: a blurred image, seen by a coarse sensor. One part is a function, the other a class.
 
-y = S B x + noise,    B a convolution with the point spread function, S the sums of blocks of pixels
+    y = S B x + noise,    B a convolution with the point spread function, S the sums of blocks of pixels
 
-python examples/own_operator.py
+    python examples/own_operator.py
+
+The image is enlarged twice, the blur undone. Ten seconds on two cores: PSNR 20.9 dB of the sensor's image, 24.7 dB of
+the reconstruction by total variation. Writes own_operator.png.
 """
 
 import sys
@@ -19,7 +22,7 @@ BLOCK = 2
 
 @pytree_dataclass
 class Blur(cs.operators.LinearOperator):
-    """B, x -> the convolution with a point spread function. Its adjoint is derived: `forward` is all there is to write.
+    """B, the convolution with a point spread function. Its adjoint is derived: `forward` is all there is to write.
 
     Attributes:
         psf: [k, k], k odd. Data: another one needs no new compilation.
@@ -30,10 +33,7 @@ class Blur(cs.operators.LinearOperator):
     image_shape: tuple = static_field()
 
     def forward(self, image):
-        def blurred(channel):
-            return jax.scipy.signal.convolve2d(channel, self.psf, mode="same")
-
-        return jax.vmap(blurred, in_axes=-1, out_axes=-1)(image)
+        return jax.scipy.signal.convolve(image, self.psf[..., None], mode="same")  # each channel by itself
 
 
 def binned(image):
@@ -43,16 +43,16 @@ def binned(image):
 
 
 def main(quick: bool = False) -> dict[str, float]:
-    """Sharpens a photograph by total variation; PSNR of the sensor's image, enlarged, and of the reconstruction."""
+    """Blurs, bins and reconstructs a photograph; PSNR of the sensor's image, enlarged, and of the reconstruction."""
     side = 32 if quick else 128
     image = cs.data.load("demo", image_shape=(side, side, 3))[1]
-    offsets = np.arange(-3, 4)
-    psf = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.2**2)).astype(np.float32)
+    profile = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 1.2**2)).astype(np.float32)
+    psf = np.outer(profile, profile) / profile.sum() ** 2
 
-    sensor = cs.operators.Linear(binned, image.shape) @ Blur(psf / psf.sum(), image.shape)
+    sensor = cs.operators.Linear(binned, image.shape) @ Blur(psf, image.shape)  # the right one acts first
     noise_energy = sensor.forward(image).size * 0.01**2
     y = cs.operators.measure(jax.random.key(0), sensor, image, noise_variance=noise_energy)
-    method = cs.methods.Tv(image.shape, steps=500, mu=300.0)
+    method = cs.methods.Tv(image.shape, steps=500, mu=20.0)
     solution = cs.reconstruct(method, cs.Problem(sensor, y), jax.random.key(1), progress="tv")
     print(cs.verdict(solution, noise_energy))
 

@@ -52,7 +52,7 @@ def main(quick: bool = False) -> dict[str, float]:
     figure.colorbar(error, ax=axes[4], shrink=0.8).ax.tick_params(labelsize=8)
     for axis in axes:
         axis.set_axis_off()
-    figure.savefig("phantom.png", dpi=110)
+    figure.savefig("phantom.png")
     print("picture: phantom.png")
     return psnr
 

@@ -3,9 +3,12 @@
     python examples/restarts_and_sweeps.py
 
 Restarts: an untrained network's fit depends on the weights it starts from. Of four starts the one is returned whose
-measurements are explained best; nobody needs the true image for that. Sweep: total variation under eight weights mu at
-once, of noisy measurements. Which to take, noise tells (the discrepancy principle): the smallest mu that leaves no more
-of the measurements unexplained than noise would.
+measurements are explained best; nobody needs the true image for that. One of four photographs comes out at 17.5 dB from
+one start, at 33.6 dB from four; the others are as good either way.
+
+Sweep: total variation under eight weights mu, of noisy measurements. Which to take, the noise tells (discrepancy
+principle): the smallest mu that leaves no more of the measurements unexplained than noise would. It is 13.9 here, with
+22.8 dB the best of the eight. A minute on two cores; writes restarts_and_sweeps.png.
 """
 
 import dataclasses
@@ -21,11 +24,11 @@ import csdip_jax as cs
 
 def main(quick: bool = False) -> dict[str, float]:
     """Both studies on photographs of the size of a digit; mean PSNR of one start and of four, and that of two mu."""
-    images = cs.data.load("demo", image_shape=(28, 28, 1))  # [4, h, w, c]
+    images = cs.data.load("demo", image_shape=(28, 28, 1), num_images=2 if quick else 4)  # [b, h, w, c]
     shape, noise_energy = images.shape[1:], 10.0
     operator = cs.operators.gaussian(jax.random.key(0), 200, shape)
 
-    batch = cs.Problem(operator, jax.vmap(operator.forward)(images))  # [4, m]: a batch of problems
+    batch = cs.Problem(operator, jax.vmap(operator.forward)(images))  # [b, m]: a batch of problems
     one = dataclasses.replace(cs.methods.CsDip(shape), steps=40 if quick else 500)
     found = {}
     for starts in (1, 2 if quick else 4):
@@ -37,13 +40,13 @@ def main(quick: bool = False) -> dict[str, float]:
 
     problem = cs.Problem(operator, cs.operators.measure(jax.random.key(2), operator, images[0], noise_energy))
     mu = jnp.geomspace(1.0, 1e4, 8)
-    tv = cs.methods.Tv(shape, steps=500 if quick else 2000, mu=mu)  # an array in place of a number: a sweep
+    tv = cs.methods.Tv(shape, steps=200 if quick else 2000, mu=mu)  # an array in place of a number: a sweep
     sweep = cs.reconstruct(tv, problem, jax.random.key(3), progress="tv")
     psnr = np.array([cs.metrics.psnr(image, images[0]) for image in sweep.image])
     chosen = int(np.argmax(sweep.measurement_loss <= noise_energy))
-    print("mu      ||y - A x||^2   PSNR")
+    print("     mu  ||y - A x||^2  PSNR")
     for i, value in enumerate(mu):
-        print(f"{value:7.1f} {sweep.measurement_loss[i]:13.2f} {psnr[i]:6.1f}" + " chosen" * (i == chosen))
+        print(f"{value:7.1f} {sweep.measurement_loss[i]:14.2f} {psnr[i]:5.1f}" + " chosen" * (i == chosen))
     found |= {"chosen mu": float(psnr[chosen]), "best mu": float(psnr.max())}
 
     figure, axis = plt.subplots(figsize=(5, 3.4), layout="constrained")

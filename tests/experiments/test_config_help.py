@@ -47,8 +47,19 @@ def test_all_ways_to_ask_are_alike(flag):
     assert ("--verbosity" in shown.stdout) == (flag == "--helpfull")
 
 
-def test_fields_are_those_of_the_configuration_given():
-    told = lines_of(run("sweep", "--help", "--config=experiments/configs/phantom.py", "--config.tv.steps=7"))
+OWN = """
+from experiments.configs import default
+
+def get_config():
+    config = default.get_config()
+    config.num_lines, config.tv.mu = 22, 1e5
+    return config
+"""
+
+
+def test_fields_are_those_of_the_configuration_given(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    told = lines_of(run("sweep", "--help", f"--config={tmp_path / 'own.py'}", "--config.tv.steps=7"))
     assert told["tv.mu"][0] == "100000.0" and told["tv.steps"][0] == "7" and told["num_lines"][0] == "22"
     assert told["tv.beta"][0] == "32.0"  # left open there, so the method's own
     assert "no field 'nope'" in refused(run("sweep", "--help", "--config.nope=1"))

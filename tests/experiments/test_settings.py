@@ -231,8 +231,6 @@ def test_a_seed_that_no_generator_takes_is_refused(seed):
     [
         ("sweep", ["--config.seed=(99999999999999999999,)"]),
         ("reconstruct", ["--config.methods=tv"]),
-        ("phantom", []),
-        ("state_evolution", ["--config.num_images=1"]),
         ("theorem_check", ["--config.quick=True"]),
         ("train_vae", ["--data_dir=data"]),
     ],
