@@ -13,10 +13,11 @@ def named(namespace: Mapping[str, Any], kind: type[T]) -> dict[str, T]:
         namespace: of the package, `globals()`.
         kind: of the objects.
     """
-    return {value.name: value for value in [*namespace.values()] if isinstance(value, kind) and value.name}
+    found: list[Any] = [value for value in namespace.values() if isinstance(value, kind)]
+    return {value.name: value for value in found if value.name}
 
 
 def named_classes(namespace: Mapping[str, Any], base: type[T]) -> dict[str, type[T]]:
     """The same of classes that are derived from `base`."""
-    classes = (value for value in [*namespace.values()] if isinstance(value, type) and issubclass(value, base))
-    return {cls.name: cls for cls in classes if cls.name}
+    found: list[Any] = [value for value in namespace.values() if isinstance(value, type) and issubclass(value, base)]
+    return {cls.name: cls for cls in found if cls.name}

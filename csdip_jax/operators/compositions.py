@@ -76,14 +76,13 @@ class Composition(LinearOperator):
         self, image: Array, shift: Array | float, guess: Array | None = None, tolerance: float = 1e-6
     ) -> Array:
         """As `LinearOperator` says; exact as `is_solved_exactly` says."""
-        if not self.is_solved_exactly:
-            return super().regularized_solve(image, shift, guess, tolerance)
-        if self.outer.isometry is not None and self.inner.is_solved_exactly:  # c B^H B + s = c (B^H B + s / c)
-            c = self.outer.isometry
-            return self.inner.regularized_solve(image / c, shift / c)
-        c = self.inner.isometry  # B = sqrt(c) Q, so that the inverse is Q^H (c A^H A + s)^-1 Q
-        middle = self.inner.forward(image).reshape(self.outer.image_shape)
-        return self._back(self.outer.regularized_solve(middle / c**2, shift / c))
+        exact, a, b = self.is_solved_exactly, self.outer.isometry, self.inner.isometry
+        if exact and a is not None and self.inner.is_solved_exactly:
+            return self.inner.regularized_solve(image / a, shift / a)  # a B^H B + s = a (B^H B + s / a)
+        if exact and b is not None:  # B = sqrt(b) Q, so that the inverse is Q^H (b A^H A + s)^-1 Q
+            middle = self.inner.forward(image).reshape(self.outer.image_shape)
+            return self._back(self.outer.regularized_solve(middle / b**2, shift / b))
+        return super().regularized_solve(image, shift, guess, tolerance)
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; as exact as A's where B is an isometry but for its scale, or B's where A is."""
