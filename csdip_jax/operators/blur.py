@@ -83,7 +83,7 @@ def gaussian_psf(width: float, image_shape: Shape) -> np.ndarray:
 
 BLUR = Kind(
     name="blur",
-    label="pixels of blur",
+    label="pixel blur",
     about="the image smeared by a normal distribution",
     draw=lambda key, width, image_shape: Blur(gaussian_psf(width, image_shape), image_shape),
     prefix="blur",

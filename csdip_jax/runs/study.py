@@ -186,7 +186,34 @@ class Study:
         for name in self.methods:
             if name in able:
                 self._require_that_lr_weight_acts(name, methods[name])
-        return [_sweep(name, methods[name], self.grids.get(name, NONE)) for name in self.methods]
+        self._require_that_parts_act(methods.values())
+        return [self._sweep(name, methods[name]) for name in self.methods]
+
+    def _sweep(self, name: str, method: Method) -> "Sweep":
+        grid, own = self.grids.get(name, NONE), self.settings.get(name, NONE)
+        parts = {part: own[part] for part in PARTS if own.get(part) is not None}
+        for field in grid:
+            if field not in method.sweepable():
+                raise InputError(f"grid {name}.{field}: {name} can sweep {', '.join(method.sweepable())}")
+        if not grid:
+            return Sweep(name, method, {}, parts)
+        points = list(itertools.product(*grid.values()))
+        for point in points:
+            with_fields(method, dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
+        swept = dict(zip(grid, np.array(points).T, strict=True))
+        return Sweep(name, with_fields(method, swept), swept, parts)
+
+    def _require_that_parts_act(self, methods: Iterable[Method]) -> None:
+        """Raises InputError where a setting of a part is given that no method's part has."""
+        for part, known in PARTS.items():
+            used = [getattr(method, "keeper" if part == "keep" else part, None) for method in methods]
+            for field, value in self.settings.get(part, NONE).items():
+                if value is not None and not any(hasattr(one, field) for one in used):
+                    able = [name for name, cls in known.items() if field in {f.name for f in dataclasses.fields(cls)}]
+                    raise InputError(
+                        f"`{part}.{field}` is of {' or '.join(able)}, which no method here has: choose it by "
+                        f"`{self.methods[0]}.{part}={able[0]}`, or leave it out"
+                    )
 
     def _require_that_lr_weight_acts(self, name: str, method: Method) -> None:
         """Raises InputError where lr_weight is given without a prior; warns where a prior was found not to help."""
@@ -221,38 +248,28 @@ class Sweep(NamedTuple):
         name: of the method.
         method: its swept fields are arrays [s].
         swept: field -> values [s]; empty for a single setting.
+        parts: those of `PARTS` that were chosen by name -> their names.
     """
 
     name: str
     method: Method
     swept: Mapping[str, np.ndarray]
+    parts: Mapping[str, str] = NONE
 
     @property
     def labels(self) -> list[str]:
-        """The method's name, and what is swept, of each setting."""
+        """The method's name, its parts that were chosen, and what is swept, of each setting."""
         count = len(next(iter(self.swept.values()))) if self.swept else 1
         return [self.label(i) for i in range(count)]
 
     def label(self, i: int) -> str:
         """Of setting i."""
-        return " ".join([self.name, *(f"{field}={value:g}" for field, value in self.values(i).items())])
+        parts = (f"{part}={name}" for part, name in self.parts.items())
+        return " ".join([self.name, *parts, *(f"{field}={value:g}" for field, value in self.values(i).items())])
 
     def values(self, i: int) -> dict[str, float]:
         """Field -> value of setting i."""
         return {field: float(values[i]) for field, values in self.swept.items()}
-
-
-def _sweep(name: str, method: Method, grid: Mapping[str, list[float]]) -> Sweep:
-    for field in grid:
-        if field not in method.sweepable():
-            raise InputError(f"grid {name}.{field}: {name} can sweep {', '.join(method.sweepable())}")
-    if not grid:
-        return Sweep(name, method, {})
-    points = list(itertools.product(*grid.values()))
-    for point in points:
-        with_fields(method, dict(zip(grid, point, strict=True)))  # the method refuses what is out of range
-    swept = dict(zip(grid, np.array(points).T, strict=True))
-    return Sweep(name, with_fields(method, swept), swept)
 
 
 def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
