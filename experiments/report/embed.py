@@ -90,7 +90,7 @@ def thumb(path: Path) -> Picture | str:
 def _picture(path: Path, side: int, as_it_is: bool) -> Picture | str:
     try:
         png = path.read_bytes()
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
+        with Image.open(path, formats=["PNG"]) as opened:  # by its name, which an error then tells
             opened.load()
             image = opened
         if max(image.size) > side or not as_it_is:
