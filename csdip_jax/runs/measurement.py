@@ -4,9 +4,10 @@ import zlib
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from csdip_jax import operators
-from csdip_jax.checks import require
+from csdip_jax.checks import checked_shape, require
 from csdip_jax.types import Array, Problem
 
 
@@ -54,6 +55,7 @@ class Measurement(NamedTuple):
     matrix_dtype: str = "float32"
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
+        """The operator that this key draws for the image of this `image_id`."""
         key = jax.random.fold_in(key, 0 if self.reference else image)
         return operators.OPERATORS[self.kind].make(key, self.count, image_shape, self.matrix_dtype)
 
@@ -61,7 +63,8 @@ class Measurement(NamedTuple):
         """Of the operator's arrays; those that are no dense matrix are small."""
         return operators.OPERATORS[self.kind].bytes(self.count, pixels, self.matrix_dtype)
 
-    def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
+    def measure(self, key: Array, operator: operators.Operator, image: Array | np.ndarray) -> Array:
+        """The measurements of an image, with noise that this key draws."""
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
 
     def paper_variance(self, num_measurements: int) -> float:
@@ -71,9 +74,10 @@ class Measurement(NamedTuple):
     def problem(self, keys: Keys, name: str, image: Array) -> Problem:
         """The image of this name measured, by keys that depend on its name alone."""
         id_ = image_id(name)
-        operator = self.operator(keys.operator, id_, image.shape)
+        operator = self.operator(keys.operator, id_, checked_shape(image.shape))
         return Problem(operator, self.measure(jax.random.fold_in(keys.noise, id_), operator, image))
 
     @property
     def description(self) -> str:
+        """The operator, for people."""
         return operators.OPERATORS[self.kind].described(self.count)

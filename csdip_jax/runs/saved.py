@@ -17,7 +17,7 @@ from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_
 from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
-from csdip_jax.types import InputError
+from csdip_jax.types import Array, InputError
 
 
 class Fit(NamedTuple):
@@ -100,10 +100,12 @@ def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
 
 
 def reconstruction(folder: Path, name: str) -> Path:
+    """The file of a reconstruction."""
     return folder / "reconstructions" / f"{name}.npz"
 
 
 def original(folder: Path, part: str, image: str) -> Path:
+    """The file of a true image."""
     return folder / "originals" / f"{stem(part, image)}.npz"
 
 
@@ -125,14 +127,14 @@ def save(
     write_arrays(path, image=image, **told(fit.solution), **known, **more)
 
 
-def told(solution: cs.Solution) -> dict[str, np.ndarray]:
+def told(solution: cs.Solution) -> dict[str, Any]:
     """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
     arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
     return {"trace": solution.trace["measurement_loss"], **arrays}
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_picture(path: Path, image: np.ndarray | Array) -> None:
     """[h, w, c] in [-1, 1] -> an 8-bit .png."""
     pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -160,7 +162,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
     if "pixel_range" in arrays:
-        ends = arrays.pop("pixel_range")
+        ends: Any = arrays.pop("pixel_range")
         try:
             arrays["image"] = to_signed_range(arrays["image"], checked_range(ends))
         except InputError as error:

@@ -48,9 +48,11 @@ class Progress:
         self.bar.close()
 
     def begin(self, batch: Batch) -> None:
+        """Says which batch is at work."""
         self.bar.set_description_str(f"all, at {batch.name}")
 
     def end(self, cells: int, rows: Mapping[str, Row]) -> None:
+        """Counts so many cells more; `rows` are all that are done."""
         self.bar.update(cells)
         self._show_time_left(rows)
 
