@@ -76,14 +76,14 @@ class Composition(LinearOperator):
         self, image: Array, shift: Array | float, guess: Array | None = None, tolerance: float = 1e-6
     ) -> Array:
         """As `LinearOperator` says; exact as `is_solved_exactly` says."""
+        of_outer, of_inner = self.outer.isometry, self.inner.isometry
         if not self.is_solved_exactly:
             return super().regularized_solve(image, shift, guess, tolerance)
-        if self.outer.isometry is not None and self.inner.is_solved_exactly:  # c B^H B + s = c (B^H B + s / c)
-            c = self.outer.isometry
-            return self.inner.regularized_solve(image / c, shift / c)
-        c = self.inner.isometry  # B = sqrt(c) Q, so that the inverse is Q^H (c A^H A + s)^-1 Q
+        if of_outer is not None and self.inner.is_solved_exactly:  # c B^H B + s = c (B^H B + s / c)
+            return self.inner.regularized_solve(image / of_outer, shift / of_outer)
+        assert of_inner is not None  # B = sqrt(c) Q, so that the inverse is Q^H (c A^H A + s)^-1 Q
         middle = self.inner.forward(image).reshape(self.outer.image_shape)
-        return self._back(self.outer.regularized_solve(middle / c**2, shift / c))
+        return self._back(self.outer.regularized_solve(middle / of_inner**2, shift / of_inner))
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; as exact as A's where B is an isometry but for its scale, or B's where A is."""
