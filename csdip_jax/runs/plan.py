@@ -73,10 +73,12 @@ class Program(NamedTuple):
 
     @property
     def scenes(self) -> list[Scene]:
+        """Each image under each seed."""
         return [Scene(*parts) for parts in itertools.product(self.images, self.study.seed)]
 
     @property
     def cells_per_scene(self) -> int:
+        """Each measurement under each setting."""
         return len(self.measurements) * len(self.sweep.labels)
 
     @property
@@ -87,6 +89,7 @@ class Program(NamedTuple):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of all its images."""
         return next(iter(self.images.values())).shape
 
 

@@ -100,10 +100,12 @@ def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
 
 
 def reconstruction(folder: Path, name: str) -> Path:
+    """The file of what a fit gave."""
     return folder / "reconstructions" / f"{name}.npz"
 
 
 def original(folder: Path, part: str, image: str) -> Path:
+    """The file of a true image."""
     return folder / "originals" / f"{stem(part, image)}.npz"
 
 

@@ -43,6 +43,7 @@ class Files(NamedTuple):
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
+    """Reconstructs the image of a user's own measurements."""
     own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
         print(f"note: {launcher.spelled(note)}")
