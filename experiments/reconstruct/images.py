@@ -57,6 +57,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
                 adjoint=arrays[first.label]["adjoint"],
                 reconstructions={label: found["image"] for label, found in arrays.items()},
                 captions={row.label: row_tables.caption(row) for row in rows},
+                maps={label: saved.maps(found) for label, found in arrays.items()},
             )
         )
         where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []

@@ -1,13 +1,14 @@
-"""What a measurement says about a claim, and the table of all of them."""
+"""What the rows of a section say about a claim."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from experiments.tables import as_markdown
-
 PASS, FAIL, BELOW, MEASURED = "pass", "FAIL", "below threshold", "measured"
+
+PER_FIT = ("violated_at", "fitted", "stuck", "rate", "active")
 
 
 class Claim(NamedTuple):
@@ -57,11 +58,20 @@ def over_widths(
     return Claim(name, where, text, "; ".join(filter(None, [partly and f"holds for {partly} {size}", measured])))
 
 
-def frame(claims: Sequence[Claim]) -> pd.DataFrame:
-    """All of them, a line each."""
-    return pd.DataFrame(claims).rename(columns={"name": "claim"})
+def of_fits(rows: Sequence[dict]) -> pd.DataFrame:
+    """A line per seed and step scale of some rows: their cell, `scale`, PER_FIT, and whether the bound `held`.
+
+    It held if it did so at every step until the target was fitted.
+    """
+    parts = []
+    for row in rows:
+        of_cell = {name: value for name, value in row.items() if np.ndim(value) == 0 and name != "curve"}
+        each = {name: np.array(row[name], float).ravel() for name in PER_FIT}
+        parts.append(pd.DataFrame({"scale": np.tile(row["scales"], len(row["fitted"]))} | each).assign(**of_cell))
+    fits = pd.concat(parts, ignore_index=True)
+    return fits.assign(held=(fits.fitted == 1) & (fits.violated_at < 0))
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """All of them in Markdown."""
-    return as_markdown(frame(claims))
+def shares(holds: pd.Series, ratios: pd.Series) -> dict[float, float]:
+    """d / n -> share of the fits for which something holds."""
+    return holds.groupby(ratios).mean().to_dict()
