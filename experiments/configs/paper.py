@@ -11,7 +11,7 @@ from ml_collections import config_dict
 
 from csdip_jax.types import InputError
 from experiments.configs import default, learned_regularization, learned_regularization_full, sweep
-from experiments.paper.items import COLUMNS, SWEEPS, Item, item_of
+from experiments.configs.paper_items import COLUMNS, SWEEPS, Item, item_of
 
 SCALES = ("quick", "cpu", "paper")
 

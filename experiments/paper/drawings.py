@@ -13,7 +13,7 @@ from csdip_jax import operators
 from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.row import Row
-from experiments.paper.items import COLUMNS, SWEEPS, Item
+from experiments.configs.paper_items import COLUMNS, SWEEPS, Item
 from experiments.paper.numbers import MASK_SIZE
 from experiments.pictures import plt, show
 from experiments.row_tables import decibels, flag, measured

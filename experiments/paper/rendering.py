@@ -17,10 +17,10 @@ from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
+from experiments.configs.paper_items import SWEEPS, Item
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 from experiments.paper import drawings, numbers
-from experiments.paper.items import SWEEPS, Item
 from experiments.row_tables import flag
 from experiments.sweep import run as sweep_run
 from experiments.tables import as_csv, as_markdown

@@ -9,8 +9,8 @@ import csdip_jax as cs
 from csdip_jax.io import vae_weights
 from csdip_jax.io.lines import read_all_rows
 from experiments.configs import paper
+from experiments.configs.paper_items import ITEMS
 from experiments.paper import rendering
-from experiments.paper.items import ITEMS
 from experiments.sweep import run as sweep_run
 from tests.experiments import commands
 
