@@ -30,21 +30,22 @@ def measure(config, cell: dict, key, progress: str) -> dict:
     """The fits of `descent.measure`, with A V for V and y = A x of a photograph x, divided by its norm."""
     shape = (*config.compressed.image_shape, 1)
     image = jnp.asarray(cs.data.load("demo", image_shape=shape)[0], config.dtype)
-    operator, factor, kind = cs.operators.radial_fourier(cell["lines"], shape), 1.0, cell["operator"]
+    operator, kind = cs.operators.radial_fourier(cell["lines"], shape), cell["operator"]
     m = real_measurements(operator, image).size
     if kind == "gaussian":
         operator = cs.operators.gaussian(jax.random.fold_in(key, one_layer.OF_TARGET), m, shape)
-        factor = np.sqrt(m / image.size)
     target, d = real_measurements(operator, image), round(cell["ratio"] * m)
     target /= jnp.linalg.norm(target)
-    scales, outcomes = [theory.CERTIFIED_SCALE, 1.0], []
-    for seeds, outer in one_layer.batches(config, key, m if kind == "none" else image.size, d, target):
-        outer = outer if kind == "none" else factor * of_columns(operator, outer)
-        fits = one_layer.fit(key, seeds, outer, target, scales, config.max_steps, progress=progress)
-        outcomes.append(one_layer.outcome(fits))
-    gap = 0.0 if kind == "none" else orthonormality_gap(operator, m)
+    gap, scales = 0.0 if kind == "none" else orthonormality_gap(operator, m), [theory.CERTIFIED_SCALE, 1.0]
+
+    def through(outer):
+        measured = of_columns(operator, outer) if kind != "none" else outer
+        return measured * np.sqrt(m / image.size) if kind == "gaussian" else measured
+
+    pixels = m if kind == "none" else image.size
+    fits = one_layer.fit(config, key, pixels, d, target, scales, through, progress=progress)
     sizes = {"pixels": m, "width": d, "scales": scales, "undersampling": m / image.size, "gap": gap}
-    return sizes | one_layer.summary(outcomes, config.max_steps)
+    return sizes | one_layer.outcome(fits, config.max_steps)
 
 
 def real_measurements(operator, image: Array) -> Array:
@@ -56,10 +57,11 @@ def real_measurements(operator, image: Array) -> Array:
 @jax.jit
 def of_columns(operator, matrices: Array) -> Array:
     """A V of each of some matrices V, [..., n, d]."""
-    of_rows = jnp.vectorize(
-        lambda column: real_measurements(operator, column.reshape(operator.image_shape)), signature="(n)->(m)"
-    )
-    return of_rows(matrices.mT).mT
+
+    def measured(column):
+        return real_measurements(operator, column.reshape(operator.image_shape))
+
+    return jnp.vectorize(measured, signature="(n)->(m)")(matrices.mT).mT
 
 
 def orthonormality_gap(operator, measurements: int) -> float:

@@ -18,11 +18,8 @@ def measure(config, cell: dict, key, progress: str) -> dict:
     """Every seed with every step scale."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
     target, scales = one_layer.random_target(key, n, config.dtype), sorted(set(config.step_scales))
-    outcomes = [
-        one_layer.outcome(one_layer.fit(key, *networks, target, scales, config.max_steps, progress=progress))
-        for networks in one_layer.batches(config, key, n, d, target)
-    ]
-    return {"width": d, "scales": scales} | one_layer.summary(outcomes, config.max_steps)
+    fits = one_layer.fit(config, key, n, d, target, scales, progress=progress)
+    return {"width": d, "scales": scales} | one_layer.outcome(fits, config.max_steps)
 
 
 def transition(shares: Mapping[float, float], share: float = 0.5) -> float:

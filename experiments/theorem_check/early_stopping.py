@@ -69,15 +69,11 @@ def relative_error(clean: Array, image: Array) -> Array:
 
 def one_layer_curves(config, key, clean, target, width: int, progress: str) -> tuple[np.ndarray, np.ndarray]:
     """Misfit and error, [seeds, steps], of gradient descent with c = 1/16."""
-    norm, parts = jnp.linalg.norm(target), []
+    norm = jnp.linalg.norm(target)
     record = {"error": jax.tree_util.Partial(_error_of_output, clean / norm)}
-    for networks in one_layer.batches(config, key, clean.size, width, target / norm):
-        scales = [theory.CERTIFIED_SCALE]
-        fits = one_layer.fit(key, *networks, target / norm, scales, config.max_steps, record, progress)
-        parts.append(np.stack([fits.misfit, fits.recorded["error"]])[:, :, 0])
-    steps = max(part.shape[-1] for part in parts)
-    parts = [np.pad(part, ((0, 0), (0, 0), (0, steps - part.shape[-1])), mode="edge") for part in parts]
-    return tuple(np.concatenate(parts, axis=1))
+    sizes, scales = (clean.size, width), [theory.CERTIFIED_SCALE]
+    fits = one_layer.fit(config, key, *sizes, target / norm, scales, record=record, progress=progress)
+    return fits.misfit[:, 0], fits.recorded["error"][:, 0]
 
 
 def _error_of_output(clean, image, state):

@@ -49,12 +49,12 @@ def cells(config) -> list[dict]:
 def measure(config, cell: dict, key, progress: str) -> dict:
     """The margins of every seed, name -> [seeds]."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    target, found = one_layer.random_target(key, n, config.dtype), []
-    for seeds, outer in one_layer.batches(config, key, n, d, target):
-        scales = [theory.CERTIFIED_SCALE]
-        fits = one_layer.fit(key, seeds, outer, target, scales, config.max_steps, progress=progress)
-        each = zip(outer, fits.initial[:, 0], fits.hidden[:, 0], strict=True)
-        found += [jax.device_get(margins(*network, target)) for network in each]
+    target = one_layer.random_target(key, n, config.dtype)
+    fits = one_layer.fit(config, key, n, d, target, [theory.CERTIFIED_SCALE], progress=progress)
+    found = []
+    for seed, (hidden, final) in enumerate(zip(fits.initial[:, 0], fits.hidden[:, 0], strict=True)):
+        (outer,) = one_layer.outer_weights(key, jnp.array([seed]), n, d, target)
+        found.append(jax.device_get(margins(outer, hidden, final, target)))
     return {"width": d} | pd.DataFrame(found).astype(float).to_dict("list")
 
 

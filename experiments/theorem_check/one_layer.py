@@ -7,7 +7,7 @@ those of `reconstruct`, which leaves the problem as it is: ||y|| = 1, and ||z|| 
 Neither norm matters to a relative misfit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -139,7 +139,7 @@ class Halted(cs.rules.Stop):
 
 
 class Fits(NamedTuple):
-    """What came of some seeds with some step scales.
+    """What came of all seeds of a cell with some step scales.
 
     Attributes:
         pixels: n.
@@ -189,78 +189,69 @@ def seed_keys(key: Array, seeds: Sequence[int]) -> Array:
     return jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(seeds, jnp.uint32))
 
 
+@partial(jax.jit, static_argnames=("pixels", "width"))
 def outer_weights(key: Array, seeds: Sequence[int], pixels: int, width: int, target: Array) -> Array:
     """V of each seed, [seeds, pixels, d], with nu for a target y [n] (or [m], with A still to come)."""
     deviation = theory.outer_deviation(target.size, width, jnp.linalg.norm(target), LATENT_NORM)
-    keys = seed_keys(jax.random.fold_in(key, OF_OUTER), seeds)
-    return _normal(keys, deviation, pixels, width, target.dtype)
 
+    def draw(key):
+        return deviation * jax.random.normal(key, (pixels, width), target.dtype)
 
-@partial(jax.jit, static_argnames=("pixels", "width", "dtype"))
-def _normal(keys, deviation, pixels, width, dtype):
-    return jax.lax.map(lambda key: deviation * jax.random.normal(key, (pixels, width), dtype), keys)
+    return jax.lax.map(draw, seed_keys(jax.random.fold_in(key, OF_OUTER), seeds))
 
 
 def fit(
+    config,
     key: Array,
-    seeds: Sequence[int],
-    outer: Array,
+    pixels: int,
+    width: int,
     target: Array,
     scales: Sequence[float],
-    max_steps: int,
-    record: Mapping[str, Callable] | None = None,
-    progress: str | None = None,
+    through: Callable[[Array], Array] = lambda outer: outer,
+    **options,
 ) -> Fits:
     """Gradient descent on the network of each seed with each step scale.
 
     Args:
+        config: num_seeds, max_steps (where to give up) and memory of it.
         key: of the cell; seed s starts from what `reconstruct` draws for image s.
-        seeds: their numbers.
-        outer: V of each, [seeds, n, d].
+        pixels, width: of V as it is drawn.
         target: y, [n], of norm 1.
         scales: c of each step size.
-        max_steps: where to give up.
-        record, progress: as `reconstruct` takes them.
+        through: V of some seeds, [seeds, pixels, d] -> A V, [seeds, n, d].
+        options: `record` and `progress` of `reconstruct`.
     """
-    (pixels, width), tolerance, scales = outer.shape[1:], tolerance_of(target.dtype), np.asarray(scales)
-    limits = np.minimum(PATIENCE * bound_steps(tolerance, scales, pixels, width), max_steps)
-    least = STUCK * -np.expm1(CHUNK * np.log1p(-theory.certified_rate(scales, pixels, width)))
-    scale, limit, least = (np.tile(values, len(seeds)) for values in (scales, limits.astype(float), least))
-    method = OneLayer(
-        (1, width, 1), int(limits.max()) + 1, scale=scale, tolerance=tolerance, stop=Halted(least=least, limit=limit)
-    )
-    operators = cs.operators.Stack(Outer(outer, method.image_shape))
-    solution = cs.reconstruct(
-        method,
-        Problem(operators, jnp.broadcast_to(target, (len(limit), pixels))),
-        key,
-        image_ids=np.repeat(seeds, len(scales)),
-        cases_per_operator=len(scales),
-        max_redraws=0,
-        keep_params=True,
-        record=record,
-        progress=progress,
-    )
-    solution = jax.tree.map(lambda x: np.asarray(x).reshape(len(seeds), len(scales), *x.shape[1:]), solution)
+    n, tolerance, scales = target.size, tolerance_of(target.dtype), np.asarray(scales)
+    limits = np.minimum(PATIENCE * bound_steps(tolerance, scales, n, width), config.max_steps)
+    least = STUCK * -np.expm1(CHUNK * np.log1p(-theory.certified_rate(scales, n, width)))
+    solutions, options = [], options | {"cases_per_operator": len(scales), "max_redraws": 0, "keep_params": True}
+    for seeds in seed_batches(config.num_seeds, pixels * width, target.dtype, config.memory):
+        scale, limit, change = (np.tile(values, len(seeds)) for values in (scales, limits.astype(float), least))
+        stop, steps = Halted(change, limit), int(limits.max()) + 1
+        method = OneLayer((1, width, 1), steps, scale=scale, tolerance=tolerance, stop=stop)
+        outer = Outer(through(outer_weights(key, seeds, pixels, width, target)), method.image_shape)
+        problem = Problem(cs.operators.Stack(outer), jnp.broadcast_to(target, (len(scale), n)))
+        solution = cs.reconstruct(method, problem, key, image_ids=np.repeat(seeds, len(scales)), **options)
+        solutions.append(solution._replace(image=None))
+        del outer, problem  # before the next ones are drawn
+
+    def joined(*parts):
+        together = np.concatenate(parts)
+        return together.reshape(config.num_seeds, len(scales), *together.shape[1:])
+
+    solution = jax.tree.map(joined, *solutions)
     at = np.minimum(np.arange(solution.steps.max()), solution.steps[..., None] - 1)
     traces = {name: np.take_along_axis(trace, at, axis=-1) for name, trace in solution.trace.items()}
     misfit = np.sqrt(traces.pop("measurement_loss"))
-    del traces["objective"]
     fitted = solution.status == cs.Status.CONVERGED
     stuck = ~fitted & (solution.steps <= limits)
-    return Fits(pixels, scales, misfit, traces, *solution.params, fitted, stuck)
+    return Fits(n, scales, misfit, traces, *solution.params, fitted, stuck)
 
 
 def bound_steps(misfit: float, scales: Sequence[float], pixels: int, width: int) -> np.ndarray:
     """The steps in which the bound of Theorem 4.1 falls to a misfit, for each scale."""
     rate = theory.certified_rate(np.asarray(scales), pixels, width)
     return np.ceil(np.log(misfit / 3) / np.log1p(-rate)).astype(int)
-
-
-def batches(config, key: Array, pixels: int, width: int, target: Array) -> Iterator[tuple[np.ndarray, Array]]:
-    """The seeds of a cell and their V, as many at a time as fit into memory."""
-    for seeds in seed_batches(config.num_seeds, pixels * width, target.dtype, config.memory):
-        yield seeds, outer_weights(key, seeds, pixels, width, target)
 
 
 def random_target(key: Array, pixels: int, dtype) -> Array:
@@ -297,28 +288,21 @@ def curve_steps(max_steps: int) -> np.ndarray:
     return np.unique(np.geomspace(1, max_steps, CURVE_POINTS).astype(int)) - 1
 
 
-def outcome(fits: Fits) -> dict[str, np.ndarray]:
-    """What is kept of each fit, [seeds, scales, ...]; `misfit` at every step."""
-    on, before = theory.active(fits.hidden), theory.active(fits.initial)
-    return {
+def outcome(fits: Fits, max_steps: int) -> dict:
+    """What is kept, JSON-able: [seeds][scales] for each number, and the range of misfits, [scales][curve steps]."""
+    on, before, steps = theory.active(fits.hidden), theory.active(fits.initial), curve_steps(max_steps)
+    curves = fits.misfit[..., np.minimum(steps, fits.misfit.shape[-1] - 1)]
+    kept = {
         "violated_at": first_violation(fits),
         "fitted": fits.fitted,
         "stuck": fits.stuck,
         "rate": measured_rate(fits.misfit, tolerance_of(fits.misfit.dtype)),
-        "misfit": fits.misfit,
+        "misfit": fits.misfit[..., -1],
         "distance": np.linalg.norm(fits.hidden - fits.initial, axis=-1) / LATENT_NORM,
         "active": on.mean(-1),
         "switched": (on != before).mean(-1),
+        "steps": steps,
     }
-
-
-def summary(outcomes: Sequence[dict], max_steps: int) -> dict:
-    """Of batches, JSON-able: [seeds][scales] for each number, and the range of misfits, [scales][curve steps]."""
-    steps = curve_steps(max_steps)
-    curves = np.concatenate([o["misfit"][..., np.minimum(steps, o["misfit"].shape[-1] - 1)] for o in outcomes])
-    last = [o | {"misfit": o["misfit"][..., -1]} for o in outcomes]
     ranges = np.quantile(curves, (0, 0.5, 1), axis=0).tolist()
-    return {name: np.concatenate([o[name] for o in last]).tolist() for name in last[0]} | {
-        "steps": steps.tolist(),
-        "curve": dict(zip(("low", "median", "high"), ranges, strict=True)),
-    }
+    curve = dict(zip(("low", "median", "high"), ranges, strict=True))
+    return {name: values.tolist() for name, values in kept.items()} | {"curve": curve}
