@@ -7,7 +7,7 @@ solution = csdip_jax.reconstruct(csdip_jax.methods.CsDip.preset("paper", image_s
 
 import importlib.metadata
 
-from csdip_jax import data, generators, io, methods, metrics, operators, priors, rules, theory
+from csdip_jax import data, generators, io, methods, metrics, operators, priors, rules
 from csdip_jax.solve import estimate_pixel_range, reconstruct
 from csdip_jax.types import EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import verdict
@@ -34,6 +34,5 @@ __all__ = [
     "priors",
     "reconstruct",
     "rules",
-    "theory",
     "verdict",
 ]

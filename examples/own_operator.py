@@ -1,11 +1,12 @@
-"""A forward model of your own: a blurred image, seen by a coarse sensor. One part is a function, the other a class.
+"""A forward model of your own, in two parts: a coded mask as a class, a coarse sensor as a function.
 
-    y = S B x + noise,    B a convolution with the point spread function, S the sums of blocks of pixels
+    y_k = S (p_k x) + noise, k = 1 ... 4,    p_k a mask of 0 and 1, S the mean of each block of 4 x 4 pixels
 
     python examples/own_operator.py
 
-The image is enlarged twice, the blur undone. Ten seconds on two cores: PSNR 20.9 dB of the sensor's image, 24.7 dB of
-the reconstruction by total variation. Writes own_operator.png.
+A camera with a sixteenth of the pixels takes four pictures through four masks, a quarter as many numbers as the image
+has. Ten seconds on two cores: PSNR 17.0 dB of what one picture shows, 22.0 dB of the reconstruction by total variation.
+Writes own_operator.png.
 """
 
 import sys
@@ -17,46 +18,44 @@ import numpy as np
 import csdip_jax as cs
 from csdip_jax.types import pytree_dataclass, static_field
 
-BLOCK = 2
-
 
 @pytree_dataclass
-class Blur(cs.operators.LinearOperator):
-    """B, the convolution with a point spread function. Its adjoint is derived: `forward` is all there is to write.
+class Masked(cs.operators.LinearOperator):
+    """The image behind each mask. `forward` is all there is to write, its adjoint is derived.
 
     Attributes:
-        psf: [k, k], k odd. Data: another one needs no new compilation.
+        masks: [k, h, w, 1]. Data: other masks need no new compilation.
         image_shape: (h, w, c). Part of the program.
     """
 
-    psf: jax.Array
+    masks: jax.Array
     image_shape: tuple = static_field()
 
     def forward(self, image):
-        return jax.scipy.signal.convolve(image, self.psf[..., None], mode="same")  # each channel by itself
+        return self.masks * image
 
 
-def binned(image):
-    """S, the mean of each block of pixels: any linear function that JAX can trace is an operator."""
+def blocks(image):
+    """S: any linear function that JAX can trace is an operator."""
     h, w, c = image.shape
-    return image.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK, c).mean((1, 3))
+    return image.reshape(h // 4, 4, w // 4, 4, c).mean((1, 3))
 
 
 def main(quick: bool = False) -> dict[str, float]:
-    """Blurs, bins and reconstructs a photograph; PSNR of the sensor's image, enlarged, and of the reconstruction."""
+    """Takes the pictures and reconstructs; PSNR of the first picture, enlarged, and of the reconstruction."""
     side = 32 if quick else 128
     image = cs.data.load("demo", image_shape=(side, side, 3))[1]
-    profile = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 1.2**2)).astype(np.float32)
-    psf = np.outer(profile, profile) / profile.sum() ** 2
+    masks = np.random.default_rng(0).integers(0, 2, (4, side, side, 1)).astype(np.float32)
+    camera = cs.operators.Linear(blocks, image.shape) @ Masked(masks, image.shape)  # the right one acts first
 
-    sensor = cs.operators.Linear(binned, image.shape) @ Blur(psf, image.shape)  # the right one acts first
-    noise_energy = sensor.forward(image).size * 0.01**2
-    y = cs.operators.measure(jax.random.key(0), sensor, image, noise_variance=noise_energy)
-    method = cs.methods.Tv(image.shape, steps=500, mu=20.0)
-    solution = cs.reconstruct(method, cs.Problem(sensor, y), jax.random.key(1), progress="tv")
-    print(cs.verdict(solution, noise_energy))
+    noise_energy = camera.measurements_like.size * 0.01**2
+    y = cs.operators.measure(jax.random.key(0), camera, image, noise_variance=noise_energy)
+    method = cs.methods.Tv(image.shape, steps=500, mu=10.0)
+    solution = cs.reconstruct(method, cs.Problem(camera, y), jax.random.key(1), progress="tv")
+    print(f"m = {y.size} of n = {image.size}; {cs.verdict(solution, noise_energy)}")
 
-    images = {"sensor": np.kron(y, np.ones((BLOCK, BLOCK, 1), np.float32)), "tv": solution.image}
+    first = y.reshape(4, side // 4, side // 4, 3)[0]
+    images = {"a picture": 2 * np.kron(first, np.ones((4, 4, 1), np.float32)), "tv": solution.image}
     psnr = {name: float(cs.metrics.psnr(found, image)) for name, found in images.items()}
     print("PSNR: " + ", ".join(f"{name} {value:.1f} dB" for name, value in psnr.items()))
     figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")

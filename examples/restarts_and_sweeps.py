@@ -30,13 +30,14 @@ def main(quick: bool = False) -> dict[str, float]:
 
     batch = cs.Problem(operator, jax.vmap(operator.forward)(images))  # [b, m]: a batch of problems
     one = dataclasses.replace(cs.methods.CsDip(shape), steps=40 if quick else 500)
-    found = {}
+    found, shown = {}, {"original": images[1]}
     for starts in (1, 2 if quick else 4):
         method = dataclasses.replace(one, restarts=starts)
         solution = cs.reconstruct(method, batch, jax.random.key(1), progress=f"csdip, {starts} starts")
         psnr = [float(cs.metrics.psnr(*pair)) for pair in zip(solution.image, images, strict=True)]
         print(f"{starts} starts: PSNR {np.round(psnr, 1)} dB; chosen {solution.restart}")
         found[f"{starts} starts"] = float(np.mean(psnr))
+        shown[f"{starts} starts, {psnr[1]:.1f} dB"] = solution.image[1]
 
     problem = cs.Problem(operator, cs.operators.measure(jax.random.key(2), operator, images[0], noise_energy))
     mu = jnp.geomspace(1.0, 1e4, 8)
@@ -49,11 +50,15 @@ def main(quick: bool = False) -> dict[str, float]:
         print(f"{value:7.1f} {sweep.measurement_loss[i]:14.2f} {psnr[i]:5.1f}" + " chosen" * (i == chosen))
     found |= {"chosen mu": float(psnr[chosen]), "best mu": float(psnr.max())}
 
-    figure, axis = plt.subplots(figsize=(5, 3.4), layout="constrained")
-    axis.semilogx(mu, psnr, "o-")
-    axis.plot(mu[chosen], psnr[chosen], "o", ms=10, mfc="none", label="chosen by the noise")
-    axis.set(xlabel=r"$\mu$", ylabel="PSNR of TV [dB]")
-    axis.legend()
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
+    for axis, (title, image) in zip(axes, shown.items(), strict=False):
+        axis.imshow(image, cmap="gray", vmin=-1, vmax=1)
+        axis.set_title(title)
+        axis.set_axis_off()
+    axes[3].semilogx(mu, psnr, "o-")
+    axes[3].plot(mu[chosen], psnr[chosen], "o", ms=10, mfc="none", label="chosen by the noise")
+    axes[3].set(xlabel=r"$\mu$", title="PSNR of TV [dB]")
+    axes[3].legend()
     figure.savefig("restarts_and_sweeps.png")
     print("picture: restarts_and_sweeps.png")
     return found

@@ -117,6 +117,7 @@ def train(config: ConfigDict, images: np.ndarray, held_out: np.ndarray, workdir:
 
 
 def start(vae: VAE, optimizer: optax.GradientTransformation, key: Array) -> Training:
+    """The training at its start."""
     params = vae.init(key, jnp.zeros(vae.image_shape), jnp.zeros(vae.latent_dim))
     return Training(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 

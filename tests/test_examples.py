@@ -14,7 +14,7 @@ CLAIMS = {
     "coordinate_descent": lambda found: 0 < found["low frequencies first"] < found["columns shuffled"] < 2,
     "first_reconstruction": lambda found: found["csdip"] > found["A^T y"] + 10,
     "own_measurements": lambda found: min(found.values()) > 25,
-    "own_operator": lambda found: found["tv"] > found["sensor"] + 1,
+    "own_operator": lambda found: found["tv"] > found["a picture"] + 3,
     "phantom": lambda found: found["zero-filled"] < 20 and found["tv"] > 70,
     "restarts_and_sweeps": lambda found: found["best mu"] - found["chosen mu"] < 1,
     "state_evolution": lambda found: max(found.values()) < 0.15,

@@ -6,7 +6,7 @@ Heckel, Hand: Deep decoder: concise image representations from untrained non-con
 (arXiv 1810.03982). No pixel of a layer sees its neighbours but through the upsampling, so G can hardly fit noise.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -47,16 +47,17 @@ class DeepDecoder(Generator):
     def init(self, key: Array, dtype: Any = jnp.float32) -> tuple[Array, dict]:
         """z uniform in [0, 0.1), W uniform with the variance 1 / (3 inputs), as PyTorch draws it."""
         key_latent, key_params = jax.random.split(key)
-        h, w = (-(-side // 2**self.doublings) for side in self.image_shape[:2])
+        network = self._network
+        h, w = (-(-side // 2**network.doublings) for side in self.image_shape[:2])
         latent = jax.random.uniform(key_latent, (h, w, self.channels), dtype, maxval=0.1)
-        return latent, self._network.init(key_params, latent)
+        return latent, cast(dict, network.init(key_params, latent))
 
     def apply(self, params: dict, latent: Array) -> Array:
-        return self._network.apply(params, latent)
+        return cast(Array, self._network.apply(params, latent))
 
     @property
-    def _network(self) -> nn.Module:
-        return _Network(self.channels, self.doublings, self.image_shape)
+    def _network(self) -> "_Network":
+        return _Network(self.channels, cast(int, self.doublings), self.image_shape)
 
 
 class _Network(nn.Module):

@@ -35,6 +35,7 @@ class Bound(NamedTuple):
 
     @property
     def elbo(self) -> Array:
+        """The evidence lower bound of log p(t)."""
         return self.log_likelihood - self.divergence
 
 

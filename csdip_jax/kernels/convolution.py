@@ -55,6 +55,7 @@ class ConvTranspose:
 
     @property
     def is_sub_pixel(self) -> bool:
+        """Whether `sub_pixel` computes it."""
         s = self.stride
         return self.kernel == (3 * s, 3 * s) and self.padding == s and self.upsample == 1
 

@@ -34,17 +34,19 @@ DIVERGED = 100.0
 
 
 class State(NamedTuple):
-    """Attributes:
-    scale: root mean square norm of A's columns.
-    count: m, the real numbers that the measurements amount to.
-    image: x_t, [h, w, c], not clipped.
-    residual: z_t, for the operator and measurements divided by `scale`.
-    back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t (`residual_and_adjoint`).
-    step: t.
-    loss: ||y - A x_t||^2.
-    start: ||y||^2, the loss of x_0 = 0.
-    change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
-    diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
+    """What the next step needs.
+
+    Attributes:
+        scale: root mean square norm of A's columns.
+        count: m, the real numbers that the measurements amount to.
+        image: x_t, [h, w, c], not clipped.
+        residual: z_t, for the operator and measurements divided by `scale`.
+        back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t (`residual_and_adjoint`).
+        step: t.
+        loss: ||y - A x_t||^2.
+        start: ||y||^2, the loss of x_0 = 0.
+        change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
+        diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
     """
 
     scale: Array

@@ -54,7 +54,8 @@ class Blur(LinearOperator):
     def _grid(self) -> tuple[int, int]:
         """Of the transforms: room for what is smeared over the edge where nothing wraps round."""
         more = (0, 0) if self.boundary == "wrap" else (side - 1 for side in self.psf.shape)
-        return tuple(side + extra for side, extra in zip(self.image_shape[:2], more, strict=True))
+        h, w = (side + extra for side, extra in zip(self.image_shape[:2], more, strict=True))
+        return h, w
 
     def _transfer(self, dtype) -> Array:
         """The transform of the point spread function, its centre at the first pixel, [grid, 1]."""
@@ -85,7 +86,7 @@ BLUR = Kind(
     name="blur",
     label="pixel blur",
     about="the image smeared by a normal distribution",
-    draw=lambda key, width, image_shape: Blur(gaussian_psf(width, image_shape), image_shape),
+    draw=lambda key, width, image_shape: Blur(jnp.asarray(gaussian_psf(width, image_shape)), image_shape),
     prefix="blur",
     toy=1,
     count=Count("blur_width", "standard deviation of the blur in pixels; None: 2", lambda image_shape: 2),

@@ -93,6 +93,7 @@ class Dense(RowOperator):
 
     @property
     def num_measurements(self) -> int:
+        """The rows of A, m."""
         return self.matrix.shape[-2]
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:

@@ -27,6 +27,7 @@ class Normalised(LinearOperator):
 
     @property
     def image_shape(self) -> Shape:
+        """As A has it."""
         return self.operator.image_shape
 
     def forward(self, image: Array) -> Array:
@@ -88,6 +89,7 @@ class NormalisedFunction(Operator):
 
     @property
     def image_shape(self) -> Shape:
+        """As f has it."""
         return self.operator.image_shape
 
     def forward(self, image: Array) -> Array:

@@ -16,11 +16,13 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 class State(NamedTuple):
-    """Attributes:
-    mean: m, [h, w, c].
-    variance: v, over the number of pixels.
-    lowest: the lowest v so far.
-    since: steps since then.
+    """What is remembered of the iterates.
+
+    Attributes:
+        mean: m, [h, w, c].
+        variance: v, over the number of pixels.
+        lowest: the lowest v so far.
+        since: steps since then.
     """
 
     mean: Array

@@ -17,10 +17,12 @@ class Last(Keep):
 
 
 class BestState(NamedTuple):
-    """Attributes:
-    image: the iterate kept, [h, w, c]; before the window opens simply the last one.
-    score: what it was picked by, inf before the window opens.
-    loss: its measurement loss.
+    """The best iterate so far.
+
+    Attributes:
+        image: the iterate kept, [h, w, c]; before the window opens simply the last one.
+        score: what it was picked by, inf before the window opens.
+        loss: its measurement loss.
     """
 
     image: Array
@@ -69,9 +71,11 @@ class Best(Keep):
 
 
 class AverageState(NamedTuple):
-    """Attributes:
-    image: the weighted sum of the iterates, [h, w, c].
-    weight: the sum of the weights.
+    """A weighted sum of iterates.
+
+    Attributes:
+        image: the weighted sum of the iterates, [h, w, c].
+        weight: the sum of the weights.
     """
 
     image: Array
@@ -108,10 +112,12 @@ class Average(Keep):
 
 
 class TailState(NamedTuple):
-    """Attributes:
-    count: iterates so far.
-    mean: theirs, [h, w, c].
-    squares: the sum of their squared departures from it, [h, w, c].
+    """Mean and spread of the last iterates.
+
+    Attributes:
+        count: iterates so far.
+        mean: theirs, [h, w, c].
+        squares: the sum of their squared departures from it, [h, w, c].
     """
 
     count: Array

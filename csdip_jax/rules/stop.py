@@ -11,9 +11,11 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 class PlateauState(NamedTuple):
-    """Attributes:
-    lowest: the lowest loss that counted as progress.
-    since: steps since then.
+    """How long a loss has not fallen.
+
+    Attributes:
+        lowest: the lowest loss that counted as progress.
+        since: steps since then.
     """
 
     lowest: Array

@@ -55,7 +55,7 @@ class Measurement(NamedTuple):
     matrix_dtype: str = "float32"
 
     def operator(self, key: Array, image: int, image_shape: tuple[int, int, int]) -> operators.Operator:
-        """The operator that this key draws for the image of this `image_id`."""
+        """A of the image of this id; one for all images with `reference`."""
         key = jax.random.fold_in(key, 0 if self.reference else image)
         return operators.OPERATORS[self.kind].make(key, self.count, image_shape, self.matrix_dtype)
 
@@ -64,7 +64,7 @@ class Measurement(NamedTuple):
         return operators.OPERATORS[self.kind].bytes(self.count, pixels, self.matrix_dtype)
 
     def measure(self, key: Array, operator: operators.Operator, image: Array | np.ndarray) -> Array:
-        """The measurements of an image, with noise that this key draws."""
+        """The measurements of an image, with the noise."""
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
 
     def paper_variance(self, num_measurements: int) -> float:
@@ -79,5 +79,5 @@ class Measurement(NamedTuple):
 
     @property
     def description(self) -> str:
-        """The operator, for people."""
+        """The operator in words."""
         return operators.OPERATORS[self.kind].described(self.count)

@@ -73,12 +73,12 @@ class Program(NamedTuple):
 
     @property
     def scenes(self) -> list[Scene]:
-        """Every image with every seed."""
+        """Each image under each seed."""
         return [Scene(*parts) for parts in itertools.product(self.images, self.study.seed)]
 
     @property
     def cells_per_scene(self) -> int:
-        """Noise variances times settings."""
+        """Each measurement under each setting."""
         return len(self.measurements) * len(self.sweep.labels)
 
     @property

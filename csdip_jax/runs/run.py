@@ -127,7 +127,7 @@ class Measured(NamedTuple):
     image_ids: list[int]
 
     def problem_of(self, cell: int) -> cs.Problem:
-        """Of one cell alone."""
+        """That of one cell, with its own operator."""
         operator, measurements = self.problem
         if isinstance(operator, cs.operators.Stack):
             operator = operator.take(cell * operator.size // len(measurements))
@@ -213,7 +213,7 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Ro
 
 
 def curve_file(folder: Path, name: str) -> Path:
-    """The file of a cell's loss curve."""
+    """Where `save_curve` writes."""
     return folder / "curves" / f"{name}.csv"
 
 

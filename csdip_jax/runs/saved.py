@@ -100,7 +100,7 @@ def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
 
 
 def reconstruction(folder: Path, name: str) -> Path:
-    """The file of a reconstruction."""
+    """The file of what a fit gave."""
     return folder / "reconstructions" / f"{name}.npz"
 
 
@@ -116,7 +116,7 @@ def save(
 
     Args:
         workdir: of the run.
-        fit: its loss curve is written, and its row names the files.
+        fit: its solution in [-1, 1], whose traces are written; its row names the files.
         image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
         more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
@@ -124,14 +124,44 @@ def save(
     path = reconstruction(workdir.path, fit.row.file)
     write_picture(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    write_arrays(path, image=image, **told(fit.solution), **known, **more)
+    write_arrays(path, image=image, **told(_scaled(fit.solution, _half(pixel_range))), **known, **more)
 
 
 def told(solution: cs.Solution) -> dict[str, Any]:
     """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
-    arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
+    arrays |= {f"{AUX}{name}": values for name, values in solution.aux.items()}
     return {"trace": solution.trace["measurement_loss"], **arrays}
+
+
+AUX = "aux_"
+
+
+def maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name -> what a file that `load` read tells of each pixel besides its image, differences of pixels in [-1, 1]."""
+    shape = arrays["image"].shape
+    return {
+        name.removeprefix(AUX): values
+        for name, values in arrays.items()
+        if name.startswith(AUX) and values.shape == shape
+    }
+
+
+def signed(solution: cs.Solution, pixel_range: tuple[float, float] | None) -> cs.Solution:
+    """A solution in the user's units, those of `pixel_range`, as one in [-1, 1]."""
+    image = to_signed_range(solution.image, pixel_range)
+    return _scaled(solution, 1 / _half(pixel_range))._replace(image=image)
+
+
+def _scaled(solution: cs.Solution, factor: float) -> cs.Solution:
+    """With the differences of pixels that it tells in another unit."""
+    shape = solution.image.shape
+    aux = {name: factor * x if np.shape(x) == shape else x for name, x in solution.aux.items()}
+    return solution._replace(aux=aux)
+
+
+def _half(pixel_range: tuple[float, float] | None) -> float:
+    return 1.0 if pixel_range is None else abs(pixel_range[1] - pixel_range[0]) / 2
 
 
 def write_picture(path: Path, image: np.ndarray | Array) -> None:
@@ -167,6 +197,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
             arrays["image"] = to_signed_range(arrays["image"], checked_range(ends))
         except InputError as error:
             raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
+        arrays |= {AUX + name: values / _half(ends) for name, values in maps(arrays).items()}
     return arrays
 
 

@@ -48,11 +48,11 @@ class Progress:
         self.bar.close()
 
     def begin(self, batch: Batch) -> None:
-        """Says which batch is at work."""
+        """Shows which batch is computed."""
         self.bar.set_description_str(f"all, at {batch.name}")
 
     def end(self, cells: int, rows: Mapping[str, Row]) -> None:
-        """Counts so many cells more; `rows` are all that are done."""
+        """Shows that so many cells more are done, and the time left by the rows so far."""
         self.bar.update(cells)
         self._show_time_left(rows)
 

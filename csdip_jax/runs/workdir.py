@@ -165,7 +165,7 @@ class Workdir:
         return read_all_rows(self.path, self.read)
 
     def append(self, row: Row | dict) -> None:
-        """Adds a row to this process's file, whole or not at all."""
+        """Writes one row more, to this process' own file."""
         name = f"results-{self.share.index}.jsonl" if self.share.index else "results.jsonl"
         append_row(self.path / name, row.as_json() if isinstance(row, Row) else row)
 

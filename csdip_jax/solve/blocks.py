@@ -40,6 +40,7 @@ class Block(NamedTuple):
 
     @property
     def layout(self) -> Layout:
+        """How its fits lie."""
         return Layout(single=self.columns.size == self.devices, devices=self.devices)
 
 
@@ -107,4 +108,5 @@ def place(tree: Any, devices: int, shared: bool = False) -> Any:
 
 
 def sharding(devices: int, shared: bool = False) -> NamedSharding:
+    """Of arrays that lie on so many devices, cut along the leading axis or a copy on each."""
     return NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits"))

@@ -20,6 +20,7 @@ def fingerprint(method, cases, keys, *options) -> str:
 
 
 def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit) -> None:
+    """Writes the leaves of the outcomes, how many blocks have finished, and the fits under way; no path, nothing."""
     if path is None:
         return
     arrays = {f"fits_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(jax.device_get(fits)))}

@@ -156,6 +156,7 @@ class Job(NamedTuple):
 
     @property
     def content(self) -> tuple:
+        """What a checkpoint has to agree with."""
         return self.method, self.cases, self.keys
 
     def arguments(self, block: Block) -> tuple[Method, Case, Array]:

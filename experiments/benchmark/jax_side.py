@@ -27,6 +27,7 @@ def network_loss(method, data, params):
 
 
 def network_step(method, data, carry):
+    """One step of the optimiser on `network_loss`."""
     params, opt_state, _ = carry
     loss, gradient = jax.value_and_grad(partial(network_loss, method, data))(params)
     updates, opt_state = method.optimizer.update(gradient, opt_state)

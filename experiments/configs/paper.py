@@ -49,6 +49,7 @@ def get_config(selection: str = "") -> config_dict.ConfigDict:
 
 
 def config_of(item: Item, scale: str) -> config_dict.ConfigDict:
+    """The configuration of an item at a scale; errors as `get_config`."""
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}: choose from {', '.join(SCALES)}")
     if item.kind == "mask":

@@ -191,14 +191,14 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
     run, comparisons = CellRun(plan, workdir, cell), []
     rows = run.rows
     for name, original in plan.test.items():
-        shown, captions, adjoint = {}, {}, None
+        shown, captions, maps, adjoint = {}, {}, {}, None
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
             row = rows[Key("test", OFF, 0.0, name) if off else Key("test", label, weight, name)]
             arrays = saved.load(saved.reconstruction(workdir.path, row.file), original.shape, "adjoint")
-            shown[label], adjoint = arrays["image"], arrays["adjoint"]
+            shown[label], adjoint, maps[label] = arrays["image"], arrays["adjoint"], saved.maps(arrays)
             facts = (f"MSE {number(row.mse, '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
-        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
+        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions, maps))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

@@ -131,6 +131,7 @@ class CellRun(NamedTuple):
         return min(losses, key=losses.get)
 
     def weight_of(self, arm: Arm) -> float:
+        """The lr_weight of an arm."""
         return self.chosen_weight(arm.reading) if arm.penalized else 0.0
 
     def held_out(self, name: str) -> cs.Problem:

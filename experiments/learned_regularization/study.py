@@ -55,6 +55,7 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Of its folder and its rows."""
         return f"m{self.measurement.count}-noise{self.measurement.noise_variance:g}"
 
 
@@ -163,6 +164,7 @@ def _arms(config: ConfigDict) -> list[Arm]:
 
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:
+    """The workdir of the study, which its settings and training images have to agree with."""
     training = content_digest(*plan.training.values())
     return settings.open_workdir(
         path, "learned_regularization", plan.config, FREE_SETTINGS, read_row, training=training

@@ -15,6 +15,7 @@ from experiments.sweep.run import open_workdir
 
 
 def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
+    """Reconstructs simulated measurements of images, from files or as configured."""
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
@@ -56,6 +57,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
                 adjoint=arrays[first.label]["adjoint"],
                 reconstructions={label: found["image"] for label, found in arrays.items()},
                 captions={row.label: row_tables.caption(row) for row in rows},
+                maps={label: saved.maps(found) for label, found in arrays.items()},
             )
         )
         where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []

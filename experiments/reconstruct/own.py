@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import jax
 
-from csdip_jax.data.pixels import to_signed_range
 from csdip_jax.files import content_digest, write_array
 from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
 from csdip_jax.runs import saved
@@ -44,6 +43,7 @@ class Files(NamedTuple):
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
+    """Reconstructs the image of a user's own measurements."""
     own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
         print(f"note: {launcher.spelled(note)}")
@@ -80,7 +80,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             if label in done:
                 continue
             image = fit.solution.image
-            signed = fit.solution._replace(image=to_signed_range(image, own.pixel_range))
+            signed = saved.signed(fit.solution, own.pixel_range)
             saved.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{name}.npy", image)
             saved.write_picture(workdir.path / f"{name}.png", signed.image)

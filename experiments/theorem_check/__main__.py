@@ -8,7 +8,7 @@
 descent: the misfit beside the bound, for widths d / n and step scales c (1: as printed, 1/16: as proved). lemmas: both
 sides of B.1 to B.4 and C.2. compressed: the same with A V for V. early_stopping: the misfit to noisy data beside the
 error to the signal, for the one-layer network and for the DCGAN. spectra: singular values of the Jacobian at sizes at
-which it need not be formed. The mathematics is csdip_jax/theory.py, what came out docs/theorem.md.
+which it need not be formed. The mathematics is theory.py, what came out docs/theorem.md.
 
 The workdir gets config.json, results.jsonl (a row per cell), claims.md and claims.csv, and a picture per section:
 convergence.png, steps.png, lemmas.png, compressed.png, early_stopping.png, spectra.png. The same command again does
@@ -16,6 +16,7 @@ only what is missing. Exit code 0 means that everything ran: a claim that fails 
 """
 
 import jax
+import pandas as pd
 from absl import flags
 from ml_collections import config_flags
 
@@ -23,9 +24,8 @@ from csdip_jax.files import write_atomically
 from csdip_jax.io.lines import TEXT, with_fields
 from csdip_jax.runs.workdir import Workdir
 from experiments import launcher
-from experiments.tables import as_csv
+from experiments.tables import as_csv, as_markdown
 from experiments.theorem_check import figures, sections
-from experiments.theorem_check.claims import frame, table
 
 _CONFIG = launcher.define_config("theorem_check")
 flags.adopt_module_key_flags(launcher)
@@ -45,8 +45,9 @@ def main() -> None:
     with jax.enable_x64(config.dtype == "float64"):
         rows = sections.run(config, workdir)
     claims = [claim for section, group in rows.items() for claim in sections.SECTIONS[section].claims(group)]
-    text = table(claims)
-    for name, content in (("claims.md", f"{text}\n"), ("claims.csv", as_csv(frame(claims)))):
+    table = pd.DataFrame(claims).rename(columns={"name": "claim"})
+    text = as_markdown(table)
+    for name, content in (("claims.md", f"{text}\n"), ("claims.csv", as_csv(table))):
         write_atomically(workdir.path / name, lambda file, content=content: file.write(content.encode()))
     print(text)
     for section, group in rows.items():

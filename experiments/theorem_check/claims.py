@@ -1,21 +1,25 @@
-"""What a measurement says about a claim, and the table of all of them."""
+"""What the rows of a section say about a claim."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
-
-from experiments.tables import as_markdown
 
 PASS, FAIL, BELOW, MEASURED = "pass", "FAIL", "below threshold", "measured"
 
+PER_FIT = ("violated_at", "fitted", "stuck", "rate", "active")
+
 
 class Claim(NamedTuple):
-    """Attributes:
-    name: of the statement.
-    where: at which sizes.
-    verdict: pass, FAIL, "below threshold" (the statement does not reach so far down), or "measured" (none was made).
-    measured: what was found, in words and numbers.
+    """A statement of the paper, and what became of it.
+
+    Attributes:
+        name: of the statement.
+        where: at which sizes.
+        verdict: pass, FAIL, "below threshold" (the statement does not reach so far down), or "measured" (none was
+            made).
+        measured: what was found, in words and numbers.
     """
 
     name: str
@@ -25,6 +29,7 @@ class Claim(NamedTuple):
 
 
 def verdict(holds: bool) -> str:
+    """In a word."""
     return PASS if holds else FAIL
 
 
@@ -57,11 +62,20 @@ def over_widths(
     return Claim(name, where, text, "; ".join(filter(None, [partly and f"holds for {partly} {size}", measured])))
 
 
-def frame(claims: Sequence[Claim]) -> pd.DataFrame:
-    """All of them, a line each."""
-    return pd.DataFrame(claims).rename(columns={"name": "claim"})
+def of_fits(rows: Sequence[dict]) -> pd.DataFrame:
+    """A line per seed and step scale of some rows: their cell, `scale`, PER_FIT, and whether the bound `held`.
+
+    It held if it did so at every step until the target was fitted.
+    """
+    parts = []
+    for row in rows:
+        of_cell = {name: value for name, value in row.items() if np.ndim(value) == 0 and name != "curve"}
+        each = {name: np.array(row[name], float).ravel() for name in PER_FIT}
+        parts.append(pd.DataFrame({"scale": np.tile(row["scales"], len(row["fitted"]))} | each).assign(**of_cell))
+    fits = pd.concat(parts, ignore_index=True)
+    return fits.assign(held=(fits.fitted == 1) & (fits.violated_at < 0))
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """All of them in Markdown."""
-    return as_markdown(frame(claims))
+def shares(holds: pd.Series, ratios: pd.Series) -> dict[float, float]:
+    """d / n -> share of the fits for which something holds."""
+    return holds.groupby(ratios).mean().to_dict()

@@ -2,39 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
+import pandas as pd
 
-from csdip_jax import theory
-from experiments.theorem_check import fits
-from experiments.theorem_check.claims import MEASURED, Claim, over_widths
-from experiments.theorem_check.rows import at_scale, by_ratio, curve_steps, outcome, shares, summary
+from experiments.theorem_check import one_layer, theory
+from experiments.theorem_check.claims import MEASURED, Claim, of_fits, over_widths, shares
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width."""
     return [{"section": "descent", "pixels": n, "ratio": ratio} for n in config.num_pixels for ratio in config.ratios]
 
 
-def measure(config, cell: dict, key, progress) -> dict:
+def measure(config, cell: dict, key, progress: str) -> dict:
     """Every seed with every step scale."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    target, scales, batches = random_target(key, n, config.dtype), sorted(set(config.step_scales)), []
-    for networks in fits.batches(config, key, n, d, target, progress):
-        result = fits.fit(networks, target, scales, config.max_steps, progress=progress)
-        batches.append(outcome(result, scales, n, d, config.max_steps))
-    steps = curve_steps(config.max_steps)
-    return {
-        "width": d,
-        "scales": scales,
-        "steps": steps.tolist(),
-        **summary(batches, config.num_seeds),
-    }
-
-
-def random_target(key, pixels: int, dtype):
-    """y, of norm 1. The law of V does not change if R^n is turned, so no y is harder to fit than another."""
-    target = jax.random.normal(jax.random.fold_in(key, 2**31), (pixels,), dtype)
-    return target / np.linalg.norm(target)
+    target, scales = one_layer.random_target(key, n, config.dtype), sorted(set(config.step_scales))
+    fits = one_layer.fit(config, key, n, d, target, scales, progress=progress)
+    return {"width": d, "scales": scales} | one_layer.outcome(fits, config.max_steps)
 
 
 def transition(shares: Mapping[float, float], share: float = 0.5) -> float:
@@ -55,66 +40,61 @@ STEP_NAMES = {theory.CERTIFIED_SCALE: " (certified)", 1.0: " (printed)"}
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
-    scales = rows[0]["scales"]
-    found = [bound_claim(rows, column) for column in range(len(scales))]
-    column = at_scale(rows, theory.CERTIFIED_SCALE)
-    if column is not None:
-        found += [transition_claim(rows, column), rate_claim(rows, column)]
-    return found + [overshoot_claim(rows)]
+    """What the rows say of the bound, its rate, and the largest step."""
+    fits = of_fits(rows)
+    certified = fits[fits.scale == theory.CERTIFIED_SCALE]
+    found = [bound_claim(group) for _, group in fits.groupby("scale")]
+    if len(certified):
+        found += [transition_claim(certified), rate_claim(certified)]
+    return [*found, overshoot_claim(fits)]
 
 
-def bound_claim(rows: Sequence[dict], column: int) -> Claim:
+def bound_claim(fits: pd.DataFrame) -> Claim:
     """The bound with one step scale: where it holds, and what became of the ReLUs at the largest width.
 
-    The proof covers c <= 1/16, from its width on; the statement covers any c <= 1, "for d >= C n".
+    The proof covers c <= 1/16, from its width on; the statement covers any c <= 1, "for d >= C n". Fits that were
+    neither fitted nor stuck nor above the bound when max_steps was reached may leave it undecided.
     """
-    scale, kept = rows[0]["scales"][column], shares(rows, column)
-    widest = max(kept)
-    group = by_ratio(rows)[widest]
-    fitted, on = (np.mean([np.array(row[name])[:, column].mean() for row in group]) for name in ("fitted", "active"))
+    scale, widest = fits.scale.iloc[0], fits[fits.ratio == fits.ratio.max()]
     name = f"Theorem 4.1, c = {scale:.3g}{STEP_NAMES.get(scale, '')}"
-    measured = f"at {widest:g} n {fitted:.0%} fitted in twice the bound's steps, {on:.0%} of the ReLUs left on"
+    measured = (
+        f"at {fits.ratio.max():g} n {widest.fitted.mean():.0%} fitted in twice the bound's steps, "
+        f"{widest.active.mean():.0%} of the ReLUs left on"
+    )
     threshold = theory.WIDTH_THEOREM if scale <= theory.CERTIFIED_SCALE else None
-    claim = over_widths(name, kept, measured, threshold)
-    undecided = shares(rows, column, undecided_fits)
-    if any(undecided.values()):
-        best = over_widths(name, {ratio: kept[ratio] + undecided[ratio] for ratio in kept}, measured, threshold)
-        if best.verdict != claim.verdict:
-            claim = claim._replace(verdict=f"undecided at max_steps: {claim.verdict} or {best.verdict}")
+    undecided = (fits.fitted == 0) & (fits.stuck == 0) & (fits.violated_at < 0)
+    claim, best = (
+        over_widths(name, shares(holds, fits.ratio), measured, threshold)
+        for holds in (fits.held, fits.held | undecided)
+    )
+    if best.verdict != claim.verdict:
+        claim = claim._replace(verdict=f"undecided at max_steps: {claim.verdict} or {best.verdict}")
     return claim
 
 
-def undecided_fits(row: dict) -> np.ndarray:
-    """Neither fitted nor stuck nor above the bound when max_steps was reached, bool [seeds, scales]."""
-    return ~np.array(row["fitted"]) & ~np.array(row["stuck"]) & (np.array(row["violated_at"]) < 0)
-
-
-def transition_claim(rows: Sequence[dict], column: int) -> Claim:
+def transition_claim(fits: pd.DataFrame) -> Claim:
     """The width at which half of the seeds come through, for each n."""
     found = []
-    for pixels in sorted({row["pixels"] for row in rows}):
-        group = [row for row in rows if row["pixels"] == pixels]
-        half = transition(shares(group, column))
+    for pixels, group in fits.groupby("pixels"):
+        half = transition(shares(group.held, group.ratio))
         found.append(f"{half:.1f} n (n = {pixels})" if np.isfinite(half) else f"not in between (n = {pixels})")
     name = "Transition, c = 1/16: half of the seeds keep the bound"
     return Claim(name, "every n", MEASURED, f"from d = {', '.join(found)}")
 
 
-def rate_claim(rows: Sequence[dict], column: int) -> Claim:
+def rate_claim(fits: pd.DataFrame) -> Claim:
     """The share of the misfit that a step takes off, over the certified one; of the fits that came through."""
-    held_at, texts = {}, []
-    for ratio, group in by_ratio(rows).items():
-        certified = [theory.certified_rate(theory.CERTIFIED_SCALE, row["pixels"], row["width"]) for row in group]
-        rates = [np.array(row["rate"])[:, column] / rate for row, rate in zip(group, certified, strict=True)]
-        rates = np.concatenate(rates)
-        fitted = rates[np.isfinite(rates)]
-        if len(fitted):
-            expected = expected_factor(group[-1]["pixels"], group[-1]["width"])
-            held_at[ratio] = float((fitted >= 1).mean())
-            of = "" if len(fitted) == len(rates) else f"{len(fitted)} of {len(rates)} fits, "
-            texts.append(f"{fitted.min():.2g} to {fitted.max():.2g} at {ratio:g} n ({of}large n: {expected:.3g})")
-    if not held_at:
+    factors, texts = fits.rate / theory.certified_rate(theory.CERTIFIED_SCALE, fits.pixels, fits.width), []
+    fitted = factors.notna()
+    if not fitted.any():
         return Claim("Rate, c = 1/16", "every width", MEASURED, "nothing was fitted")
+    for ratio, group in fits[fitted].groupby("ratio"):
+        tried, of_width = int((fits.ratio == ratio).sum()), factors[group.index]
+        largest = fits[fits.ratio == ratio].iloc[-1]
+        of = "" if len(group) == tried else f"{len(group)} of {tried} fits, "
+        expected = expected_factor(largest.pixels, largest.width)
+        texts.append(f"{of_width.min():.2g} to {of_width.max():.2g} at {ratio:g} n ({of}large n: {expected:.3g})")
+    held_at = shares(factors[fitted] >= 1, fits.ratio[fitted])
     return over_widths("Rate, c = 1/16: at least certified", held_at, "times " + ", ".join(texts), theory.WIDTH_THEOREM)
 
 
@@ -123,7 +103,8 @@ def expected_factor(pixels: int, width: int) -> float:
     return float(theory.expected_rate(1.0, pixels, width) / theory.certified_rate(1.0, pixels, width))
 
 
-def overshoot_claim(rows: Sequence[dict]) -> Claim:
+def overshoot_claim(fits: pd.DataFrame) -> Claim:
     """The step scale from which gradient descent overshoots along the largest singular value of J."""
-    at = [f"{theory.stable_scale(g[-1]['pixels'], g[-1]['width']):.2f} at {r:g} n" for r, g in by_ratio(rows).items()]
+    last = fits.groupby("ratio").last()
+    at = [f"{theory.stable_scale(row.pixels, row.width):.2f} at {ratio:g} n" for ratio, row in last.iterrows()]
     return Claim("Overshooting: eta sigma_max^2 > 2", "every width", MEASURED, f"from c = {', '.join(at)}")

@@ -8,15 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import csdip_jax as cs
-from csdip_jax import theory
-from experiments.theorem_check import fits
+from csdip_jax.types import Array
+from experiments.theorem_check import one_layer, theory
 from experiments.theorem_check.claims import Claim, verdict
-from experiments.theorem_check.rows import curve_steps
-
-CHUNK = 100
 
 
 def cells(config) -> list[dict]:
+    """A cell for each network and noise."""
     return [
         {"section": "early_stopping", "network": network, "noise": noise}
         for network in ("one layer", "DCGAN")
@@ -24,56 +22,74 @@ def cells(config) -> list[dict]:
     ]
 
 
-def measure(config, cell: dict, key, progress) -> dict:
+def measure(config, cell: dict, key, progress: str) -> dict:
     """Curves of misfit and error, [runs][steps kept]; noise is ||y - x*|| / ||x*||.
 
     `reachable` is the smallest misfit that the network's outputs allow: those of tanh lie within (-1, 1).
     """
-    settings = config.early_stopping
+    settings, key_noise = config.early_stopping, jax.random.fold_in(key, one_layer.OF_TARGET)
     if cell["network"] == "one layer":
         clean = smooth_signal(settings.pixels, config.dtype)
-        target = noisy(jax.random.fold_in(key, 2**31), clean, cell["noise"])
-        misfit, error = one_layer(config, key, clean, target, progress)
-        reachable = 0.0
+        target, width, reachable = noisy(key_noise, clean, cell["noise"]), settings.ratio * clean.size, 0.0
+        misfit, error = one_layer_curves(config, key, clean, target, width, progress)
     else:
-        clean = jnp.asarray(cs.data.load("demo", image_shape=(*settings.image_shape, 1))[0])
-        target = noisy(jax.random.fold_in(key, 2**31), clean, cell["noise"])
-        misfit, error = dcgan(settings.dcgan_steps, key, clean, target, progress)
-        reachable = float(jnp.linalg.norm(target - jnp.clip(target, -1, 1)) / jnp.linalg.norm(target))
-    kept = curve_steps(len(misfit))
+        clean, width = jnp.asarray(cs.data.load("demo", image_shape=(*settings.image_shape, 1))[0]), None
+        target = noisy(key_noise, clean, cell["noise"])
+        reachable = float(relative_error(target, jnp.clip(target, -1, 1)))
+        misfit, error = dcgan_curves(settings.dcgan_steps, key, clean, target, progress)
+    kept = one_layer.curve_steps(misfit.shape[-1])
     return {
         "pixels": clean.size,
-        "width": settings.ratio * clean.size if cell["network"] == "one layer" else None,
+        "width": width,
         "reachable": reachable,
         "steps": kept.tolist(),
-        "misfit": misfit[kept].T.tolist(),
-        "error": error[kept].T.tolist(),
-        "best_step": error.argmin(0).tolist(),
-        "best_error": error.min(0).tolist(),
+        "misfit": misfit[:, kept].tolist(),
+        "error": error[:, kept].tolist(),
+        "best_step": error.argmin(-1).tolist(),
+        "best_error": error.min(-1).tolist(),
     }
 
 
-def smooth_signal(pixels: int, dtype):
+def smooth_signal(pixels: int, dtype) -> Array:
     """x*, [n]: two waves and a step, as an image has them."""
     t = jnp.linspace(0, 1, pixels, dtype=dtype)
     return jnp.sin(2 * jnp.pi * t) + 0.5 * jnp.sin(6 * jnp.pi * t) + (t > 0.6)
 
 
-def noisy(key, clean, noise: float):
+def noisy(key, clean: Array, noise: float) -> Array:
     """x* + e with ||e|| = noise ||x*||."""
     drawn = jax.random.normal(key, clean.shape, clean.dtype)
     return clean + noise * jnp.linalg.norm(clean) / jnp.linalg.norm(drawn) * drawn
 
 
-def one_layer(config, key, clean, target, progress) -> tuple[np.ndarray, np.ndarray]:
-    """Misfit and error, [steps, seeds], of gradient descent with c = 1/16."""
-    n, d, parts = clean.size, config.early_stopping.ratio * clean.size, []
-    for networks in fits.batches(config, key, n, d, target, progress):
-        traces = fits.fit(networks, target, [theory.CERTIFIED_SCALE], config.max_steps, clean, progress).traces
-        parts.append(np.stack([traces.misfit[..., 0], traces.error[..., 0]]))
-    steps = max(part.shape[1] for part in parts)
-    parts = [np.pad(part, ((0, 0), (0, steps - part.shape[1]), (0, 0)), mode="edge") for part in parts]
-    return tuple(np.concatenate(parts, axis=-1)[..., : config.num_seeds])
+def relative_error(clean: Array, image: Array) -> Array:
+    """||image - x*|| / ||x*||."""
+    return jnp.linalg.norm(image - clean) / jnp.linalg.norm(clean)
+
+
+def one_layer_curves(config, key, clean, target, width: int, progress: str) -> tuple[np.ndarray, np.ndarray]:
+    """Misfit and error, [seeds, steps], of gradient descent with c = 1/16."""
+    norm = jnp.linalg.norm(target)
+    record = {"error": jax.tree_util.Partial(_error_of_output, clean / norm)}
+    sizes, scales = (clean.size, width), [theory.CERTIFIED_SCALE]
+    fits = one_layer.fit(config, key, *sizes, target / norm, scales, record=record, progress=progress)
+    return fits.misfit[:, 0], fits.recorded["error"][:, 0]
+
+
+def _error_of_output(clean, image, state):
+    return relative_error(clean, state.output)
+
+
+def dcgan_curves(steps: int, key, clean: Array, target: Array, progress: str) -> tuple[np.ndarray, np.ndarray]:
+    """Misfit and error, [1, steps], of the paper's network and optimiser on the noisy image itself (A = I)."""
+    method = cs.methods.CsDip.preset("paper", clean.shape)
+    plain = {"keep": cs.rules.Last(), "fail": None, "restarts": 1, "tv_weight": 0.0}
+    method = dataclasses.replace(method, steps=steps, **plain)
+    problem = cs.Problem(cs.operators.Identity(clean.shape), target.reshape(-1))
+    record = {"error": jax.tree_util.Partial(relative_error, clean)}
+    trace = cs.reconstruct(method, problem, key, record=record, progress=progress).trace
+    misfit = jnp.sqrt(trace["measurement_loss"]) / jnp.linalg.norm(target)
+    return np.asarray(misfit)[None], np.asarray(trace["error"])[None]
 
 
 def expected_error(steps: np.ndarray, noise: float, pixels: int, width: int) -> np.ndarray:
@@ -84,30 +100,6 @@ def expected_error(steps: np.ndarray, noise: float, pixels: int, width: int) -> 
     """
     left = (1 - 4 * theory.CERTIFIED_SCALE * width / (4 * pixels + width)) ** steps
     return np.sqrt(left**2 * (1 + (1 + noise**2) / 2) + (1 - left) ** 2 * noise**2)
-
-
-def dcgan(steps: int, key, clean, target, progress) -> tuple[np.ndarray, np.ndarray]:
-    """Misfit and error, [steps, 1], of the paper's network and optimiser on the noisy image itself (A = I)."""
-    method = cs.methods.CsDip.preset("paper", clean.shape)
-    method = dataclasses.replace(method, tv_weight=0.0, steps=steps)
-    problem = cs.Problem(cs.operators.Identity(clean.shape), target.reshape(-1))
-    state, traces = jax.jit(type(method).init)(method, problem, key), []
-    for taken in range(0, steps, CHUNK):
-        state, errors = _advance(method, problem, state, clean)
-        traces.append(np.asarray(errors))
-        progress(f"step {taken + CHUNK}, misfit {traces[-1][-1, 0]:.2f}, error {traces[-1][-1, 1]:.2f}")
-    misfit, error = np.concatenate(traces)[:steps].T
-    return misfit[:, None], error[:, None]
-
-
-@jax.jit
-def _advance(method, problem, state, clean):
-    def step(state, _):
-        state, scalars = method.step(problem, state, jax.random.key(0))
-        misfit = jnp.sqrt(scalars["measurement_loss"]) / jnp.linalg.norm(problem.measurements)
-        return state, jnp.stack([misfit, jnp.linalg.norm(state.last_image - clean) / jnp.linalg.norm(clean)])
-
-    return jax.lax.scan(step, state, length=CHUNK)
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:

@@ -1,17 +1,18 @@
 """The pictures of the theorem check, one or two per section."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from csdip_jax import theory
 from experiments.pictures import plt, save_figure
-from experiments.theorem_check import early_stopping
+from experiments.theorem_check import early_stopping, theory
+from experiments.theorem_check.claims import of_fits
 from experiments.theorem_check.compressed import KINDS
 from experiments.theorem_check.descent import expected_factor
-from experiments.theorem_check.rows import at_scale, by_ratio, held
-from experiments.theorem_check.spectra import QUANTILES, marchenko_pastur_edges
+from experiments.theorem_check.lemmas import frame
+from experiments.theorem_check.spectra import QUANTILES
 
 
 def save(folder: Path, section: str, rows: Sequence[dict]) -> list[Path]:
@@ -37,100 +38,79 @@ def _panels(count: int, columns: int, size: tuple[float, float]):
     return figure, axes.flat[:count]
 
 
+def _certified(scales: Sequence[float]) -> int:
+    """The place of c = 1/16 among some step scales, of the first where it is not there."""
+    return scales.index(theory.CERTIFIED_SCALE) if theory.CERTIFIED_SCALE in scales else 0
+
+
 def convergence(rows: Sequence[dict]):
-    """Misfit against the step beside the bound, a panel per width: the median, all seeds between the edges."""
-    column = at_scale(rows, theory.CERTIFIED_SCALE) or 0
-    scale, groups = rows[0]["scales"][column], by_ratio(rows)
+    """Misfit against the step beside the bound, a panel per width."""
+    groups = {ratio: [row for row in rows if row["ratio"] == ratio] for ratio in sorted({r["ratio"] for r in rows})}
     figure, axes = _panels(len(groups), 5, (2.9, 2.7))
     for axis, (ratio, group) in zip(axes, groups.items(), strict=True):
-        for number, row in enumerate(group):
-            _band(axis, np.array(row["steps"]), row, column, f"n = {row['pixels']}", f"C{number}")
-        steps = np.array(group[-1]["steps"])
-        axis.semilogx(
-            1 + steps,
-            theory.misfit_bound(steps, scale, group[-1]["pixels"], group[-1]["width"]),
-            "k--",
-            lw=1,
-            label="bound",
-        )
-        axis.set_yscale("log")
-        axis.set_ylim(3e-7, 10)
+        _curves(axis, {f"n = {row['pixels']}": row for row in group}, group[-1])
         axis.set_title(f"d = {ratio:g} n", fontsize=9)
     axes[0].legend(fontsize=7)
     figure.supylabel(r"$\|V\,\mathrm{relu}(W_t z) - y\|\,/\,\|y\|$", fontsize=10)
-    figure.supxlabel(f"step t + 1, c = {scale:.3g}", fontsize=10)
+    scales = rows[0]["scales"]
+    figure.supxlabel(f"step t + 1, c = {scales[_certified(scales)]:.3g}", fontsize=10)
     return figure
 
 
-def _band(axis, steps: np.ndarray, row: dict, column: int, label: str, color: str) -> None:
-    low, median, high = (row["curve"][name][column] for name in ("low", "median", "high"))
-    axis.loglog(1 + steps, median, lw=1.2, label=label, color=color)
-    axis.fill_between(1 + steps, low, high, color=color, alpha=0.2, lw=0)
+def _curves(axis, rows: Mapping[str, dict], bound_of: dict) -> None:
+    """Misfit against the step by label, the median, all seeds between the edges, and the bound of one of them."""
+    column, steps = _certified(bound_of["scales"]), np.array(bound_of["steps"])
+    for number, (label, row) in enumerate(rows.items()):
+        low, median, high = (row["curve"][name][column] for name in ("low", "median", "high"))
+        axis.loglog(1 + steps, median, lw=1.2, label=label, color=f"C{number}")
+        axis.fill_between(1 + steps, low, high, color=f"C{number}", alpha=0.2, lw=0)
+    bound = theory.misfit_bound(steps, bound_of["scales"][column], bound_of["pixels"], bound_of["width"])
+    axis.loglog(1 + steps, bound, "k--", lw=1, label="bound")
+    axis.set_ylim(3e-7, 10)
 
 
 def steps(rows: Sequence[dict]):
     """Which steps and widths keep the bound, how many ReLUs are left, and how fast the misfit falls."""
     figure, (share, rates, bound, relus) = _panels(4, 2, (5.2, 4.0))
-    column = at_scale(rows, theory.CERTIFIED_SCALE) or 0
-    sizes = sorted({row["pixels"] for row in rows})
-    groups = [sorted((r for r in rows if r["pixels"] == n), key=lambda row: row["ratio"]) for n in sizes]
-    for number, group in enumerate(groups):
-        _shares(share, group, {column, len(group[0]["scales"]) - 1}, f"C{number}")
-        _rates(rates, group, column, f"C{number}")
-    low, high = max(2.2, groups[-1][0]["ratio"]), max(2.5, groups[-1][-1]["ratio"])
-    wide = np.geomspace(low, high, 200)
+    fits, scales = of_fits(rows), rows[0]["scales"]
+    certified = scales[_certified(scales)]
+    for number, (pixels, group) in enumerate(fits.groupby("pixels")):
+        held = group.pivot_table(index="ratio", columns="scale", values="held")
+        for scale, style in zip(sorted({certified, scales[-1]}), ("o-", "x:"), strict=False):
+            label = f"n = {pixels}, c = {scale:.3g}"
+            share.semilogx(held.index, held[scale], style, ms=4, lw=1, color=f"C{number}", label=label)
+        of_scale = group[group.scale == certified]
+        factors = of_scale.rate / theory.certified_rate(certified, of_scale.pixels, of_scale.width)
+        rates.loglog(of_scale.ratio, factors, ".", ms=4, color=f"C{number}", label=f"n = {pixels}")
+    largest = fits[fits.pixels == fits.pixels.max()]
+    ratios = np.unique(largest.ratio)
+    wide = np.geomspace(max(2.2, ratios[0]), max(2.5, ratios[-1]), 200)
     rates.loglog(wide, [expected_factor(1e6, 1e6 * ratio) for ratio in wide], "k-", lw=1, label="large n")
     rates.axhline(1, color="k", ls="--", lw=1, label="certified")
     share.set_title("Seeds for which the bound holds at every step", fontsize=9)
-    rates.set_title(f"Rate of decay over the certified rate, c = {_of(rows, column)}", fontsize=9)
+    rates.set_title(f"Rate of decay over the certified rate, c = {certified:.3g}", fontsize=9)
     for axis in (share, rates):
-        axis.set_xticks(ratios := [row["ratio"] for row in groups[-1]], [f"{ratio:g}" for ratio in ratios], fontsize=7)
+        axis.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios], fontsize=7)
         axis.minorticks_off()
         axis.set_xlabel("d / n")
         axis.legend(fontsize=6.5)
-    last = groups[-1]
-    _map(
-        figure,
-        bound,
-        last,
-        [held(row).mean(0) for row in last],
-        f"Share of the seeds that keep the bound, n = {sizes[-1]}",
-    )
-    _map(figure, relus, last, [np.mean(row["active"], 0) for row in last], f"ReLUs on at the end, n = {sizes[-1]}")
+    pixels = largest.pixels.iloc[0]
+    _map(figure, bound, largest, "held", f"Share of the seeds that keep the bound, n = {pixels}")
+    _map(figure, relus, largest, "active", f"ReLUs on at the end, n = {pixels}")
     return figure
 
 
-def _of(rows: Sequence[dict], column: int) -> str:
-    return f"{rows[0]['scales'][column]:.3g}"
-
-
-def _shares(axis, group: Sequence[dict], columns: set[int], color: str) -> None:
-    """Share of seeds against d / n, of the smallest step scale and of the largest."""
-    for column, style in zip(sorted(columns), ("o-", "x:"), strict=False):
-        label = f"n = {group[0]['pixels']}, c = {_of(group, column)}"
-        values = [held(row)[:, column].mean() for row in group]
-        axis.semilogx([row["ratio"] for row in group], values, style, ms=4, lw=1, color=color, label=label)
-
-
-def _rates(axis, group: Sequence[dict], column: int, color: str) -> None:
-    """Every seed's rate over the certified one, against d / n."""
-    for row in group:
-        rates = np.array(row["rate"])[:, column]
-        certified = theory.certified_rate(row["scales"][column], row["pixels"], row["width"])
-        axis.loglog(np.full(len(rates), row["ratio"]), rates / certified, ".", ms=4, color=color)
-    axis.plot([], [], ".", color=color, label=f"n = {row['pixels']}")
-
-
-def _map(figure, axis, group: Sequence[dict], values: Sequence[np.ndarray], title: str) -> None:
-    """Step scale against d / n, and the scale from which gradient descent overshoots."""
-    scales, ratios = group[0]["scales"], [row["ratio"] for row in group]
+def _map(figure, axis, fits: pd.DataFrame, name: str, title: str) -> None:
+    """The mean over the seeds, step scale against d / n, and the scale from which gradient descent overshoots."""
+    values = fits.pivot_table(index="scale", columns="ratio", values=name)
     axis.grid(False)
-    shown = axis.imshow(np.array(values).T, origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
-    axis.set_xticks(range(len(ratios)), [f"{ratio:g}" for ratio in ratios])
-    axis.set_yticks(range(len(scales)), [f"{scale:.3g}" for scale in scales])
-    stable = [float(theory.stable_scale(row["pixels"], row["width"])) for row in group]
-    at = np.interp(stable, scales, range(len(scales)), left=np.nan, right=np.nan)
-    axis.plot(range(len(ratios)), at, "r.--", lw=1, label=r"$\eta\,\sigma_{\max}^2 = 2$")
+    shown = axis.imshow(values.astype(float), origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1)
+    axis.set_xticks(range(values.shape[1]), [f"{ratio:g}" for ratio in values.columns])
+    axis.set_yticks(range(values.shape[0]), [f"{scale:.3g}" for scale in values.index])
+    sizes = fits.groupby("ratio")[["pixels", "width"]].first().to_numpy()
+    stable = [float(theory.stable_scale(*size)) for size in sizes]
+    at = np.interp(stable, values.index, range(values.shape[0]), left=np.nan, right=np.nan)
+    axis.plot(at, "r.--", lw=1, label=r"$\eta\,\sigma_{\max}^2 = 2$")
     axis.set_xlabel("d / n")
     axis.set_ylabel("step scale c")
     axis.set_title(title, fontsize=9)
@@ -151,15 +131,11 @@ LEMMA_PANELS = {
 def lemmas(rows: Sequence[dict]):
     """Each lemma's left side over its right side against d / n, a dot per seed, a colour per n."""
     figure, axes = _panels(len(LEMMA_PANELS), 3, (4.0, 3.1))
-    sizes = sorted({row["pixels"] for row in rows})
+    sizes = frame(rows).groupby("pixels")
     for axis, (name, title) in zip(axes, LEMMA_PANELS.items(), strict=True):
-        for number, pixels in enumerate(sizes):
-            for row in rows:
-                if row["pixels"] == pixels:
-                    ratio = np.full(len(row[name]), row["ratio"]) * 1.06 ** (number - len(sizes) / 2)
-                    values = np.maximum(row[name], 1e-4)  # exact zeros lie at the lower edge
-                    axis.loglog(ratio, values, ".", ms=3, color=f"C{number}")
-            axis.plot([], [], ".", color=f"C{number}", label=f"n = {pixels}")
+        for number, (pixels, group) in enumerate(sizes):
+            ratio, values = group.ratio * 1.06 ** (number - len(sizes) / 2), group[name].clip(lower=1e-4)
+            axis.loglog(ratio, values, ".", ms=3, color=f"C{number}", label=f"n = {pixels}")  # zeros at the lower edge
         axis.axhline(0.5 if name == "B.1 at the end" else 1, color="k", ls="--", lw=1)
         axis.set_title(title, fontsize=8.5)
         axis.set_xlabel("d / n")
@@ -171,16 +147,12 @@ def compressed(rows: Sequence[dict]):
     """Misfit against the step with A and without, a panel per m and width."""
     groups = {}
     for row in rows:
-        groups.setdefault((row["lines"], row["ratio"]), []).append(row)
+        groups.setdefault((row["lines"], row["ratio"]), {})[KINDS[row["operator"]]] = row
     figure, axes = _panels(len(groups), 3, (3.6, 3.0))
-    for axis, group in zip(axes, groups.values(), strict=True):
-        column = at_scale(group, theory.CERTIFIED_SCALE)
-        for number, row in enumerate(group):
-            _band(axis, np.array(row["steps"]), row, column, KINDS[row["operator"]], f"C{number}")
-        steps, sizes = np.array(group[0]["steps"]), (group[0]["pixels"], group[0]["width"])
-        axis.loglog(1 + steps, theory.misfit_bound(steps, theory.CERTIFIED_SCALE, *sizes), "k--", lw=1, label="bound")
-        axis.set_ylim(3e-7, 10)
-        axis.set_title(f"m = {sizes[0]}, d = {group[0]['ratio']:g} m", fontsize=9)
+    for axis, ((_, ratio), group) in zip(axes, groups.items(), strict=True):
+        first = next(iter(group.values()))
+        _curves(axis, group, first)
+        axis.set_title(f"m = {first['pixels']}, d = {ratio:g} m", fontsize=9)
     axes[0].legend(fontsize=7)
     figure.supylabel(r"$\|A V\,\mathrm{relu}(W_t z) - y\|\,/\,\|y\|$", fontsize=10)
     figure.supxlabel("step t + 1, c = 1/16", fontsize=10)
@@ -228,7 +200,7 @@ def spectra(rows: Sequence[dict]):
 
 def marchenko_pastur(pixels: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Its distribution function on a grid, for n x d/2 standard normal entries; for d >= 2 n."""
-    low, high = marchenko_pastur_edges(pixels, width)
+    low, high = theory.marchenko_pastur_edges(pixels, width)
     x = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, np.pi, 500))  # dense at the edges
     density = np.sqrt(np.maximum((high - x) * (x - low), 0)) / np.maximum(x, 1e-12)
     parts = np.diff(x) * (density[1:] + density[:-1]) / 2

@@ -7,47 +7,72 @@ the proof. Everything relative to its bound: a margin above 1 for B.1, below 1 f
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import pandas as pd
 
-from csdip_jax import theory
-from experiments.theorem_check import fits
-from experiments.theorem_check.claims import BELOW, Claim, over_widths
-from experiments.theorem_check.descent import random_target
-from experiments.theorem_check.rows import by_ratio
+from csdip_jax.types import Array
+from experiments.theorem_check import one_layer, theory
+from experiments.theorem_check.claims import BELOW, Claim, over_widths, shares
+
+AT_LEAST = {"B.1": 1.0, "B.1 at the end": 0.5}
+"""Margins that have to be large enough; all others are to be at most 1."""
+
+STATEMENTS = (
+    ("B.1 sigma_min(J(W_0)) >= nu sqrt(d) ‖z‖ / 2", "B.1", "sigma_min / bound", theory.WIDTH_B1),
+    (
+        "B.1 along the way: sigma_min(J(W_T)) >= alpha",
+        "B.1 at the end",
+        "sigma_min / (2 alpha)",
+        theory.WIDTH_THEOREM,
+    ),
+    (
+        "B.2 ‖J(W_T) - J(W_0)‖ <= alpha on the way",
+        "B.2, gradient descent",
+        "change / alpha",
+        theory.WIDTH_THEOREM,
+    ),
+    ("B.3 ‖J(W)‖ <= nu (sqrt d + 2 sqrt n) ‖z‖", "B.3", "‖V‖ ‖z‖ / bound", None),
+    ("B.4 first misfit <= 3 ‖y‖", "B.4", "misfit / bound", None),
+)
+"""Of each: what it says, its margin, what that is, and the d / n from which it is proved."""
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width."""
     sizes = itertools.product(config.lemmas.num_pixels, config.lemmas.ratios)
     return [{"section": "lemmas", "pixels": n, "ratio": ratio} for n, ratio in sizes]
 
 
-def measure(config, cell: dict, key, progress) -> dict:
+def measure(config, cell: dict, key, progress: str) -> dict:
     """The margins of every seed, name -> [seeds]."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    target, found = random_target(key, n, config.dtype), []
-    for networks in fits.batches(config, key, n, d, target, progress):
-        result = fits.fit(networks, target, [theory.CERTIFIED_SCALE], config.max_steps, progress=progress)
-        for seed in range(len(result.hidden)):
-            network, final = jax.tree.map(lambda x, seed=seed: x[seed], (networks, result.hidden[:, 0]))
-            found.append(jax.device_get(margins(network, final, target)))
-    return {"width": d, **{name: [float(seed[name]) for seed in found[: config.num_seeds]] for name in found[0]}}
+    target = one_layer.random_target(key, n, config.dtype)
+    fits = one_layer.fit(config, key, n, d, target, [theory.CERTIFIED_SCALE], progress=progress)
+    found = []
+    for seed, (hidden, final) in enumerate(zip(fits.initial[:, 0], fits.hidden[:, 0], strict=True)):
+        (outer,) = one_layer.outer_weights(key, jnp.array([seed]), n, d, target)
+        found.append(jax.device_get(margins(outer, hidden, final, target)))
+    return {"width": d} | pd.DataFrame(found).astype(float).to_dict("list")
 
 
-@jax.jit  # for one network at a time: vmapped, XLA on a CPU has been seen to wait for itself forever (jaxlib 0.10.2)
-def margins(network: theory.Network, final, target) -> dict[str, jax.Array]:
-    """Of one network, which gradient descent took from `network.hidden` to `final` [d]: left side / right side."""
-    (n, d), z = network.outer.shape, network.latent_norm
-    norm = jnp.linalg.norm(target)
+@partial(jax.jit, static_argnames="latent_norm")
+def margins(
+    outer: Array, hidden: Array, final: Array, target: Array, latent_norm: float = one_layer.LATENT_NORM
+) -> dict[str, Array]:
+    """Left side / right side of one network V [n, d] that gradient descent took from h = `hidden` to `final` [d].
+
+    Compiled for one network at a time: vmapped, XLA on a CPU has been seen to wait for itself forever (jaxlib 0.10.2).
+    """
+    (n, d), z, norm = outer.shape, latent_norm, jnp.linalg.norm(target)
     nu = theory.outer_deviation(n, d, norm, z)
-    start, end = theory.active(network.hidden), theory.active(final)
-    initial = network.hidden / z
-    path = jnp.linalg.norm(final - network.hidden) / z
+    start, end = theory.active(hidden), theory.active(final)
+    path = jnp.linalg.norm(final - hidden) / z
 
     def norms(units):
-        values = theory.singular_values(theory.gram(network.outer, units, z))
+        values = theory.singular_values(theory.gram(outer, units, z))
         return values[0], values[-1]
 
     smallest = theory.smallest_singular_bound(d, nu, z)
@@ -55,11 +80,11 @@ def margins(network: theory.Network, final, target) -> dict[str, jax.Array]:
         "B.1": norms(start)[0] / smallest,
         "B.1 at the end": norms(end)[0] / smallest,
         "B.3": norms(jnp.ones(d, bool))[1] / theory.largest_singular_bound(n, d, nu, z),
-        "B.4": jnp.linalg.norm(theory.output(network) - target) / (3 * norm),
+        "B.4": jnp.linalg.norm(outer @ jnp.maximum(hidden, 0) - target) / (3 * norm),
         "path": path,
     }
     for name, radius in (("path", path), ("proof", theory.proof_radius(n))):
-        worst = theory.most_sign_changes(initial, radius)
+        worst = theory.most_sign_changes(hidden / z, radius)
         allowed = theory.sign_changes_bound(d, radius)
         bound = theory.perturbation_bound(n, d, allowed, nu, z)
         found |= {
@@ -70,63 +95,40 @@ def margins(network: theory.Network, final, target) -> dict[str, jax.Array]:
     return found | {"B.2, gradient descent": norms(start != end)[1] / (smallest / 2)}
 
 
+def frame(rows: Sequence[dict]) -> pd.DataFrame:
+    """A line per seed: `pixels`, `ratio` and all margins."""
+    return pd.concat([pd.DataFrame(row) for row in rows], ignore_index=True)
+
+
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """A line per lemma, and per radius where it speaks of one."""
-    groups = by_ratio(rows)
+    seeds = frame(rows)
 
-    def pooled(name):
-        return {ratio: np.concatenate([row[name] for row in group]) for ratio, group in groups.items()}
+    def claim(statement, name, measured, threshold=None):
+        holds = seeds[name] >= AT_LEAST[name] if name in AT_LEAST else seeds[name] <= 1
+        return over_widths(statement, shares(holds, seeds.ratio), f"{measured} {_ranges(seeds, name)}", threshold)
 
-    def claim(statement, name, ok, measured, threshold=None):
-        shares = {ratio: float(ok(values).mean()) for ratio, values in pooled(name).items()}
-        return over_widths(statement, shares, f"{measured} {_ranges(pooled(name))}", threshold)
-
-    def below_one(values):
-        return values <= 1
-
-    found = [
-        claim(
-            "B.1 sigma_min(J(W_0)) >= nu sqrt(d) ‖z‖ / 2",
-            "B.1",
-            lambda values: values >= 1,
-            "sigma_min / bound",
-            theory.WIDTH_B1,
-        ),
-        claim(
-            "B.1 along the way: sigma_min(J(W_T)) >= alpha",
-            "B.1 at the end",
-            lambda values: values >= 0.5,
-            "sigma_min / (2 alpha)",
-            theory.WIDTH_THEOREM,
-        ),
-        claim(
-            "B.2 ‖J(W_T) - J(W_0)‖ <= alpha on the way",
-            "B.2, gradient descent",
-            below_one,
-            "change / alpha",
-            theory.WIDTH_THEOREM,
-        ),
-        claim("B.3 ‖J(W)‖ <= nu (sqrt d + 2 sqrt n) ‖z‖", "B.3", below_one, "‖V‖ ‖z‖ / bound"),
-        claim("B.4 first misfit <= 3 ‖y‖", "B.4", below_one, "misfit / bound"),
-    ]
+    found = [claim(*statement) for statement in STATEMENTS]
     for name, label in (("path", "R of the descent"), ("proof", "R = 48 sqrt n")):
         bound = f"B.2 change <= bound of its q columns, {label}"
-        found.append(claim(bound, f"B.2, {name}", below_one, "change by the worst W / bound"))
-        found.append(sign_claim(f"C.2 sign changes, {label}", pooled(f"C.2, {name}"), pooled(f"C.2 allows, {name}")))
+        found.append(claim(bound, f"B.2, {name}", "change by the worst W / bound"))
+        found.append(sign_claim(f"C.2 sign changes, {label}", seeds, f"C.2, {name}", f"C.2 allows, {name}"))
     return found
 
 
-def sign_claim(name: str, switched: dict[float, np.ndarray], allowed: dict[float, np.ndarray]) -> Claim:
+def sign_claim(statement: str, seeds: pd.DataFrame, switched: str, allowed: str) -> Claim:
     """Lemma C.2; where it allows all d ReLUs to switch it says nothing, so that is below its threshold."""
-    shares = {ratio: float((values <= 1).mean()) for ratio, values in switched.items()}
-    speaking = [ratio for ratio, values in allowed.items() if values.max() < 1]
-    measured = f"switched by the worst W / bound {_ranges(switched)}; bound / d {_ranges(allowed)}"
-    if speaking:
-        return over_widths(name, {ratio: shares[ratio] for ratio in speaking}, measured)
-    holds = "holds" if min(shares.values()) == 1 else "does not hold"
-    return over_widths(name, shares, measured)._replace(verdict=f"{BELOW} (it allows all d), {holds}")
+    measured = f"switched by the worst W / bound {_ranges(seeds, switched)}; bound / d {_ranges(seeds, allowed)}"
+    speaking = seeds.groupby("ratio")[allowed].transform("max") < 1
+    spoken = seeds[speaking] if speaking.any() else seeds
+    claim = over_widths(statement, shares(spoken[switched] <= 1, spoken.ratio), measured)
+    if not speaking.any():
+        holds = "holds" if (seeds[switched] <= 1).all() else "does not hold"
+        claim = claim._replace(verdict=f"{BELOW} (it allows all d), {holds}")
+    return claim
 
 
-def _ranges(values: dict[float, np.ndarray]) -> str:
+def _ranges(seeds: pd.DataFrame, name: str) -> str:
     """Smallest to largest over the seeds, at the smallest and at the largest width."""
-    return ", ".join(f"{values[r].min():.2g} to {values[r].max():.2g} at {r:g} n" for r in (min(values), max(values)))
+    found = seeds.groupby("ratio")[name].agg(["min", "max"]).iloc[[0, -1]]
+    return ", ".join(f"{low:.2g} to {high:.2g} at {ratio:g} n" for ratio, low, high in found.itertuples())

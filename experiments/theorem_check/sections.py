@@ -30,10 +30,12 @@ def check(config) -> None:
     require_seed(config.seed)
     if config.dtype not in ("float32", "float64"):
         raise InputError(f"--config.dtype = {config.dtype!r}: choose float32 or float64")
-    for field, value in flat(config).items():
-        name, values = field.split(".")[-1], value if isinstance(value, tuple) else (value,)
+    fields = {name: value for name, value in config.to_dict().items() if name != "quick_grid"}
+    for path, value in jax.tree_util.tree_leaves_with_path(fields, is_leaf=lambda value: isinstance(value, tuple)):
+        name, values = path[-1].key, value if isinstance(value, tuple) else (value,)
         kind = int if name in COUNTS else (int, float) if name in NUMBERS else None
         if kind and not (values and all(isinstance(v, kind) and v > 0 for v in values)):
+            field = jax.tree_util.keystr(path, simple=True, separator=".")
             wanted = "positive whole numbers" if kind is int else "positive numbers"
             raise InputError(f"--config.{field} = {value!r}: give {wanted}")
     for field, pixels, ratios in (
@@ -42,17 +44,6 @@ def check(config) -> None:
     ):
         if round(min(ratios) * min(pixels)) < 1:
             raise InputError(f"--config.{field}: {min(ratios):g} x {min(pixels)} pixels is a width below 1")
-
-
-def flat(config, prefix: str = "") -> dict:
-    """Dotted name -> value of every field but those of quick_grid."""
-    fields = {}
-    for name, value in config.items():
-        if isinstance(value, type(config)):
-            fields |= flat(value, f"{prefix}{name}.") if name != "quick_grid" else {}
-        else:
-            fields[prefix + name] = value
-    return fields
 
 
 def run(config, workdir: Workdir) -> dict[str, list[dict]]:
@@ -64,8 +55,7 @@ def run(config, workdir: Workdir) -> dict[str, list[dict]]:
         for name, cell in bar:
             if name not in done:
                 bar.set_description(name)
-                measure = SECTIONS[cell["section"]].measure
-                row = measure(config, cell, cell_key(config, name), bar.set_postfix_str)
+                row = SECTIONS[cell["section"]].measure(config, cell, cell_key(config, name), f"  {name}")
                 done[name] = {"cell": name} | cell | row
                 workdir.append(done[name])
             rows.setdefault(cell["section"], []).append(done[name])

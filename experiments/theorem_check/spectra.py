@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax import theory
+from csdip_jax.solve.blocks import place
 from csdip_jax.types import InputError
-from experiments.theorem_check import fits
+from experiments.theorem_check import one_layer, theory
 from experiments.theorem_check.claims import MEASURED, Claim, over_widths
 
 BLOCK = 4096
@@ -24,6 +24,7 @@ QUANTILES = np.linspace(0, 1, 201)
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width, and some at the width from which Lemma B.1 is proved."""
     sizes = dict.fromkeys(
         [(n, ratio) for n in config.spectra.num_pixels for ratio in config.spectra.ratios]
         + [(n, theory.WIDTH_B1) for n in config.spectra.threshold_pixels]
@@ -33,13 +34,13 @@ def cells(config) -> list[dict]:
 
 def peak_bytes(pixels: int, dtype) -> int:
     """Two Gram matrices, as much again for the eigenvalues, and a block of V while it is drawn."""
-    return jnp.dtype(dtype).itemsize * (5 * pixels**2 + fits.COPIES * pixels * BLOCK)
+    return jnp.dtype(dtype).itemsize * (5 * pixels**2 + one_layer.COPIES * pixels * BLOCK)
 
 
-def measure(config, cell: dict, key, progress) -> dict:
+def measure(config, cell: dict, key, progress: str) -> dict:
     """Squared singular values of J(W_0) over nu^2 ||z||^2 d / 2: their quantiles and extremes, a list per seed."""
     n, d = cell["pixels"], round(cell["ratio"] * cell["pixels"])
-    devices, needed = jax.device_count(), peak_bytes(n, config.dtype) / 2**30
+    devices, needed = jax.local_device_count(), peak_bytes(n, config.dtype) / 2**30
     if needed * devices > config.memory:
         raise InputError(
             f"spectra of n = {n} take {needed * devices:.1f} GiB on {devices} device(s), --config.memory is "
@@ -48,8 +49,7 @@ def measure(config, cell: dict, key, progress) -> dict:
     squared, largest = [], []
     for first in range(0, config.spectra.num_seeds, devices):
         seeds = np.minimum(np.arange(first, first + devices), config.spectra.num_seeds - 1)
-        progress(f"{needed * devices:.2g} GiB, seed {first + 1} of {config.spectra.num_seeds}")
-        grams = _grams(fits.seed_keys(key, seeds), n, d, config.dtype)
+        grams = _grams(place(one_layer.seed_keys(key, seeds), devices), n, d, config.dtype)
         values = [np.asarray(jax.vmap(theory.singular_values)(gram)) for gram in grams]
         squared += list(2 * values[0] ** 2)
         largest += list(values[1][:, -1])
@@ -84,17 +84,11 @@ def grams(key, pixels: int, width: int, dtype) -> tuple[jax.Array, jax.Array]:
     return jax.lax.scan(add, (zeros, zeros), jnp.arange(-(-width // BLOCK)))[0]
 
 
-def marchenko_pastur_edges(pixels: int, width: int) -> tuple[float, float]:
-    """Where the squared singular values over nu^2 ||z||^2 d / 2 lie for large n: (1 -+ sqrt(2 n / d))^2."""
-    ratio = np.sqrt(2 * pixels / width)
-    return (max(0.0, 1 - ratio)) ** 2, (1 + ratio) ** 2
-
-
 def claims(rows: Sequence[dict]) -> list[Claim]:
     """B.1 and B.3 at every size, B.1 with a tick where it is proved, and the spectrum beside its law."""
     found = []
     for row in rows:
-        low, high = marchenko_pastur_edges(row["pixels"], row["width"])
+        low, high = theory.marchenko_pastur_edges(row["pixels"], row["width"])
         smallest, largest, ratio = np.array(row["B.1"]), np.array(row["B.3"]), row["ratio"]
         size = f", n = {row['pixels']}"
         worst = f"sigma_min / bound {smallest.min():.3g} in the worst of {len(smallest)} seed(s)"

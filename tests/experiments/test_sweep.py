@@ -31,8 +31,8 @@ from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
 from experiments import launcher, row_tables, settings
-from experiments.configs import sweep as sweep_config
-from experiments.paper import items, numbers
+from experiments.configs import paper_items as items, sweep as sweep_config
+from experiments.paper import numbers
 from experiments.sweep import dry_run, run
 from tests.conftest import REPOSITORY
 from tests.experiments import commands

@@ -4,16 +4,13 @@
     W_{t+1} = W_t - eta grad_W 1/2 ||V relu(W z) - y||^2,    W_0 entries N(0, 1)
 
 W only ever moves along z, since the gradient is (relu'(W z) * V^T r) z^T with r = V relu(W z) - y. So the d numbers
-h = W z carry the whole dynamics, with ||z||^2 in front of the step: `descend` is gradient descent on W exactly, k does
-not appear, and W_0 z is N(0, ||z||^2). Distances are ||W_t - W_0||_F = ||h_t - h_0|| / ||z||.
+h = W z carry the whole dynamics, with ||z||^2 in front of the step: `one_layer.OneLayer` is gradient descent on W
+exactly, k does not appear, and W_0 z is N(0, ||z||^2). Distances are ||W_t - W_0||_F = ||h_t - h_0|| / ||z||.
 
 Names: n pixels, d width, y target, c step scale (1: the step as printed, 1/16: the largest that the proof covers). The
 derivations, and what each statement turns out to be worth, stand in docs/theorem.md.
 """
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 
 from csdip_jax.types import Array
@@ -26,20 +23,6 @@ WIDTH_THEOREM = 4.3e15
 
 WIDTH_B1 = 3528
 """d / n from which Lemma B.1 is proved."""
-
-
-class Network(NamedTuple):
-    """A one-layer network under way.
-
-    Attributes:
-        outer: V, [n, d].
-        hidden: h = W z, [d].
-        latent_norm: ||z||.
-    """
-
-    outer: Array
-    hidden: Array
-    latent_norm: Array
 
 
 def outer_deviation(pixels: int, width: int, target_norm: Array, latent_norm: Array) -> Array:
@@ -79,36 +62,9 @@ def stable_scale(pixels: int, width: int) -> Array:
     return (4 * pixels + width) / (4 * (jnp.sqrt(width / 2) + jnp.sqrt(1.0 * pixels)) ** 2)
 
 
-def draw(key: Array, pixels: int, width: int, target: Array, latent_norm: Array | float = 1.0) -> Network:
-    """V [pixels, d] and W_0 z as Theorem 4.1 draws them, with nu for a target y [n] (or [m], with A still to come)."""
-    key_outer, key_hidden = jax.random.split(key)
-    dtype, norm = target.dtype, jnp.linalg.norm(target)
-    outer = outer_deviation(target.size, width, norm, latent_norm) * jax.random.normal(
-        key_outer, (pixels, width), dtype
-    )
-    latent_norm = jnp.asarray(latent_norm, dtype)
-    return Network(outer, latent_norm * jax.random.normal(key_hidden, (width,), dtype), latent_norm)
-
-
 def active(hidden: Array) -> Array:
-    """relu'(h), bool [d]; 0 at 0."""
+    """relu'(h), bool; 0 at 0."""
     return hidden > 0
-
-
-def output(network: Network) -> Array:
-    """V relu(h), [n]."""
-    return network.outer @ jnp.maximum(network.hidden, 0)
-
-
-def descend(network: Network, target: Array, step: Array) -> Network:
-    """One step of gradient descent on 1/2 ||V relu(W z) - y||^2 over W, as it moves h = W z."""
-    gradient = active(network.hidden) * (network.outer.T @ (output(network) - target))
-    return network._replace(hidden=network.hidden - step * jnp.square(network.latent_norm) * gradient)
-
-
-def jacobian(outer: Array, weights: Array, latent: Array) -> Array:
-    """J(W)[i, j, l] = V_ij relu'(W z)_j z_l, [n, d, k]: the derivative of V relu(W z) by W (proof of Theorem 4.1)."""
-    return (outer * active(weights @ latent))[:, :, None] * latent
 
 
 def gram(outer: Array, units: Array, latent_norm: Array | float = 1.0) -> Array:
@@ -158,6 +114,12 @@ def perturbation_bound(
     q = jnp.clip(changes, 0, width)
     union = jnp.sqrt(2 * q * jnp.log(jnp.e * width / jnp.maximum(q, 1)))
     return deviation * latent_norm * (jnp.sqrt(1.0 * pixels) + jnp.sqrt(q) + union + jnp.sqrt(2 * jnp.log(100.0)))
+
+
+def marchenko_pastur_edges(pixels: int, width: int) -> tuple[float, float]:
+    """Where the squared singular values of J(W_0) over nu^2 ||z||^2 d / 2 lie for large n: (1 -+ sqrt(2 n / d))^2."""
+    ratio = (2 * pixels / width) ** 0.5
+    return max(0.0, 1 - ratio) ** 2, (1 + ratio) ** 2
 
 
 def proof_radius(pixels: int) -> float:
