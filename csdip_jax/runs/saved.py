@@ -147,9 +147,9 @@ def maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def signed(solution: cs.Solution, pixel_range: tuple[float, float] | None) -> cs.Solution:
+def signed(solution: cs.Solution, pixel_range: tuple[float, float]) -> cs.Solution:
     """A solution in the user's units, those of `pixel_range`, as one in [-1, 1]."""
-    image = to_signed_range(solution.image, pixel_range)
+    image: Any = to_signed_range(np.asarray(solution.image), pixel_range)
     return _scaled(solution, 1 / _half(pixel_range))._replace(image=image)
 
 
