@@ -189,7 +189,7 @@ class Study:
         for name in self.methods:
             if name in able:
                 self._require_that_lr_weight_acts(name, methods[name])
-        self._require_that_parts_act(methods.values())
+        self._warn_of_idle_parts(methods.values())
         return [self._sweep(name, methods[name]) for name in self.methods]
 
     def _sweep(self, name: str, method: Method) -> "Sweep":
@@ -206,17 +206,18 @@ class Study:
         swept = dict(zip(grid, np.array(points).T, strict=True))
         return Sweep(name, with_fields(method, swept), swept, parts)
 
-    def _require_that_parts_act(self, methods: Iterable[Method]) -> None:
-        """Raises InputError where a setting of a part is given that no method's part has."""
+    def _warn_of_idle_parts(self, methods: Iterable[Method]) -> None:
+        """Warns where a setting of a part is given that no method's part has; a rerun may have left methods out."""
         for part, known in PARTS.items():
             used = [getattr(method, "keeper" if part == "keep" else part, None) for method in methods]
             for field, value in self.settings.get(part, NONE).items():
                 if value is not None and not any(hasattr(one, field) for one in used):
                     able = [name for name, cls in known.items() if field in {f.name for f in dataclasses.fields(cls)}]
-                    raise InputError(
+                    told = (
                         f"`{part}.{field}` is of {' or '.join(able)}, which no method here has: choose it by "
                         f"`{self.methods[0]}.{part}={able[0]}`, or leave it out"
                     )
+                    warnings.warn(told, ReconstructionWarning, stacklevel=2)
 
     def _require_that_lr_weight_acts(self, name: str, method: Any) -> None:
         """Raises InputError where lr_weight is given without a prior; warns where a prior was found not to help."""

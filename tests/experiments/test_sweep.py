@@ -37,6 +37,8 @@ from experiments.sweep import dry_run, run
 from tests.conftest import REPOSITORY
 from tests.experiments import commands
 
+pytestmark = pytest.mark.filterwarnings("ignore:.generator.latent_dim. is of dcgan")  # also where only TV is left
+
 TINY = (16, 16, 1)
 GRIDS = {"csdip": (), "tv": ("tv.mu=64,256",)}
 AXES = {"seed": (0, 1), "operator": ("gaussian",), "num_measurements": (40,), "noise_variance": (0.0, 10.0)}
