@@ -4,9 +4,10 @@ import zlib
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from csdip_jax import operators
-from csdip_jax.checks import require
+from csdip_jax.checks import checked_shape, require
 from csdip_jax.types import Array, Problem
 
 
@@ -62,7 +63,7 @@ class Measurement(NamedTuple):
         """Of the operator's arrays; those that are no dense matrix are small."""
         return operators.OPERATORS[self.kind].bytes(self.count, pixels, self.matrix_dtype)
 
-    def measure(self, key: Array, operator: operators.Operator, image: Array) -> Array:
+    def measure(self, key: Array, operator: operators.Operator, image: Array | np.ndarray) -> Array:
         """The measurements of an image, with the noise."""
         return operators.measure(key, operator, image, self.paper_variance(operator.measurements_like.size))
 
@@ -73,7 +74,7 @@ class Measurement(NamedTuple):
     def problem(self, keys: Keys, name: str, image: Array) -> Problem:
         """The image of this name measured, by keys that depend on its name alone."""
         id_ = image_id(name)
-        operator = self.operator(keys.operator, id_, image.shape)
+        operator = self.operator(keys.operator, id_, checked_shape(image.shape))
         return Problem(operator, self.measure(jax.random.fold_in(keys.noise, id_), operator, image))
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from csdip_jax import metrics
 from csdip_jax.data.pixels import WIDE
 from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, Kind, require_fields
-from csdip_jax.types import Solution, Status
+from csdip_jax.types import Array, Solution, Status
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 
 VERSION = 2
@@ -142,8 +142,9 @@ class Row:
             raise ValueError(f"version = {version} is none of 1 to {VERSION}: it may be of a newer csdip_jax")
         line = _upgraded(line) if version == 1 else line
         require_fields(line, FIELDS, "reconstruction")
-        values = {name: line[name] for name in FIELDS}
-        return cls(**values | {"status": Status[values["status"]]})
+        values: dict[str, Any] = {name: line[name] for name in FIELDS}
+        values["status"] = Status[values["status"]]
+        return cls(**values)
 
 
 FIELDS: Mapping[str, Kind] = types.MappingProxyType(
@@ -222,7 +223,7 @@ def times_noise(measurement_loss: float | None, noise_energy: float | None) -> f
     return measurement_loss / noise_energy if noise_energy and measurement_loss is not None else None
 
 
-def errors(image: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
+def errors(image: np.ndarray | Array, original: np.ndarray) -> dict[str, Any]:
     """Those of `csdip_jax.metrics` that an image of this size has, as fields of `Row`; both images in [-1, 1].
 
     The range that PSNR and SSIM are relative to is 2, or the original's own where that is less than `WIDE` of 2. A PSNR
@@ -230,7 +231,7 @@ def errors(image: np.ndarray, original: np.ndarray) -> dict[str, float | None]:
     """
     own = float(np.max(original)) - float(np.min(original))
     data_range = own if own < 2.0 * WIDE else 2.0
-    values = {"mse": float(metrics.mse(image, original)), "data_range": data_range}
+    values: dict[str, Any] = {"mse": float(metrics.mse(image, original)), "data_range": data_range}
     names = ["psnr"] + ["ssim"] * (min(image.shape[:2]) >= metrics.SSIM_WINDOW)
     for name in names:
         value = float(getattr(metrics, name)(image, original, data_range)) if data_range else math.nan

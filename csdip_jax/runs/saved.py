@@ -17,7 +17,7 @@ from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_
 from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
-from csdip_jax.types import InputError
+from csdip_jax.types import Array, InputError
 
 
 class Fit(NamedTuple):
@@ -127,7 +127,7 @@ def save(
     write_arrays(path, image=image, **told(_scaled(fit.solution, _half(pixel_range))), **known, **more)
 
 
-def told(solution: cs.Solution) -> dict[str, np.ndarray]:
+def told(solution: cs.Solution) -> dict[str, Any]:
     """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
     arrays |= {f"{AUX}{name}": values for name, values in solution.aux.items()}
@@ -147,9 +147,9 @@ def maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def signed(solution: cs.Solution, pixel_range: tuple[float, float] | None) -> cs.Solution:
+def signed(solution: cs.Solution, pixel_range: tuple[float, float]) -> cs.Solution:
     """A solution in the user's units, those of `pixel_range`, as one in [-1, 1]."""
-    image = to_signed_range(solution.image, pixel_range)
+    image: Any = to_signed_range(np.asarray(solution.image), pixel_range)
     return _scaled(solution, 1 / _half(pixel_range))._replace(image=image)
 
 
@@ -164,7 +164,7 @@ def _half(pixel_range: tuple[float, float] | None) -> float:
     return 1.0 if pixel_range is None else abs(pixel_range[1] - pixel_range[0]) / 2
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_picture(path: Path, image: np.ndarray | Array) -> None:
     """[h, w, c] in [-1, 1] -> an 8-bit .png."""
     pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -192,7 +192,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
     expected = dict.fromkeys(("image", *more), ("f", shape or (None, None, None)))
     arrays = read_arrays(path, **expected | ({"trace": ("f", (None,))} if "trace" in more else {}))
     if "pixel_range" in arrays:
-        ends = arrays.pop("pixel_range")
+        ends: Any = arrays.pop("pixel_range")
         try:
             arrays["image"] = to_signed_range(arrays["image"], checked_range(ends))
         except InputError as error:

@@ -96,6 +96,8 @@ class Study:
         Raises:
             InputError: images that cannot be read.
         """
+        if self.data is None:
+            raise InputError("no images: name a data set, a folder, a glob or a file by `data`")
         return data.load_named(
             self.data,
             self.data_dir,
@@ -164,10 +166,11 @@ class Study:
         named = {field: value for field, value in given.items() if field in PARTS}
         parts = {part: self.settings.get(part, NONE) for part in PARTS}
         method = METHODS[name].make(self.preset, image_shape, named, parts)
-        generator, changes = getattr(method, "generator", None), {}
+        generator: Any = getattr(method, "generator", None)
+        changes = {}
         if generator is not None and generator.needs_weights and generator.trained is None:
             changes["generator"] = vae_weights.load_decoder(image_shape, self.data_dir, self.vae)
-        if self.prior is not None and _takes_prior(name):
+        if self.prior is not None and generator is not None and _takes_prior(name):
             changes["prior"], lr_weight = learned_priors.load(self.prior, priors.tensor_names(generator.params_like))
             changes |= {} if lr_weight is None or "lr_weight" in given else {"lr_weight": lr_weight}
         return dataclasses.replace(method, **{field: given[field] for field in given.keys() - named}, **changes)
@@ -215,7 +218,7 @@ class Study:
                         f"`{self.methods[0]}.{part}={able[0]}`, or leave it out"
                     )
 
-    def _require_that_lr_weight_acts(self, name: str, method: Method) -> None:
+    def _require_that_lr_weight_acts(self, name: str, method: Any) -> None:
         """Raises InputError where lr_weight is given without a prior; warns where a prior was found not to help."""
         swept = "lr_weight" in self.grids.get(name, NONE)
         given = swept or self.settings.get(name, NONE).get("lr_weight") is not None
@@ -276,7 +279,7 @@ def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
     """Method -> a checksum of what was trained for it; methods without training are left out."""
     trained = {}
     for sweep in sweeps:
-        method = sweep.method
+        method: Any = sweep.method
         trained[sweep.name] = jax.tree.leaves(getattr(getattr(method, "generator", None), "trained", None))
         if getattr(method, "prior", None) is not None:
             trained[sweep.name] += jax.tree.leaves((method.prior, method.lr_weight))

@@ -120,3 +120,17 @@ def test_what_the_library_says_is_told_in_the_options_of_the_command(options, to
     found = commands.run("reconstruct", "--config.methods=tv", "--config.tv.steps=1", *options)
     assert re.search(told, found.stdout + found.stderr, re.DOTALL), found
     assert "`" not in re.sub("run `[^`]*`", "", found.stdout + found.stderr)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--config.operator=radon"], "unknown operator 'radon' in --config.operator: choose from"),
+        (["--config.methods=lass"], "unknown method 'lass' in --config.methods: choose from csdip"),
+        (["--config.matrix_dtype=int8", "--config.operator=hadamard"], "choose --config.operator=gaussian"),
+        (["--config.prior=a.npz", "--config.methods=tv"], "--config.prior=a.npz: csdip alone uses it"),
+        (["--config.csdip.lr_weight=1", "--config.methods=csdip"], "give --config.prior, or leave it out"),
+    ],
+)
+def test_fields_in_messages_of_the_library_are_told_as_options(options, told):
+    assert told in commands.refused(commands.run("sweep", *options, "--dry_run"))

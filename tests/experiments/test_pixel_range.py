@@ -8,6 +8,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
+from csdip_jax.runs import saved
 from csdip_jax.runs.row import errors
 from experiments import row_tables
 from tests.experiments.commands import rows_of, run
@@ -42,19 +43,19 @@ def test_a_part_of_the_range_is_noted_once_and_files_are_in_the_users_units(comm
     note = "note: cells.npy uses 1 % of the range 0 to 65535 (100 to 1000): --pixel_range=100,1000 sets it\n"
     assert plain.stdout.count("uses 1 %") == 1 and note in plain.stdout and "Warning" not in plain.stderr
     assert not set("\r\x1b") & set(plain.stdout + plain.stderr)  # written to a file
-    with np.load(tmp_path / "plain" / "originals" / "cells.npz") as saved:
-        assert set(saved) == {"image"} and abs(saved["image"]).max() <= 1  # as it always was
+    with np.load(tmp_path / "plain" / "originals" / "cells.npz") as arrays:
+        assert set(arrays) == {"image"} and abs(arrays["image"]).max() <= 1  # as it always was
 
     told = run(command, *options, "--pixel_range=100,1000", f"--workdir={tmp_path / 'told'}")
     assert told.returncode == 0, told.stderr
     assert "uses" not in told.stdout
-    with np.load(tmp_path / "told" / "originals" / "cells.npz") as saved:
-        assert saved["pixel_range"].tolist() == [100, 1000]
-        np.testing.assert_allclose(saved["image"][..., 0], cells, rtol=1e-6)
+    with np.load(tmp_path / "told" / "originals" / "cells.npz") as arrays:
+        assert arrays["pixel_range"].tolist() == [100, 1000]
+        np.testing.assert_allclose(arrays["image"][..., 0], cells, rtol=1e-6)
     for row in rows_of(tmp_path / "told"):
         path = saved.reconstruction(tmp_path / "told", row["file"])
-        with np.load(path) as saved:
-            stored = saved["image"]
+        with np.load(path) as arrays:
+            stored = arrays["image"]
         signed = saved.load(path)["image"]
         np.testing.assert_allclose(stored, 550 + 450 * signed, rtol=1e-6)
         original = saved.load(saved.original(tmp_path / "told", "", "cells"))["image"]
