@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,7 +89,7 @@ def write_json(path: Path, value) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def finite(value):
+def finite(value: Any) -> Any:
     """The same with None for numbers that are not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
