@@ -143,7 +143,7 @@ def from_signed_range(image: np.ndarray, pixel_range: tuple[float, float]) -> np
     return black + (white - black) * (np.asarray(image, np.float64) + 1.0) / 2.0
 
 
-def checked_range(pixel_range: Sequence[float]) -> tuple[float, float]:
+def checked_range(pixel_range: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """(black, white) as floats; InputError unless they are two different finite numbers."""
     try:
         black, white = map(float, np.asarray(pixel_range).astype(np.float64, casting="same_kind").tolist())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from csdip_jax.checks import as_floating, require_key
 from csdip_jax.operators.base import Operator
@@ -14,7 +15,7 @@ from csdip_jax.types import Array, InputError
 
 
 @without_switches
-def measure(key: Array, operator: Operator | Callable, image: Array, noise_variance: float = 0.0) -> Array:
+def measure(key: Array, operator: Operator | Callable, image: ArrayLike, noise_variance: float = 0.0) -> Array:
     """y = A x + eta, the entries of eta i.i.d. N(0, noise_variance / m) (paper, section 5.1).
 
     Args:
@@ -28,8 +29,8 @@ def measure(key: Array, operator: Operator | Callable, image: Array, noise_varia
         Measurements, [m].
     """
     require_key(key)
-    image = as_floating(image, "image", real=True)
+    x = as_floating(image, "image", real=True)
     if not isinstance(noise_variance, jax.Array) and not 0 <= noise_variance < math.inf:
         raise InputError(f"noise_variance = {noise_variance}: it must be a number of at least 0")
-    clean = as_operator(operator, image.shape).forward(image)
+    clean = as_operator(operator, x.shape).forward(x)
     return clean + jnp.sqrt(noise_variance / clean.size) * jax.random.normal(key, clean.shape, clean.dtype)
