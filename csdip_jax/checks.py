@@ -10,6 +10,9 @@ import numpy as np
 
 from csdip_jax.types import Array, InputError
 
+NUMBERS: tuple[type, ...] = (int, float, np.generic, str)
+"""What is looked at as a number, or as text that should be one."""
+
 
 def require(condition: bool, name: str, value: Any, allowed: str) -> None:
     """Raises InputError unless the setting is as allowed."""
@@ -22,7 +25,7 @@ def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = 
 
     Arrays pass: they may be swept, which `reconstruct` checks, or traced.
     """
-    if isinstance(value, (int, float, np.generic, str)):
+    if isinstance(value, NUMBERS):
         fine = not isinstance(value, str) and (lowest < value < float("inf") or (value == lowest and not strictly))
         require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
 
@@ -39,7 +42,7 @@ def require_count(name: str, value: Any) -> None:
 
 def require_key(key: Any, several: bool = False) -> None:
     """Raises InputError unless it is a key of `jax.random.key`, or an array of them if there may be several."""
-    if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+    if not jnp.issubdtype(getattr(key, "dtype", float), jax.dtypes.prng_key):
         what = f"{type(key).__name__} without a key type, as jax.random.PRNGKey makes them"
         raise InputError(f"key is a {what if hasattr(key, 'dtype') else type(key).__name__}: give jax.random.key(seed)")
     if key.shape and not several:
@@ -52,7 +55,8 @@ def checked_shape(image_shape: Any) -> tuple[int, int, int]:
     if len(sides) != 3 or not all(isinstance(side, (int, np.integer)) and side >= 1 for side in sides):
         given = image_shape if isinstance(image_shape, (tuple, list, int, str)) else f"a {type(image_shape).__name__}"
         raise InputError(f"image_shape = {given}: give (h, w, c), whole numbers above 0, c = 1 for grey")
-    return tuple(map(int, sides))
+    h, w, c = map(int, sides)
+    return h, w, c
 
 
 def as_floating(values: Any, name: str, real: bool = False) -> Array:

@@ -14,8 +14,7 @@ import numpy as np
 
 from csdip_jax.priors import image_gradient, image_gradient_adjoint
 from csdip_jax.prox import soft_threshold
-from csdip_jax.transforms import default_levels, inverse_wavelet
-from csdip_jax.transforms import wavelet as wavelet_transform
+from csdip_jax.transforms import default_levels, inverse_wavelet, wavelet as wavelet_transform
 from csdip_jax.types import Array, InputError
 
 Denoiser = Callable[[Array, Array], Array]
@@ -170,7 +169,7 @@ def require_bm3d(image_shape: tuple[int, ...]) -> None:
         )
 
 
-def _bm3d_on_host(shape: tuple[int, int, int], sigma, *pieces) -> np.ndarray:
+def _bm3d_on_host(shape: tuple[int, ...], sigma, *pieces) -> np.ndarray:
     # numpy alone in here: a computation by JAX would wait for the program that waits for this callback.
     import bm3d
 
@@ -182,5 +181,5 @@ def _bm3d_on_host(shape: tuple[int, int, int], sigma, *pieces) -> np.ndarray:
     unit = (image.astype(np.float64) + 1) / 2  # the profile's block distances are meant for [0, 1]
     with np.errstate(all="ignore"):  # a colour without contrast is divided by its range
         denoised = (bm3d.bm3d_rgb if colour else bm3d.bm3d)(unit if colour else unit[..., 0], float(sigma) / 2, profile)
-    denoised = 2 * denoised.reshape(shape) - 1
+    denoised = 2 * np.reshape(denoised, shape) - 1
     return np.where(np.isfinite(denoised), denoised, image).astype(image.dtype)

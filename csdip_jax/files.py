@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from csdip_jax.types import InputError
 
@@ -31,7 +32,7 @@ class DamagedFile(InputError):
     """A file of a run that is not as it was written, or is missing."""
 
 
-def content_digest(*arrays: np.ndarray, text: str = "") -> str:
+def content_digest(*arrays: ArrayLike, text: str = "") -> str:
     """A short checksum of the contents of arrays, and of a text."""
     digest = hashlib.sha256(text.encode())
     for array in map(np.asarray, arrays):

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,12 +33,14 @@ def _pair(a: Any, b: Any) -> tuple[tuple, tuple, Any]:
     dtype = jnp.result_type(*floating)
     if any(isinstance(image, jax.core.Tracer) for image in floating):
         given = [x if isinstance(x, jax.Array) else y for x, y in zip((a, b), floating, strict=True)]
-        return *(_parts(jnp, image, dtype) for image in given), dtype
+        first, second = (_parts(jnp, image, dtype) for image in given)
+        return first, second, dtype
     given = [np.asarray(as_numbers(image, "image")) for image in (a, b)]
-    return *(_parts(np, image, np.result_type(image.dtype, np.float64)) for image in given), dtype
+    first, second = (_parts(np, image, np.result_type(image.dtype, np.float64)) for image in given)
+    return first, second, dtype
 
 
-def _parts(numpy: Any, image: Array, dtype: Any) -> tuple[Array, Array]:
+def _parts(numpy: Any, image: Any, dtype: Any) -> tuple[Any, Any]:
     """The image in `dtype`; of integers without their last 12 bits, which no float may have room for, and those."""
     long = jnp.issubdtype(image.dtype, jnp.integer) and image.dtype.itemsize >= 4
     low = image & 0xFFF if long else 0

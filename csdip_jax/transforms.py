@@ -136,7 +136,7 @@ def analysis_filters(name: str) -> np.ndarray:
     """[2, taps], low-pass and high-pass."""
     if name not in WAVELETS:
         raise InputError(f"wavelet = {name!r}: choose haar, db1 to db38, sym2 to sym20, or coif1 to coif17")
-    found = pywt.Wavelet(name)
+    found = pywt.Wavelet(name)  # pyright: ignore[reportAttributeAccessIssue] (compiled, and comes without types)
     return np.array([found.dec_lo, found.dec_hi])
 
 

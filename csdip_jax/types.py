@@ -122,8 +122,8 @@ class Problem(NamedTuple):
 
     Attributes:
         operator: A, one of `csdip_jax.operators` (or any differentiable callable image -> measurements).
-            In a batch either one operator for all images, or one per image (leading axis on the arrays of `Dense`,
-            `Fourier` or `Inpainting`; functions are shared).
+            In a batch either one operator for all images, or one per image: a `Stack`, or an operator whose arrays have
+            a leading axis each, where that is recognised (`operators.functions.recognised`).
         measurements: y, [m], real or complex as `operator.forward` gives it.
     """
 

@@ -6,6 +6,7 @@ Nothing here says how good the image is: a fit that explains its measurements ma
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from csdip_jax.types import InputError, Solution
 
@@ -44,7 +45,7 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
     return in_words(bool(solution.ok), float(solution.unexplained), falls, times_noise)
 
 
-def falling(trace: np.ndarray) -> float | None:
+def falling(trace: ArrayLike) -> float | None:
     """The share by which a loss fell in the second half of its steps, 0 where there are fewer than 20.
 
     None of a fit that stopped before the last of them, by its own rule.

@@ -30,6 +30,17 @@ MAKERS = {name: f"python -m experiments.fetch_data --dataset={name}" for name in
 """What makes or fetches what an `InputError` needs."""
 
 
+MOVED = {
+    "exit_window": "keep.window",
+    "exit_by": "keep.by=measurement_loss or objective",
+    "restart_by": "keep.restarts=kept or last",
+    "collapse_residual": "fail.residual",
+    "latent_dim": "generator.latent_dim",
+    "initializer": "generator.initializer",
+}
+"""Field of a method that went -> where it is now."""
+
+
 def define_config(default: str) -> flags.FlagHolder:
     """The flag --config=<file.py>, any field of which --config.<field>=<value> overrides."""
     path = Path(__file__).parent / "configs" / f"{default}.py"
@@ -39,7 +50,9 @@ def define_config(default: str) -> flags.FlagHolder:
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
         field = re.search(r"\w+", str(error)).group()
-        sys.exit(f"error: the configuration has no field {field!r}: --config.<field> takes those of the --config file")
+        remedy = "--config.<field> takes those of the --config file"
+        remedy = f"write --config.{MOVED[field]}" if field in MOVED else remedy
+        sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 
 
 def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
@@ -144,13 +157,29 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
 
 
 def spelled(message: object) -> str:
-    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command."""
+    """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command.
+
+    Fields of its configuration are options, too: `methods` is --config.methods.
+    """
+    config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
 
     def option(match: re.Match) -> str:
         name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
-        return match[0] if name not in flags.FLAGS else f"--{name}" + (f"={value}" if value not in ("", "True") else "")
+        value = f"={value}" if value not in ("", "True") else ""
+        if name in flags.FLAGS:
+            return f"--{name}{value}"
+        return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
-    return re.sub(r"`(?P<name>\w+)(=(?P<value>[^`]+))?`", option, str(message))
+    return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _has_field(config: object, name: str) -> bool:
+    """Whether a configuration has a field of this dotted name."""
+    for part in name.split("."):
+        if not isinstance(config, config_dict.ConfigDict) or part not in config:
+            return False
+        config = config[part]
+    return True
 
 
 def _how_to_make(needed: str | None) -> str:

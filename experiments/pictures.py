@@ -10,7 +10,6 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from csdip_jax.files import write_atomically  # noqa: E402
 
@@ -27,6 +26,7 @@ class Comparison(NamedTuple):
         adjoint: A^H y, or None for an operator without one.
         reconstructions: method -> image.
         captions: method -> what stands under its image.
+        maps: method -> name -> what else is known of each of its pixels, differences of pixels [h, w, c].
     """
 
     label: str
@@ -34,28 +34,23 @@ class Comparison(NamedTuple):
     adjoint: np.ndarray | None
     reconstructions: Mapping[str, np.ndarray]
     captions: Mapping[str, str]
-
-
-def save_image(path: Path, image: np.ndarray) -> None:
-    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
-    pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    write_atomically(path, lambda file: picture.save(file, format="png"))
+    maps: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
     """Two columns an image: its original above every method's reconstruction, the adjoint above their errors.
 
-    Rows as in the paper's Figure 2; the first few images of many.
+    What else is known of each pixel has further columns. Rows as in the paper's Figure 2; the first few images of many.
     """
     images = images[:IMAGES_PER_PICTURE]
     methods = list(dict.fromkeys(method for image in images for method in image.reconstructions))
-    rows = 1 + len(methods)
+    names = list(dict.fromkeys(name for image in images for maps in image.maps.values() for name in maps))
+    rows, columns = 1 + len(methods), 2 + len(names)
     height = max(image.original.shape[0] / image.original.shape[1] for image in images)
     figure, axes = plt.subplots(
         rows,
-        2 * len(images),
-        figsize=(4.4 * len(images) + 0.8, rows * (2.1 * height + 0.45) + 0.3),
+        columns * len(images),
+        figsize=(2.2 * columns * len(images) + 0.8, rows * (2.1 * height + 0.45) + 0.3),
         squeeze=False,
         layout="constrained",
     )
@@ -64,7 +59,8 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         axis.set_yticks([])
     for axis, row in zip(axes[:, 0], ["original", *methods], strict=True):
         axis.set_ylabel(row.replace(" ", "\n"), fontsize=9)
-    for image, first, second in zip(images, axes.T[0::2], axes.T[1::2], strict=True):
+    for number, image in enumerate(images):
+        first, second, *others = axes.T[columns * number : columns * (number + 1)]
         show(first[0], image.original)
         # Names of files: no formulas, and perhaps bytes that are no text.
         label = image.label.encode(errors="backslashreplace").decode()
@@ -77,9 +73,14 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
             show(image_axis, image.reconstructions[method])
             image_axis.set_xlabel(image.captions[method], fontsize=7.5)
-            error = np.abs(image.reconstructions[method] - image.original).mean(-1)
-            shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
-            error_axis.set_xlabel("|error|", fontsize=7.5)
+            shown = _show_map(error_axis, image.reconstructions[method] - image.original, "|error|")
+        for name, axis in zip(names, others, strict=True):
+            axis[0].set_axis_off()
+            for method, map_axis in zip(methods, axis[1:], strict=True):
+                if name in image.maps[method]:
+                    _show_map(map_axis, image.maps[method][name], name.replace("_", " "))
+                else:
+                    map_axis.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.6 / rows**0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
     save_figure(path, figure)
 
@@ -115,6 +116,12 @@ def show(axis, image: np.ndarray) -> None:
         axis.imshow(shown[..., 0], cmap="gray", vmin=0, vmax=1)
     else:
         axis.imshow(shown)
+
+
+def _show_map(axis, differences: np.ndarray, name: str):
+    """The size of differences of pixels [h, w, c], the mean over their channels, all on one scale."""
+    axis.set_xlabel(name, fontsize=7.5)
+    return axis.imshow(np.abs(differences).mean(-1), cmap="magma", vmin=0, vmax=0.5)
 
 
 def _to_own_range(image: np.ndarray) -> np.ndarray:

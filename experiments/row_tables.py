@@ -5,10 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from csdip_jax.runs.row import Row
+from csdip_jax.runs.row import Row, stem
 from experiments import tables
 from experiments.estimates import estimate, over_images
-from experiments.fits import stem
 from experiments.tables import number
 
 FAILED = "FAILED"

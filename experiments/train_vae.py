@@ -27,11 +27,12 @@ from csdip_jax.files import content_digest, write_atomically
 from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
 from csdip_jax.io.lines import NUMBER_OR_NULL, WHOLE, read_rows, with_fields
+from csdip_jax.runs.measurement import require_seed
+from csdip_jax.runs.saved import write_picture
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import launcher, pictures
-from experiments.settings import require_seed
+from experiments import launcher
 from experiments.tables import number
 
 _CONFIG = launcher.define_config("vae_mnist")
@@ -67,7 +68,7 @@ def main() -> None:
     weights = workdir.path / f"{config.name}.msgpack"
     last = workdir.rows[-1]
     vae_weights.save(weights, training.params, {**last, "settings": settings, **environment()})
-    pictures.save_image(workdir.path / "samples.png", sample_sheet(training.params, images.shape[1:], config.seed))
+    write_picture(workdir.path / "samples.png", sample_sheet(training.params, images.shape[1:], config.seed))
     elbo, held_out_elbo = (number(last[name], ".2f") for name in ("elbo", "held_out_elbo"))
     print(f"ELBO {elbo}, held out {held_out_elbo} nats an image; weights: {weights}")
 
@@ -116,6 +117,7 @@ def train(config: ConfigDict, images: np.ndarray, held_out: np.ndarray, workdir:
 
 
 def start(vae: VAE, optimizer: optax.GradientTransformation, key: Array) -> Training:
+    """The training at its start."""
     params = vae.init(key, jnp.zeros(vae.image_shape), jnp.zeros(vae.latent_dim))
     return Training(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 

@@ -18,11 +18,12 @@ from absl import flags
 
 from csdip_jax.files import write_atomically
 from csdip_jax.methods import METHODS, Method
+from csdip_jax.runs.plan import Program, programs
 from csdip_jax.runs.row import Row
+from csdip_jax.runs.run import compute
 from csdip_jax.types import InputError
-from experiments import launcher, pictures, tables
+from experiments import launcher, pictures, settings, tables
 from experiments.sweep import run
-from experiments.sweep.plan import Program, make_programs
 
 
 class Grid(NamedTuple):
@@ -58,7 +59,7 @@ class Grid(NamedTuple):
 def presets_of(programs: Sequence[Program]) -> dict[str, Method]:
     """Name -> method as its preset has it, without the configuration's departures."""
     return {
-        program.sweep.name: METHODS[program.sweep.name].preset(program.preset, program.image_shape)
+        program.sweep.name: METHODS[program.sweep.name].preset(program.study.preset, program.image_shape)
         for program in programs
     }
 
@@ -112,6 +113,7 @@ def _text(setting: Mapping[str, float]) -> str:
 
 
 def as_csv(found: Sequence[Grid]) -> str:
+    """The mean MSE of each setting at each measurement, and which was chosen."""
     rows = [
         (grid.method, _text(setting), place, float(grid.errors[i, j]), int(i == grid.chosen))
         for grid in found
@@ -145,9 +147,9 @@ def tune(config, workdir: str, data_dir: str | None, pixel_range: tuple[float, f
     """Runs what is missing of the sweep, prints and writes what it says."""
     if not config.get("grids", ()):
         raise InputError("--config.grids is empty: give the values to choose from, like '(\"tv.mu=16,64\",)'")
-    programs = make_programs(config, data_dir, None, pixel_range)
-    rows = run.compute(programs, run.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
-    found = [grid for grid in grids(rows, presets_of(programs)) if grid.settings[0]]
+    found = programs(settings.studies(config, data_dir, None, pixel_range))
+    rows = compute(found, run.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
+    found = [grid for grid in grids(rows, presets_of(found)) if grid.settings[0]]
     images = list(dict.fromkeys(row.image for row in rows))
     text = f"Mean MSE of {len(images)} images, {images[0]} to {images[-1]}.\n\n" + "\n\n".join(
         f"{markdown(grid)}\n\n{verdict(grid)}" for grid in found

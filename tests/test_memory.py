@@ -57,7 +57,7 @@ def test_a_fit_on_an_accelerator_takes_its_share_of_its_operator(images, devices
     """By hand: 0.8 of what is free, for fits that grow by 5 kB; an operator of 5120 bytes serves 2 x 3 of them."""
     method, one = dataclasses.replace(METHOD, restarts=2), problem()
     cases = images * 3
-    operator = jax.tree.map(lambda x: jnp.stack([x] * images), one.operator) if own_operators else one.operator
+    operator = cs.operators.stack([one.operator] * images) if own_operators else one.operator
     given = Case(cs.Problem(operator, jnp.stack([one.measurements] * cases)), {})
     keys = fit_keys(KEY, jnp.arange(cases), jnp.arange(2))
     monkeypatch.setattr(memory, "compiled_chunk", lambda *_: memory.Chunk(fixed=1000, bytes=6000, compile_seconds=0))

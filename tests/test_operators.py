@@ -32,6 +32,21 @@ def finite_differences(image):
 
 
 KINDS = {name: partial(kind.make, key(1), kind.toy, SHAPE) for name, kind in operators.OPERATORS.items()}
+
+
+def blurred(image):
+    return (image + jnp.roll(image, 1, axis=0)) / 2
+
+
+def coils(image):
+    """Three sensitivities, complex: [coils, h, w, c]."""
+    return jnp.exp(1j * jnp.arange(3))[:, None, None, None] * image
+
+
+def every_coefficient(shape=SHAPE):
+    return operators.subsampled_dct(key(2), math.prod(shape), shape, 1.5)
+
+
 LINEAR = KINDS | {
     "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
@@ -43,9 +58,20 @@ LINEAR = KINDS | {
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
+    "gaussian_of_linear": lambda: operators.gaussian(key(1), 30, SHAPE) @ operators.Linear(blurred, SHAPE),
+    "int8_of_randomized": lambda: operators.gaussian(key(1), 101, SHAPE, "int8") @ every_coefficient(),
+    "fourier_of_identity": lambda: operators.radial_fourier(3, SHAPE) @ operators.Identity(SHAPE),
+    "fourier_of_randomized": lambda: operators.radial_fourier(3, SHAPE) @ every_coefficient(),
+    "randomized_of_inpainting": lambda: every_coefficient((1, 80, 1)) @ operators.inpainting(checkerboard(), SHAPE),
+    "fourier_of_coils": lambda: operators.cartesian_fourier(checkerboard(), SHAPE) @ operators.Linear(coils, SHAPE),
+    "of_three": lambda: operators.Identity(SHAPE) @ operators.Linear(blurred, SHAPE) @ every_coefficient(),
 }
 ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "orthonormal_dct", "orthonormal_hadamard")
-EVERY = LINEAR | {"nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE)}
+EVERY = LINEAR | {
+    "nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE),
+    "linear_of_nonlinear": lambda: operators.gaussian(key(1), 30, SHAPE) @ jnp.abs,
+    "nonlinear_of_linear": lambda: jnp.abs @ operators.radial_fourier(3, SHAPE),
+}
 
 
 def image(i=0):
@@ -137,12 +163,12 @@ def test_vmap_is_a_loop(name):
 def test_a_stack_is_recognised_by_its_arrays(name):
     """As `jax.vmap` of a constructor, or `jax.tree.map` of jnp.stack, leaves them; one operator is no stack."""
     operator = EVERY[name]()
-    own, m = operators.functions.is_own(operator), operator.measurements_like.shape
+    m = operator.measurements_like.shape
     several = jax.tree.map(lambda x: jnp.stack([x, x]), operator)
-    assert operators.stacks.recognised(operator, (2, *m), own) is operator
-    assert operators.stacks.recognised(operator, m, own) is operator
+    assert operators.functions.recognised(operator, (2, *m)) is operator
+    assert operators.functions.recognised(operator, m) is operator
     for shape in (m, (2, *m)):
-        found = operators.stacks.recognised(several, shape, own)
+        found = operators.functions.recognised(several, shape)
         assert (found.size == 2) if jax.tree.leaves(operator) else found is several
 
 
@@ -151,13 +177,13 @@ def test_a_function_with_arrays_is_a_stack_where_it_fits_as_nothing_else():
         return matrix.reshape(7, 240) @ x.reshape(-1)
 
     each = operators.Linear(jax.tree_util.Partial(times, jnp.ones((2, 7, 240))), SHAPE)
-    assert operators.stacks.recognised(each, (2, 7), True).size == 2
+    assert operators.functions.recognised(each, (2, 7)).size == 2
     coils = operators.Linear(
         jax.tree_util.Partial(lambda maps, x: jnp.tensordot(maps, x, axes=1), jnp.ones((2, 7, 12))), SHAPE
     )
     assert coils.measurements_like.shape == (2, 7, 10, 2)
-    assert operators.stacks.recognised(coils, (2, 7, 10, 2), True) is coils  # of one image, as ever
-    assert operators.stacks.recognised(coils, (3, 2, 7, 10, 2), True) is coils
+    assert operators.functions.recognised(coils, (2, 7, 10, 2)) is coils  # of one image, as ever
+    assert operators.functions.recognised(coils, (3, 2, 7, 10, 2)) is coils
     assert operators.Stack(coils).measurements_like.shape == (7, 10, 2)
 
 

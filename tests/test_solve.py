@@ -1,6 +1,7 @@
 """What `reconstruct` accepts and refuses, and its bookkeeping. What it computes: tests/methods/test_contract.py."""
 
 import dataclasses
+import functools
 import inspect
 import io
 import itertools
@@ -14,11 +15,12 @@ import pytest
 from tqdm import tqdm
 
 import csdip_jax as cs
+from csdip_jax import winograd
 from csdip_jax.generators import DCGAN
-from csdip_jax.kernels import winograd
 from csdip_jax.methods import CsDip, Damp, Lasso
 from csdip_jax.solve import blocks, checkpoint, driver, fits, inputs, progress, trial
 from csdip_jax.solve.fits import advance
+from tests.methods.toys import Landweber
 from tests.test_types import FORMS
 
 SHAPE = (8, 8, 1)
@@ -276,6 +278,39 @@ def test_every_block_has_the_keys_of_its_fits(images, at_once):
     assert len(job.blocks) == (images or 1) * (3 if at_once == 1 else 2)
     for block in job.blocks:
         assert (job.arguments(block)[2] == job.keys[block.index]).all()
+
+
+@pytest.mark.parametrize("first_chunk", [1, 4, 100])
+@pytest.mark.parametrize("fits_at_once", [1, 3])
+def test_every_step_has_a_key_of_its_own(first_chunk, fits_at_once, monkeypatch):
+    """That of its fit, its attempt and its number, whatever the chunks and what runs beside it."""
+    monkeypatch.setattr(driver, "FIRST_CHUNK", first_chunk)
+    operator, y = problem()
+    batch = cs.Problem(operator, jnp.stack([y] * 3))
+    found = cs.reconstruct(Landweber(SHAPE, steps=6), batch, KEY, image_ids=[5, 0, 2], fits_at_once=fits_at_once)
+    assert len(np.unique(found.trace["draw"])) == 18
+    for trace, id_ in zip(found.trace["draw"], (5, 0, 2), strict=True):
+        attempt = functools.reduce(jax.random.fold_in, (id_, 0, 0, fits.OF_STEPS), KEY)
+        draws = [jax.random.uniform(jax.random.fold_in(attempt, step)) for step in range(6)]
+        np.testing.assert_array_equal(trace, jnp.stack(draws))
+
+
+def test_an_attempt_drawn_anew_has_other_keys():
+    @cs.types.pytree_dataclass
+    class AtFirst(cs.rules.Fail):
+        """Gives up an attempt whose first step drew a number below one half."""
+
+        def failed(self, problem, seen):
+            return (seen.step == 0) & (seen.scalars["draw"] < 0.5)
+
+    operator, y = problem()
+    batch = cs.Problem(operator, jnp.stack([y] * 20))
+    method = Landweber(SHAPE, steps=3, fail=AtFirst())
+    found = cs.reconstruct(method, batch, KEY, fits_at_once=20, max_redraws=50)
+    assert (found.trace["draw"][:, 0] >= 0.5).all() and found.redraws.max() > 1 and found.redraws.min() == 0
+    for i, redraws in enumerate(found.redraws):
+        attempt = functools.reduce(jax.random.fold_in, (i, 0, int(redraws), fits.OF_STEPS), KEY)
+        assert found.trace["draw"][i, 2] == jax.random.uniform(jax.random.fold_in(attempt, 2))
 
 
 def test_a_key_without_a_type_is_refused():
@@ -582,7 +617,7 @@ class Clock:
         return self.now
 
     def advance(self, *arguments, **options):
-        length = arguments[3]
+        length = arguments[4]
         self.now += length * next(self.seconds)
         return fits.advance(*arguments, **options)
 

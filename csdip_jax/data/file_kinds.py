@@ -91,5 +91,6 @@ def too_many_pixels(told: str, path: Path) -> InputError:
 
 
 def refuse_many(pictures: int, path: Path) -> None:
+    """Raises InputError for a file of several pictures."""
     if pictures > 1:
         raise InputError(f"{path}: holds {pictures} pictures; save the one wanted as a file of its own")

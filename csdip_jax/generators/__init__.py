@@ -1,50 +1,34 @@
 """The networks that make images: DCGANs, which CS-DIP fits untrained, and a VAE, whose trained decoder CSGM searches.
 
-A new generator is one file, and one line here; `--config.csdip.generator=<name>` then finds it, and
+A new generator is one file, and one import here; `--config.csdip.generator=<name>` then finds it, and
 `--config.generator.<field>`. No other room imports Flax.
 """
 
-from csdip_jax.generators.base import Generator
+from csdip_jax.generators.base import Generator as Generator
 from csdip_jax.generators.dcgan import (
-    BATCH_NORM_EPSILON,
-    DCGAN,
-    INITIALIZERS,
-    Initializer,
-    Layers,
-    batch_norm,
-    dcgan_layers,
-    draw_params,
-    from_torch,
-    mnist_layers,
-    to_torch,
+    BATCH_NORM_EPSILON as BATCH_NORM_EPSILON,
+    DCGAN as DCGAN,
+    INITIALIZERS as INITIALIZERS,
+    Initializer as Initializer,
+    Layers as Layers,
+    batch_norm as batch_norm,
+    dcgan_layers as dcgan_layers,
+    draw_params as draw_params,
+    from_torch as from_torch,
+    mnist_layers as mnist_layers,
+    to_torch as to_torch,
 )
-from csdip_jax.generators.vae import VAE, Bound, Decoder, Encoder, TrainedDecoder, decoder_of, decoder_sizes
+from csdip_jax.generators.deep_decoder import DeepDecoder as DeepDecoder
+from csdip_jax.generators.vae import (
+    VAE as VAE,
+    Bound as Bound,
+    Decoder as Decoder,
+    Encoder as Encoder,
+    TrainedDecoder as TrainedDecoder,
+    decoder_of as decoder_of,
+    decoder_sizes as decoder_sizes,
+)
+from csdip_jax.registry import named_classes
 
-GENERATORS = {
-    "dcgan": DCGAN,
-    "vae": TrainedDecoder,
-}
+GENERATORS = named_classes(globals(), Generator)
 """Name -> class, each of which is made of an image shape."""
-
-__all__ = [
-    "BATCH_NORM_EPSILON",
-    "DCGAN",
-    "GENERATORS",
-    "INITIALIZERS",
-    "VAE",
-    "Bound",
-    "Decoder",
-    "Encoder",
-    "Generator",
-    "Initializer",
-    "Layers",
-    "TrainedDecoder",
-    "batch_norm",
-    "dcgan_layers",
-    "decoder_of",
-    "decoder_sizes",
-    "draw_params",
-    "from_torch",
-    "mnist_layers",
-    "to_torch",
-]

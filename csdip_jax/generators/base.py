@@ -18,6 +18,7 @@ class Generator:
 
     Attributes:
         image_shape: (h, w, c) of the images it makes.
+        name: that it is asked for by; "" for one that is no choice by itself.
         needs_weights: whether it is of use only with weights that were trained before.
 
     Example:
@@ -27,6 +28,7 @@ class Generator:
     """
 
     image_shape: tuple[int, int, int] = static_field()
+    name: ClassVar[str] = ""
     needs_weights: ClassVar[bool] = False
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ Every layer but the last is followed by BatchNorm (statistics of this very image
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -114,6 +114,7 @@ class DCGAN(Generator):
     layers: Layers = static_field(None)
     latent_dim: int = static_field(128)
     initializer: str = static_field("torch_0_4")
+    name = "dcgan"
 
     def __post_init__(self):
         super().__post_init__()
@@ -134,7 +135,7 @@ class DCGAN(Generator):
         return latent, draw_params(key_params, self.layers, self.latent_dim, self.initializer, dtype)
 
     def apply(self, params: dict, latent: Array) -> Array:
-        return _Network(self.layers, self.image_shape).apply(params, latent)
+        return cast(Array, _Network(self.layers, self.image_shape).apply(params, latent))
 
 
 class _Network(nn.Module):

@@ -11,7 +11,7 @@ epochs): a held-out ELBO lower by 1 nat, and errors of CSGM about a tenth smalle
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -35,6 +35,7 @@ class Bound(NamedTuple):
 
     @property
     def elbo(self) -> Array:
+        """The evidence lower bound of log p(t)."""
         return self.log_likelihood - self.divergence
 
 
@@ -142,7 +143,7 @@ def decoder_sizes(params: dict) -> tuple[int, ...]:
         }
         fits = shapes == {"params": expected}
     except (KeyError, IndexError, TypeError, ValueError):
-        fits = False
+        sizes, fits = (), False
     if not fits:
         raise InputError(f"these are not the parameters of a VAE's decoder: {' '.join(str(shapes).split())[:200]}")
     return sizes
@@ -161,6 +162,7 @@ class TrainedDecoder(Generator):
     """
 
     weights: dict | None = dataclasses.field(default=None, repr=False)
+    name = "vae"
     needs_weights = True
 
     def __post_init__(self):
@@ -188,4 +190,4 @@ class TrainedDecoder(Generator):
         return jax.random.normal(key, (decoder_sizes(self.weights)[0],), dtype), self.weights
 
     def apply(self, params: dict, latent: Array) -> Array:
-        return Decoder(decoder_sizes(params)[1:-1], self.image_shape).apply(params, latent)
+        return cast(Array, Decoder(decoder_sizes(params)[1:-1], self.image_shape).apply(params, latent))

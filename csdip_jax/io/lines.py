@@ -94,7 +94,7 @@ def read_rows(path: Path, read: Callable[[Any], Any] | None = None) -> list:
         require_file(path)
         finished, _, _ = path.read_bytes().rpartition(b"\n")
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): remove it, or choose another workdir") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): remove it, or choose another `workdir`") from error
     rows = []
     for number, line in enumerate(finished.splitlines(), start=1):
         try:

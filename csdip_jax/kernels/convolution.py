@@ -16,6 +16,7 @@ optimiser sees the same numbers as PyTorch's; `from_torch` and `to_torch` conver
 
 import dataclasses
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +55,7 @@ class ConvTranspose:
 
     @property
     def is_sub_pixel(self) -> bool:
+        """Whether `sub_pixel` computes it."""
         s = self.stride
         return self.kernel == (3 * s, 3 * s) and self.padding == s and self.upsample == 1
 
@@ -160,8 +162,8 @@ def _backward(residuals, cotangent):
     cotangent = cotangent.reshape(h * w, -1)
     kernel_gradient = (_neighbourhoods(image).T @ cotangent).reshape(kernel.shape)
     slabs = _pixel_gradient(cotangent, kernel.reshape(9 * channels, -1)).reshape(h, w, 3, 3, channels)
-    rows = sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3))[1:-1]
-    padded = sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3))
+    rows = cast(Array, sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3)))[1:-1]
+    padded = cast(Array, sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3)))
     return padded[:, 1:-1].astype(image.dtype), kernel_gradient.astype(kernel.dtype)
 
 
@@ -231,23 +233,26 @@ def _box_filter(patches: Array, width: int, axis: int) -> Array:
     def shifted(by):
         return jnp.pad(patches, [(by, width - 1 - by) if a == axis else (0, 0) for a in range(patches.ndim)])
 
-    return sum(shifted(by) for by in range(width))
+    return cast(Array, sum(shifted(by) for by in range(width)))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _add_patches(patches: Array, stride: int, size: tuple[int, int]) -> Array:
+def _placed(patches: Array, stride: int, size: tuple[int, int]) -> Array:
     """Patches [h, w, *size, c] placed `stride` apart and added up where they overlap."""
     h, w, kh, kw, channels = patches.shape
     rows, columns = _strides_covered(stride, size)
     grow = ((0, 0), (0, 0), (0, rows * stride - kh), (0, columns * stride - kw), (0, 0))
     blocks = jnp.pad(patches, grow).reshape(h, w, rows, stride, columns, stride, channels)
-    total = sum(
+    placed = (
         jnp.pad(blocks[:, :, i, :, j], ((i, rows - 1 - i), (j, columns - 1 - j), (0, 0), (0, 0), (0, 0)))
         for i in range(rows)
         for j in range(columns)
     )
+    total = cast(Array, sum(placed))
     height, width = (h + rows - 1) * stride, (w + columns - 1) * stride
     return total.transpose(0, 2, 1, 3, 4).reshape(height, width, channels)
+
+
+_add_patches = jax.custom_vjp(_placed, nondiff_argnums=(1, 2))
 
 
 def _strides_covered(stride: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -8,6 +8,8 @@ The image is cut into 6 x 6 tiles, four pixels apart. Tiles and kernel are trans
 The gradients run through the same transposed steps, so that they too take as few products.
 """
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +91,8 @@ def _parts(h: int, w: int) -> int:
 
 def _multiply(a: list[Array], b: list[Array], contracted: tuple[int, int]) -> list[Array]:
     """The entries' matrix products, over these axes. In full precision: the transforms enlarge rounding errors."""
-    dimensions = (tuple((axis,) for axis in contracted), ((0,), (0,)))
+    first, second = contracted
+    dimensions = (((first,), (second,)), ((0,), (0,)))
     highest = jax.lax.Precision.HIGHEST
     return [jax.lax.dot_general(x, y, dimensions, precision=highest) for x, y in zip(a, b, strict=True)]
 
@@ -129,7 +132,8 @@ def _together(matrix: np.ndarray, parts: list[Array]) -> Array:
 
 def _combined(matrix: np.ndarray, parts) -> list[Array]:
     """matrix @ parts as sums written out: parts that overlap would have to be gathered for a product."""
-    return [sum(float(entry) * part for entry, part in zip(row, parts, strict=True) if entry) for row in matrix]
+    sums = [sum(float(entry) * part for entry, part in zip(row, parts, strict=True) if entry) for row in matrix]
+    return cast(list[Array], sums)
 
 
 def _overlapped(taps: list[Array]) -> Array:

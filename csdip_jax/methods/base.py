@@ -132,13 +132,10 @@ class Method:
 
 def _numbers(instance: Any, prefix: str = "") -> list[str]:
     """Names of the fields of a dataclass, and of its parts, that are data and numbers by default."""
-    found = []
-    for field in dataclasses.fields(instance):
+    data = [field for field in dataclasses.fields(instance) if not field.metadata.get("static")]
+    found = [prefix + field.name for field in data if isinstance(field.default, float)]
+    for field in data:
         value = getattr(instance, field.name)
-        if field.metadata.get("static"):
-            continue
-        if isinstance(field.default, float):
-            found.append(prefix + field.name)
-        elif dataclasses.is_dataclass(value) and not prefix:
+        if dataclasses.is_dataclass(value) and not prefix:
             found += _numbers(value, f"{field.name}.")
     return found

@@ -18,7 +18,7 @@ from csdip_jax.checks import require, require_number
 from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Method
 from csdip_jax.methods.recipe import Recipe
-from csdip_jax.operators import Normalised, Operator, RowOperator, squared_norm
+from csdip_jax.operators import LinearOperator, Normalised, Operator, RowOperator, squared_norm
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
 
@@ -34,17 +34,19 @@ DIVERGED = 100.0
 
 
 class State(NamedTuple):
-    """Attributes:
-    scale: root mean square norm of A's columns.
-    count: m, the real numbers that the measurements amount to.
-    image: x_t, [h, w, c], not clipped.
-    residual: z_t, for the operator and measurements divided by `scale`.
-    back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t (`residual_and_adjoint`).
-    step: t.
-    loss: ||y - A x_t||^2.
-    start: ||y||^2, the loss of x_0 = 0.
-    change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
-    diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
+    """What the next step needs.
+
+    Attributes:
+        scale: root mean square norm of A's columns.
+        count: m, the real numbers that the measurements amount to.
+        image: x_t, [h, w, c], not clipped.
+        residual: z_t, for the operator and measurements divided by `scale`.
+        back: A^H z_t, [h, w, c], A divided by `scale`; it comes with z_t (`residual_and_adjoint`).
+        step: t.
+        loss: ||y - A x_t||^2.
+        start: ||y||^2, the loss of x_0 = 0.
+        change: ||x_t - x_{t-1}||^2 / ||x_t||^2, inf at first.
+        diverged: the next iterate's loss is not finite, or beyond `DIVERGED`; x_t is the last one before it.
     """
 
     scale: Array
@@ -201,7 +203,7 @@ def estimate_divergence(denoise, noisy: Array, denoised: Array, epsilon: Array, 
     return jnp.sum(probe * (denoise(noisy + epsilon * probe) - denoised)) / epsilon
 
 
-def column_norm(operator: Operator, key: Array, dtype) -> Array:
+def column_norm(operator: LinearOperator, key: Array, dtype) -> Array:
     """The root mean square of the norms of A's columns: exact for rows, else from E ||A^H u||^2.
 
     Of random signs u, and so exact too where A A^H is diagonal, as for `radial_fourier`.

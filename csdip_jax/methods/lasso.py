@@ -50,15 +50,17 @@ class Point(NamedTuple):
 
 
 class State(NamedTuple):
-    """Attributes:
-    step: steps taken.
-    loss: ||y - B c||^2 at the last iterate.
-    gap: bound of how far the objective is above its minimum, relative to it.
-    norm: ||B||, the largest singular value of A.
-    scale: of a typical coefficient against a typical entry of theta, which sets the ratio of the two step sizes.
-    iterate: the last one.
-    start: where the next step starts from: the iterate extrapolated, or the relaxed one.
-    momentum: t of FISTA.
+    """What the next step needs.
+
+    Attributes:
+        step: steps taken.
+        loss: ||y - B c||^2 at the last iterate.
+        gap: bound of how far the objective is above its minimum, relative to it.
+        norm: ||B||, the largest singular value of A.
+        scale: of a typical coefficient against a typical entry of theta, which sets the ratio of the two step sizes.
+        iterate: the last one.
+        start: where the next step starts from: the iterate extrapolated, or the relaxed one.
+        momentum: t of FISTA.
     """
 
     step: Array

@@ -24,13 +24,15 @@ MOVES = {"params": ("params",), "latent": ("latent",), "both": ("latent", "param
 
 
 class State(NamedTuple):
-    """Attributes:
-    latent: z.
-    params: w; None where they are those that the generator was trained to, and stay so.
-    opt_state: the optimiser's.
-    step: steps taken.
-    loss: measurement loss at the last iterate evaluated.
-    last_image: that iterate's image, [h, w, c] (the last one whose loss was finite).
+    """What the next step needs.
+
+    Attributes:
+        latent: z.
+        params: w; None where they are those that the generator was trained to, and stay so.
+        opt_state: the optimiser's.
+        step: steps taken.
+        loss: measurement loss at the last iterate evaluated.
+        last_image: that iterate's image, [h, w, c] (the last one whose loss was finite).
     """
 
     latent: Any

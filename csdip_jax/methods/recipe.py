@@ -101,7 +101,9 @@ class Recipe:
                 current = getattr(method, "keeper" if part == "keep" else part)
                 if chosen is not None:
                     current = known[chosen](method.image_shape) if part == "generator" else known[chosen]()
-                own = {field.name for field in dataclasses.fields(current)} if current is not None else set()
+                if current is None:
+                    continue
+                own = {field.name for field in dataclasses.fields(current)}
                 wanted = parts.get(part, NONE).items()
                 given = {name: value for name, value in wanted if name in own and value is not None}
                 if chosen is not None or given:

@@ -44,15 +44,17 @@ class Split(NamedTuple):
 
 
 class State(NamedTuple):
-    """Attributes:
-    image: x, [h, w, c].
-    split: z, the copies.
-    dual: their multipliers (not divided by the penalty).
-    penalty: beta.
-    curvature: typical eigenvalue of A^H A where it acts, for the first guess of its inverse.
-    residual: the larger of the relative primal and dual residuals.
-    step: steps taken.
-    loss: measurement loss at the last iterate evaluated, the over-relaxed one.
+    """What the next step needs.
+
+    Attributes:
+        image: x, [h, w, c].
+        split: z, the copies.
+        dual: their multipliers (not divided by the penalty).
+        penalty: beta.
+        curvature: typical eigenvalue of A^H A where it acts, for the first guess of its inverse.
+        residual: the larger of the relative primal and dual residuals.
+        step: steps taken.
+        loss: measurement loss at the last iterate evaluated, the over-relaxed one.
     """
 
     image: Array

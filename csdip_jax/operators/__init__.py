@@ -1,69 +1,61 @@
 """Measurement operators A: image [h, w, c] -> measurements [m], as frozen dataclass pytrees.
 
-Every operator acts on ONE image. Its arrays are data fields (a leading axis on them makes a batch, one
-operator per image, to be used under `jax.vmap` or by `reconstruct`); `image_shape` is part of the program.
-Pixels are counted row-major over (h, w, c), as `image.reshape(-1)` does.
+Every operator acts on ONE image. Its arrays are data fields, `image_shape` is part of the program. Pixels are counted
+row-major over (h, w, c), as `image.reshape(-1)` does. A @ B is one after the other, a `Stack` one for each image.
+
+A new operator that a run can be asked for is one file, which ends with its `Kind`, and one import here.
 
 Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
 the plain callable itself.
 """
 
-from csdip_jax.operators.base import LinearOperator, Operator, measurement_loss, squared_norm
-from csdip_jax.operators.dense import DTYPES, GAUSSIAN, Dense, gaussian, require_dtype, require_num_measurements
-from csdip_jax.operators.fourier import RADIAL_FOURIER, Fourier, cartesian_fourier, radial_fourier, radial_mask
-from csdip_jax.operators.functions import Linear, Nonlinear, as_operator
-from csdip_jax.operators.inpainting import Identity, Inpainting, inpainting
-from csdip_jax.operators.kinds import Count, Kind, first_of_each_count, unnamed_kind
-from csdip_jax.operators.normalised import Normalised, NormalisedFunction
-from csdip_jax.operators.rademacher import RADEMACHER, Rademacher, rademacher
-from csdip_jax.operators.randomized import DCT, HADAMARD, RandomizedTransform, subsampled_dct, subsampled_hadamard
-from csdip_jax.operators.rows import RowOperator
-from csdip_jax.operators.simulation import measure
-from csdip_jax.operators.stacks import Stack, form_of, one_of, stack
+from csdip_jax.operators.base import (
+    LinearOperator as LinearOperator,
+    Operator as Operator,
+    measurement_loss as measurement_loss,
+    squared_norm as squared_norm,
+)
+from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur
+from csdip_jax.operators.compositions import Composition as Composition, compose as compose
+from csdip_jax.operators.dense import (
+    DTYPES as DTYPES,
+    GAUSSIAN as GAUSSIAN,
+    Dense as Dense,
+    gaussian as gaussian,
+    require_dtype as require_dtype,
+    require_num_measurements as require_num_measurements,
+)
+from csdip_jax.operators.fourier import (
+    RADIAL_FOURIER as RADIAL_FOURIER,
+    Fourier as Fourier,
+    cartesian_fourier as cartesian_fourier,
+    radial_fourier as radial_fourier,
+    radial_mask as radial_mask,
+)
+from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonlinear, as_operator as as_operator
+from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
+from csdip_jax.operators.kinds import (
+    Count as Count,
+    Kind as Kind,
+    first_of_each_count as first_of_each_count,
+    unnamed_kind as unnamed_kind,
+)
+from csdip_jax.operators.normalised import Normalised as Normalised, NormalisedFunction as NormalisedFunction
+from csdip_jax.operators.rademacher import RADEMACHER as RADEMACHER, Rademacher as Rademacher, rademacher as rademacher
+from csdip_jax.operators.randomized import (
+    DCT as DCT,
+    HADAMARD as HADAMARD,
+    RandomizedTransform as RandomizedTransform,
+    subsampled_dct as subsampled_dct,
+    subsampled_hadamard as subsampled_hadamard,
+)
+from csdip_jax.operators.rows import RowOperator as RowOperator
+from csdip_jax.operators.simulation import measure as measure
+from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_of as one_of, stack as stack
+from csdip_jax.registry import named
 
-OPERATORS = {kind.name: kind for kind in (GAUSSIAN, RADEMACHER, DCT, HADAMARD, RADIAL_FOURIER)}
+OPERATORS = named(globals(), Kind)
 """Name -> kind, of what a run can be asked to measure with."""
 
 COUNTS = {kind.count.name: kind.count for kind in OPERATORS.values()}
 """Name of a setting -> the count that it is."""
-
-__all__ = [
-    "COUNTS",
-    "DTYPES",
-    "OPERATORS",
-    "Count",
-    "Dense",
-    "Fourier",
-    "Identity",
-    "Inpainting",
-    "Kind",
-    "Linear",
-    "LinearOperator",
-    "Nonlinear",
-    "Normalised",
-    "NormalisedFunction",
-    "Operator",
-    "Rademacher",
-    "RandomizedTransform",
-    "RowOperator",
-    "Stack",
-    "as_operator",
-    "cartesian_fourier",
-    "first_of_each_count",
-    "form_of",
-    "gaussian",
-    "inpainting",
-    "measure",
-    "measurement_loss",
-    "one_of",
-    "rademacher",
-    "radial_fourier",
-    "radial_mask",
-    "require_dtype",
-    "require_num_measurements",
-    "squared_norm",
-    "stack",
-    "subsampled_dct",
-    "subsampled_hadamard",
-    "unnamed_kind",
-]

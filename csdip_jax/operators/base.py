@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +50,7 @@ def _of_numbers(method: Callable, names: tuple[str, ...]) -> Callable:
 
 
 class Operator:
-    """A differentiable map from images to measurements."""
+    """A differentiable map from images to measurements; A @ B is one after the other, see `compositions.compose`."""
 
     image_shape: Shape
 
@@ -65,6 +64,18 @@ class Operator:
         """Measurements [m] (real or complex) of `image` [h, w, c]; any type of numbers is taken."""
         raise NotImplementedError
 
+    def __matmul__(self, inner: "Operator | Callable") -> "Operator":
+        from csdip_jax.operators.compositions import compose  # which is made of operators
+
+        return compose(self, inner)
+
+    def __rmatmul__(self, outer: Callable) -> "Operator":
+        from csdip_jax.operators.compositions import compose
+
+        return compose(outer, self)
+
+    __array_ufunc__ = None  # NumPy's arrays leave @ to the operator
+
     @property
     def measurements_like(self) -> jax.ShapeDtypeStruct:
         """Shape and dtype of the measurements of one float32 image."""
@@ -76,10 +87,22 @@ class LinearOperator(Operator):
     """An operator with an adjoint: Re <A x, y> = <x, A^H y> for every real image x.
 
     Attributes:
-        is_balanced: flat images are to weigh as much in A x as they do (samples of k-space, say).
+        is_balanced: whether flat images are to weigh as much in A x as they do (samples of k-space, say).
+        probe_seed: of the random images by which norms are estimated.
     """
 
-    is_balanced: ClassVar[bool] = False
+    is_balanced = False
+    probe_seed = 0
+
+    @property
+    def isometry(self) -> float | None:
+        """c > 0 where A^H A = A A^H = c I by its form alone, else None."""
+        return None
+
+    @property
+    def is_solved_exactly(self) -> bool:
+        """Whether `regularized_solve` is exact."""
+        return type(self).regularized_solve is not LinearOperator.regularized_solve
 
     def adjoint(self, measurements: Array) -> Array:
         """A^H y, a real image [h, w, c], by transposing `forward` (so the two cannot disagree)."""
@@ -106,7 +129,7 @@ class LinearOperator(Operator):
             made = self.forward(jax.random.rademacher(key, self.image_shape, jnp.float32))
             return squared_norm(made if without is None else made - jnp.vdot(without, made) * without)
 
-        return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(0), PROBES))))
+        return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(self.probe_seed), PROBES))))
 
     def gain(self, frobenius_norm: Array) -> Array:
         """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md)."""
@@ -164,8 +187,9 @@ def _loss_forward(operator, measurements, image):
 
 
 def _loss_backward(saved, cotangent):
-    *others, image, gradient = saved
-    _, pull = jax.vjp(lambda *others: _loss(*others, image), *others)  # nothing where no one asks for it, under jit
+    operator, measurements, image, gradient = saved
+    # Nothing where no one asks for it, under jit.
+    _, pull = jax.vjp(lambda a, y: _loss(a, y, image), operator, measurements)
     return (*pull(cotangent), cotangent * gradient)
 
 

@@ -93,6 +93,7 @@ class Dense(RowOperator):
 
     @property
     def num_measurements(self) -> int:
+        """The rows of A, m."""
         return self.matrix.shape[-2]
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
@@ -124,7 +125,7 @@ class Dense(RowOperator):
 
 def require_dtype(dtype: str) -> None:
     """Raises InputError unless it is one of DTYPES, and one that JAX makes as it is set."""
-    if dtype == "float64" and not jax.config.jax_enable_x64:
+    if dtype == "float64" and jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise InputError("a matrix in float64 needs JAX_ENABLE_X64=1 in the environment")
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r} of a matrix: choose from {', '.join(DTYPES)}")
@@ -144,7 +145,7 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str =
     require_num_measurements(num_measurements, image_shape)
     require_dtype(dtype)
     matrix, row_scale = _normal_matrix(key, num_measurements, math.prod(image_shape), dtype)
-    return Dense(matrix, tuple(image_shape), row_scale)
+    return Dense(matrix, image_shape, row_scale)
 
 
 @partial(jax.jit, static_argnames=("num_measurements", "pixels", "dtype"))
@@ -178,5 +179,6 @@ GAUSSIAN = Kind(
     prefix="m",
     toy=30,
     takes_dtype=True,
+    unasked=True,
     matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
 )

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -175,4 +176,5 @@ RADIAL_FOURIER = Kind(
     toy=3,
     count=LINES,
     is_drawn=False,
+    unasked=True,
 )

@@ -7,11 +7,12 @@ import jax
 from csdip_jax.checks import checked_shape
 from csdip_jax.operators import own
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
-from csdip_jax.operators.stacks import Stack, form_of, one_of, recognised
+from csdip_jax.operators.stacks import Stack, form_of, one_of, shared_length
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 
-def _as_partial(fn: Callable) -> Callable:
+def as_partial(fn: Callable) -> Callable:
+    """As a pytree."""
     # Partial is a pytree: arrays bound to it are traced, not baked into the compiled program.
     return fn if isinstance(fn, jax.tree_util.Partial) else jax.tree_util.Partial(fn)
 
@@ -34,7 +35,7 @@ class Linear(LinearOperator):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         if not callable(self.fn):
             raise InputError(f"fn is a {type(self.fn).__name__}: give a function, image [h, w, c] -> measurements")
-        object.__setattr__(self, "fn", _as_partial(self.fn))
+        object.__setattr__(self, "fn", as_partial(self.fn))
 
     def forward(self, image: Array) -> Array:
         return self.fn(image)
@@ -57,7 +58,7 @@ class Nonlinear(Operator):
         return self.fn(image)
 
 
-def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
+def as_operator(operator: Operator | Callable, image_shape: tuple[int, ...]) -> Operator:
     """`operator` itself, or a plain callable wrapped as `Nonlinear`.
 
     Raises:
@@ -75,24 +76,24 @@ def as_operator(operator: Operator | Callable, image_shape: Shape) -> Operator:
 def as_operator_or_stack(
     operator: Operator | Stack | Callable, image_shape: Shape, measurements: tuple[int, ...]
 ) -> Operator | Stack:
-    """As `as_operator`, of measurements of this shape; a `Stack` as it is, or as `stacks.recognised` finds one."""
+    """As `as_operator`, of measurements of this shape; a `Stack` as it is, or as `recognised` finds one."""
     form = _for_images(form_of(operator), image_shape)
     if isinstance(operator, Stack):
         operator = Stack(form)
         own.require_traceable(operator)  # one that is no stack of theirs may have been called one
         return operator
-    operator = recognised(form, measurements, is_own(form))
+    operator = recognised(form, measurements)
     if is_own(form):
         own.require_traceable(operator)
     return operator
 
 
-def _for_images(operator: Operator | Callable, image_shape: Shape) -> Operator:
+def _for_images(operator: Operator | Callable, image_shape: tuple[int, ...]) -> Operator:
     """An operator, with arrays of JAX's; raises InputError for what is none, or is made for images of another shape."""
     if not isinstance(operator, Operator):
         if not callable(operator):
             raise InputError(f"operator is a {type(operator).__name__}: give a csdip_jax operator or a function")
-        operator = Nonlinear(operator, image_shape)
+        operator = Nonlinear(operator, checked_shape(image_shape))
     made_for = getattr(operator, "image_shape", None)
     if made_for != tuple(image_shape):
         raise InputError(
@@ -102,9 +103,42 @@ def _for_images(operator: Operator | Callable, image_shape: Shape) -> Operator:
     return own.on_device(operator) if is_own(operator) else operator
 
 
+def recognised(operator: Operator, measurements: tuple[int, ...]) -> Operator | Stack:
+    """A `Stack` where each array of an operator has one more axis, as `jax.vmap` of a constructor leaves them.
+
+    An operator of this library makes [m] of an image, so it is a stack if its first entry does that, and with it what
+    it is composed with. A user's function may take what arrays it likes: it is one operator wherever it fits the
+    measurements as it stands, and a stack only if its first entry fits and it does not. Where both fit, as a matrix
+    product may, and a stack is meant, say Stack(operator).
+
+    Args:
+        operator: one, or several that do not say so.
+        measurements: shape of all measurements.
+    """
+    if shared_length(operator) is None:
+        return operator
+    parts = jax.tree.leaves(operator, is_leaf=lambda part: isinstance(part, Operator) and not is_own(part))
+    known = [part for part in parts if isinstance(part, Operator) and jax.tree.leaves(part)]
+    if known:
+        is_stack = all(len(_made(Stack(part)) or ()) == 1 for part in known)
+    else:
+        fitting = (measurements, measurements[1:])
+        is_stack = _made(Stack(operator)) in fitting and _made(operator) not in fitting
+    return Stack(operator) if is_stack else operator
+
+
+def _made(operator: Operator | Stack) -> tuple[int, ...] | None:
+    """Shape of the measurements by this, or by one of a stack; None where it cannot be traced."""
+    try:
+        return operator.measurements_like.shape
+    except Exception:  # whatever a function says of arrays that it is not meant for
+        return None
+
+
 def is_own(operator: Operator) -> bool:
-    """Whether a user wrote its `forward`, as a function or as a class."""
-    return isinstance(operator, (Linear, Nonlinear)) or not type(operator).__module__.startswith("csdip_jax.")
+    """Whether a user wrote its `forward`, or that of an operator in it, as a function or as a class."""
+    written = isinstance(operator, (Linear, Nonlinear)) or not type(operator).__module__.startswith("csdip_jax.")
+    return written or any(is_own(part) for part in vars(operator).values() if isinstance(part, Operator))
 
 
 def linear_if_it_is(operator: Operator | Stack) -> Operator | Stack:

@@ -5,6 +5,8 @@ written out become loops instead, which read a few rows in place, widen them on 
 and find them in the caches of the cores the second time.
 """
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
@@ -74,7 +76,7 @@ def _in_sums(operator, measurements, image):
         scale = row_scale[0].astype(dtype) if row_scale else 1
         last = entries(first, size, main, n - main)  # the columns that are left over
         added = sum(entries(first, size, i * length, length) * piece for i, piece in enumerate(pieces))
-        residual = measured - scale * (product(added, ones) + product(last, last_x))
+        residual = measured - scale * (product(cast(Array, added), ones) + product(last, last_x))
         weights = (scale * residual).conj()
         for i in range(size):
             # In two axes, so that the inner loop has a fixed length however many threads share the outer one.

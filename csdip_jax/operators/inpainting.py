@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,6 +32,11 @@ class Identity(LinearOperator):
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         return image / (1 + shift)
+
+    @property
+    def isometry(self) -> float:
+        """1."""
+        return 1.0
 
 
 @pytree_dataclass
@@ -104,11 +110,12 @@ def checked_indices(indices: Any, size: int, of_mask: str = "", distinct: bool =
             raise InputError(f"indices are {indices.dtype}: give whole numbers")
         return indices.astype(jnp.int32)
     values = np.asarray(indices)
-    inside = (values.real >= 0) & (values.real < size) & (values == np.floor(values.real))
+    real = np.real(values)
+    inside = (real >= 0) & (real < size) & (values == np.floor(real))
     if not inside.all():
         told = f"{values[~inside][0]} ({values.size - inside.sum()} of {values.size} are wrong)"
         raise InputError(f"indices: {told}: give whole numbers from 0 to {size - 1}")
-    values = values.real.astype(np.int32)
+    values = real.astype(np.int32)
     if distinct and not np.diff(np.sort(values)).all():
         raise InputError("indices: some come twice: give each once")
     return jnp.asarray(values)

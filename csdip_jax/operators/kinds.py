@@ -53,6 +53,7 @@ class Kind:
         count: what its number counts.
         is_drawn: whether the key matters; one without serves all images.
         takes_dtype: whether it stores a matrix, in one of `DTYPES`.
+        unasked: whether it may be meant where no operator is named.
         matrix_bytes: (number, pixels, bytes of an entry) -> bytes of its matrix; other arrays are small.
     """
 
@@ -65,6 +66,7 @@ class Kind:
     count: Count = MEASUREMENTS
     is_drawn: bool = True
     takes_dtype: bool = False
+    unasked: bool = False
     matrix_bytes: Callable[[int, int, int], int] = _small
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
@@ -93,9 +95,9 @@ class Kind:
 
 
 def first_of_each_count(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Name of a count -> the first kind that it is of, which is the one meant where no operator is named."""
+    """Name of a count -> the kind that is meant by it where no operator is named: one that says so, or the first."""
     first = {}
-    for kind in kinds.values():
+    for kind in sorted(kinds.values(), key=lambda kind: not kind.unasked):
         first.setdefault(kind.count.name, kind)
     return first
 
@@ -113,5 +115,6 @@ def unnamed_kind(kinds: Mapping[str, Kind], image_shape: Shape, given: Mapping[s
     if meant:
         return meant[-1]
     pixels = math.prod(image_shape)
-    small = (k for k in first.values() if k.bytes(k.count.default(image_shape), pixels) <= LARGEST_UNASKED)
-    return next(small, list(first.values())[-1])
+    unasked = [kind for kind in first.values() if kind.unasked]
+    small = (k for k in unasked if k.bytes(k.count.default(image_shape), pixels) <= LARGEST_UNASKED)
+    return next(small, unasked[-1])

@@ -27,6 +27,7 @@ class Normalised(LinearOperator):
 
     @property
     def image_shape(self) -> Shape:
+        """As A has it."""
         return self.operator.image_shape
 
     def forward(self, image: Array) -> Array:
@@ -44,8 +45,8 @@ class Normalised(LinearOperator):
         return residual / gain, back / gain**2
 
     def regularized_solve(self, image, shift, guess=None, tolerance=1e-6):
-        iterative = type(self.operator).regularized_solve is LinearOperator.regularized_solve
-        if iterative or self.weight is not None:  # not those of A: squares of squares would leave float32
+        if not self.operator.is_solved_exactly or self.weight is not None:
+            # not those of A: squares of squares would leave float32
             return super().regularized_solve(image, shift, guess, tolerance)
         square = jnp.square(self._gain(image))
         return self.operator.regularized_solve(square * image, square * shift, guess, tolerance)
@@ -54,14 +55,14 @@ class Normalised(LinearOperator):
         """As `LinearOperator` says; as exact as A's own for all of A."""
         if without is not None:
             return super().frobenius_norm(without)
-        if self.weight is None:
+        if self.weight is None or self.direction is None:
             return self.operator.frobenius_norm() / self.gain
         others, along = self.operator.frobenius_norm(self.direction), self.operator.adjoint(self.direction)
         return jnp.sqrt(jnp.square(others) + jnp.sum(jnp.square(self.weight * along))) / self.gain
 
     def _normalised(self, measurements: Array) -> Array:
         """C y / gain."""
-        if self.weight is not None:
+        if self.weight is not None and self.direction is not None:
             u = self.direction.astype(measurements.dtype)
             measurements = measurements - (1 - self._gain(measurements, self.weight)) * jnp.vdot(u, measurements) * u
         return measurements / self._gain(measurements)
@@ -88,6 +89,7 @@ class NormalisedFunction(Operator):
 
     @property
     def image_shape(self) -> Shape:
+        """As f has it."""
         return self.operator.image_shape
 
     def forward(self, image: Array) -> Array:

@@ -83,7 +83,7 @@ def require_sound(operator: Operator, middle: float = 0.0, half: float = 1.0) ->
             f"operator: {bad} of {of_u.size} measurements of a random image of pixels from {middle - abs(half):g} to "
             f"{middle + abs(half):g} are NaN or infinite"
         )
-    size = max(np.linalg.norm(of_u), np.linalg.norm(of_v))
+    size = float(max(np.linalg.norm(of_u), np.linalg.norm(of_v)))
     if np.linalg.norm(of_u - again) > OFFSET * size:
         raise InputError(
             "operator gives other measurements of the same image the second time: draw what is random once, outside of "
@@ -123,7 +123,8 @@ def _require_linear(measured: Callable, u: Array, v: Array, of_u: np.ndarray, of
 
 
 def _require_adjoint(of_u: np.ndarray, y: Array, u: Array, back: Array) -> None:
-    forward, backward = np.vdot(of_u, np.asarray(y)).real, np.vdot(np.asarray(u, float), np.asarray(back, float))
+    forward = float(np.real(np.vdot(of_u, np.asarray(y))))
+    backward = float(np.vdot(np.asarray(u, float), np.asarray(back, float)))
     if not abs(forward - backward) <= TRANSPOSE * forward:
         raise InputError(
             f"operator's adjoint is not that of its forward: <A u, y> = {forward:.4g}, but <u, A^H y> = "

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.checks import require_key
+from csdip_jax.checks import checked_shape, require_key
 from csdip_jax.operators.base import Shape
 from csdip_jax.operators.dense import require_num_measurements
 from csdip_jax.operators.kinds import Kind
@@ -59,7 +59,7 @@ def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademac
     """
     require_key(key)
     # Bits of the key, whatever generator it is of: Threefry's own keys are two words.
-    return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, tuple(image_shape))
+    return Rademacher(jax.random.bits(key, (2,), jnp.uint32), num_measurements, checked_shape(image_shape))
 
 
 RADEMACHER = Kind(

@@ -49,6 +49,11 @@ class RandomizedTransform(LinearOperator):
         size = math.prod(self.image_shape)
         object.__setattr__(self, "indices", checked_indices(self.indices, size, distinct=True))
 
+    @property
+    def isometry(self) -> float | None:
+        """As `LinearOperator` says: where all coefficients are measured."""
+        return self.scale**2 if self.indices.shape[-1] == math.prod(self.image_shape) else None
+
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; exact for all of A."""
         whole = jnp.asarray(self.scale * math.sqrt(self.indices.shape[-1]), jnp.float32)

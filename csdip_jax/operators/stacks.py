@@ -1,17 +1,20 @@
 """Several operators of one form: one for each image of a batch."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from csdip_jax.operators.base import Operator, Shape
-from csdip_jax.types import Array, InputError, pytree_dataclass
+from csdip_jax.types import InputError, T, pytree_dataclass
+
+OfForm = TypeVar("OfForm", bound=Operator)
 
 
 @pytree_dataclass
-class Stack:
+class Stack(Generic[OfForm]):
     """Operators that differ in their arrays alone, one for each image, as `Problem` takes them.
 
     `stack([a, b])` makes one, and so does Stack(jax.vmap(constructor)(keys)). It measures nothing itself: `take` one of
@@ -29,12 +32,12 @@ class Stack:
         three.take(1).forward(image)
     """
 
-    operator: Operator
+    operator: OfForm
 
     def __post_init__(self):
         if not isinstance(self.operator, Operator):
             raise InputError(f"a stack of a {type(self.operator).__name__}: give an operator, or Linear(fn, shape)")
-        if _length(self.operator) is None:
+        if shared_length(self.operator) is None:
             shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(self.operator)]
             told = f"its arrays have shapes {', '.join(map(str, shapes))}" if shapes else "it has no arrays"
             raise InputError(
@@ -57,12 +60,12 @@ class Stack:
         """Shape and dtype of the measurements of one float32 image by one of them."""
         return jax.eval_shape(lambda stack: stack.take(0), self).measurements_like
 
-    def take(self, i: int | Array) -> Any:
+    def take(self, i: ArrayLike) -> OfForm:
         """Operator i."""
         return jax.tree.map(lambda x: x[i], self.operator)
 
 
-def stack(operators: Sequence[Operator]) -> Stack:
+def stack(operators: Sequence[OfForm]) -> Stack[OfForm]:
     """These operators, of one form and with arrays of the same shapes, as a `Stack`.
 
     Raises:
@@ -75,47 +78,17 @@ def stack(operators: Sequence[Operator]) -> Stack:
     return Stack(jax.tree.map(lambda *leaves: jnp.stack(leaves), *operators))
 
 
-def one_of(operator: Operator | Stack, i: int | Array = 0) -> Any:
+def one_of(operator: Stack[OfForm] | T, i: ArrayLike = 0) -> OfForm | T:
     """Operator i of a stack, or the one that there is."""
     return operator.take(i) if isinstance(operator, Stack) else operator
 
 
-def form_of(operator: Operator | Stack) -> Operator:
+def form_of(operator: Stack[OfForm] | T) -> OfForm | T:
     """An operator of the type of each, to ask what does not depend on the arrays: they are those of all."""
     return operator.operator if isinstance(operator, Stack) else operator
 
 
-def recognised(operator: Operator, measurements: tuple[int, ...], is_own: bool) -> Operator | Stack:
-    """A `Stack` where each array of an operator has one more axis, as `jax.vmap` of a constructor leaves them.
-
-    An operator of this library makes [m] of an image; so it is a stack if its first entry does that. A user's function
-    may take what arrays it likes: it is one operator wherever it fits the measurements as it stands, and a stack only
-    if its first entry fits and it does not. Where both fit and a stack is meant, say Stack(operator).
-
-    Args:
-        operator: one, or several that do not say so.
-        measurements: shape of all measurements.
-        is_own: whether a user wrote its `forward`.
-    """
-    if _length(operator) is None:
-        return operator
-    first = _made(Stack(operator), operator.image_shape)
-    if not is_own:
-        return Stack(operator) if first is not None and len(first) == 1 else operator
-    fitting = (measurements, measurements[1:])
-    return Stack(operator) if first in fitting and _made(operator, operator.image_shape) not in fitting else operator
-
-
-def _length(operator: Operator) -> int | None:
+def shared_length(operator: Operator) -> int | None:
     """Of the leading axis that all arrays share; None where they do not."""
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(operator)}
     return lengths.pop()[0] if len(lengths) == 1 and () not in lengths else None
-
-
-def _made(operator: Operator | Stack, image_shape: Shape) -> tuple[int, ...] | None:
-    """Shape of the measurements by this, or by the first of a stack; None where it cannot be traced."""
-    try:
-        image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
-        return jax.eval_shape(lambda operator, x: one_of(operator).forward(x), operator, image).shape
-    except Exception:  # whatever a function says of arrays that it is not meant for
-        return None

@@ -6,7 +6,7 @@ A *layer* is a parameter tensor, a leaf of the pytree: the kernels, and the scal
 count. mu and Sigma come from weights fitted to the measurements of other images (Algorithm 1); no image is looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -95,7 +95,7 @@ def _name(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _kinds(tensors: Sequence[str]) -> set[str]:
+def _kinds(tensors: Iterable[str]) -> set[str]:
     return {name.rpartition("/")[2] for name in tensors}
 
 
@@ -204,20 +204,22 @@ def fit(
         if not jnp.isfinite(layer).all():
             raise InputError(f"{name}: weights are NaN or infinite; leave out the fits that failed")
     if samples is None:
-        return LayerGaussian(*_exact_moments(layers), reading, tensors).validated()
+        mean, covariance = _exact_moments(layers)
+        return LayerGaussian(mean, covariance, reading, tensors).validated()
     if key is None:
         raise InputError(f"samples = {samples}: Algorithm 1 draws at random, give it a key")
     if samples < 2 or rounds < 1:
         raise InputError(f"samples = {samples}, rounds = {rounds}: at least 2 samples and 1 round are needed")
-    return LayerGaussian(*_sampled_moments(layers, key, samples, rounds), reading, tensors).validated()
+    mean, covariance = _sampled_moments(layers, key, samples, rounds)
+    return LayerGaussian(mean, covariance, reading, tensors).validated()
 
 
 def _exact_moments(layers: Sequence[Array]) -> tuple[Array, Array]:
     # On the host in double precision: its last bits must not depend on the number of threads, or else a study could
     # not go on elsewhere from its checkpoint.
-    layers = [np.asarray(layer, np.float64) for layer in layers]
-    mean = np.stack([layer.mean() for layer in layers])
-    covariance = np.diag([layer.var(axis=1).mean() for layer in layers])
+    exact = [np.asarray(layer, np.float64) for layer in layers]
+    mean = np.stack([layer.mean() for layer in exact])
+    covariance = np.diag([layer.var(axis=1).mean() for layer in exact])
     return jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32)
 
 

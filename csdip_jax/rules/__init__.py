@@ -2,19 +2,15 @@
 
     method = dataclasses.replace(method, keep=rules.Average(0.99), stop=rules.Plateau(patience=200))
 
-A new rule is one file, and one line here; `--config.csdip.stop=<name>` then finds it, and `--config.stop.<field>`.
+A new rule is one file, and one import here; `--config.csdip.stop=<name>` then finds it, and `--config.stop.<field>`.
 """
 
-from csdip_jax.rules.base import Fail, Iterate, Keep, Stop
-from csdip_jax.rules.fail import Collapsed
-from csdip_jax.rules.keep import Average, Best, Last, Tail
-from csdip_jax.rules.stop import Plateau
+from csdip_jax.registry import named_classes
+from csdip_jax.rules.base import Fail as Fail, Iterate as Iterate, Keep as Keep, Stop as Stop
+from csdip_jax.rules.emv import Emv as Emv
+from csdip_jax.rules.fail import Collapsed as Collapsed
+from csdip_jax.rules.keep import Average as Average, Best as Best, Last as Last, Tail as Tail
+from csdip_jax.rules.stop import Plateau as Plateau
 
-RULES = {
-    "keep": {"last": Last, "best": Best, "average": Average, "tail": Tail},
-    "stop": {"plateau": Plateau},
-    "fail": {"collapsed": Collapsed},
-}
+RULES = {kind: named_classes(globals(), base) for kind, base in (("keep", Keep), ("stop", Stop), ("fail", Fail))}
 """Kind, which is also the method's field -> name -> class."""
-
-__all__ = ["RULES", "Average", "Best", "Collapsed", "Fail", "Iterate", "Keep", "Last", "Plateau", "Stop", "Tail"]

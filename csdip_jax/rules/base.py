@@ -34,7 +34,17 @@ class Iterate(NamedTuple):
         return self.step + 1 >= self.steps
 
 
-class Keep:
+class Rule:
+    """What the three kinds of rules share.
+
+    Attributes:
+        name: that it is asked for by; "" for one that is no choice by itself.
+    """
+
+    name: ClassVar[str] = ""
+
+
+class Keep(Rule):
     """Which image a fit gives.
 
     Attributes:
@@ -64,7 +74,7 @@ class Keep:
         return {}
 
 
-class Stop:
+class Stop(Rule):
     """When a fit ends before its last step.
 
     Attributes:
@@ -84,7 +94,7 @@ class Stop:
         return state, jnp.zeros((), bool), {}
 
 
-class Fail:
+class Fail(Rule):
     """When an attempt is given up and drawn anew, judged from the measurements alone."""
 
     def failed(self, problem: Problem, seen: Iterate) -> Array:

@@ -24,6 +24,7 @@ class Collapsed(Fail):
     """
 
     residual: float = 0.05
+    name = "collapsed"
 
     def __post_init__(self):
         require_number("fail.residual", self.residual)

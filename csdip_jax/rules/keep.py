@@ -13,12 +13,16 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 class Last(Keep):
     """The last iterate."""
 
+    name = "last"
+
 
 class BestState(NamedTuple):
-    """Attributes:
-    image: the iterate kept, [h, w, c]; before the window opens simply the last one.
-    score: what it was picked by, inf before the window opens.
-    loss: its measurement loss.
+    """The best iterate so far.
+
+    Attributes:
+        image: the iterate kept, [h, w, c]; before the window opens simply the last one.
+        score: what it was picked by, inf before the window opens.
+        loss: its measurement loss.
     """
 
     image: Array
@@ -39,6 +43,7 @@ class Best(Keep):
     window: int | None = static_field(20)
     by: str = static_field("measurement_loss")
     restarts: str = static_field("kept")
+    name = "best"
 
     def __post_init__(self):
         if self.window is not None:
@@ -59,16 +64,18 @@ class Best(Keep):
         )
 
     def image(self, state: BestState, last: Array) -> Array:
-        return state.image
+        return state.image if self.window is not None else jnp.where(jnp.isfinite(state.score), state.image, last)
 
     def score(self, state: BestState, last: Array) -> Array:
         return last if self.restarts == "last" else state.loss
 
 
 class AverageState(NamedTuple):
-    """Attributes:
-    image: the weighted sum of the iterates, [h, w, c].
-    weight: the sum of the weights.
+    """A weighted sum of iterates.
+
+    Attributes:
+        image: the weighted sum of the iterates, [h, w, c].
+        weight: the sum of the weights.
     """
 
     image: Array
@@ -87,6 +94,7 @@ class Average(Keep):
     """
 
     decay: float = 0.99
+    name = "average"
 
     def __post_init__(self):
         require_number("keep.decay", self.decay)
@@ -104,10 +112,12 @@ class Average(Keep):
 
 
 class TailState(NamedTuple):
-    """Attributes:
-    count: iterates so far.
-    mean: theirs, [h, w, c].
-    squares: the sum of their squared departures from it, [h, w, c].
+    """Mean and spread of the last iterates.
+
+    Attributes:
+        count: iterates so far.
+        mean: theirs, [h, w, c].
+        squares: the sum of their squared departures from it, [h, w, c].
     """
 
     count: Array
@@ -126,6 +136,7 @@ class Tail(Keep):
     """
 
     share: float = 0.2
+    name = "tail"
 
     def __post_init__(self):
         require_number("keep.share", self.share, strictly=True)

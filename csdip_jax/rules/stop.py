@@ -11,9 +11,11 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 class PlateauState(NamedTuple):
-    """Attributes:
-    lowest: the lowest loss that counted as progress.
-    since: steps since then.
+    """How long a loss has not fallen.
+
+    Attributes:
+        lowest: the lowest loss that counted as progress.
+        since: steps since then.
     """
 
     lowest: Array
@@ -33,6 +35,7 @@ class Plateau(Stop):
 
     tolerance: float = 1e-3
     patience: int = static_field(100)
+    name = "plateau"
     keep = Best(window=None)
 
     def __post_init__(self):

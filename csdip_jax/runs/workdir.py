@@ -58,7 +58,9 @@ def locked(folder: Path, share: Share = ALONE) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise InputError(f"another process works in {folder}: wait for it, or choose another workdir") from None
+                raise InputError(
+                    f"another process works in {folder}: wait for it, or choose another `workdir`"
+                ) from None
             except OSError:
                 pass  # a file system without locks
         yield
@@ -88,13 +90,13 @@ def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -
     except (OSError, ValueError) as error:
         reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else "is damaged"
         raise InputError(
-            f"{path} {reason}: remove it to go on with the settings given, or choose another workdir"
+            f"{path} {reason}: remove it to go on with the settings given, or choose another `workdir`"
         ) from None
     changed = [name for name in _differences(before, _as_json(settings)) if name.split(".")[-1] not in free]
     if changed:
         raise InputError(
             f"workdir {folder} holds a run with other settings ({', '.join(changed)}): "
-            "choose another workdir, or remove that one"
+            "choose another `workdir`, or remove that one"
         )
 
 
@@ -155,7 +157,7 @@ class Workdir:
                 if share.index == 0:
                     write_json(self.path / "config.json", {"settings": settings, **environment()})
         except OSError as error:
-            raise InputError(f"workdir {self.path} cannot be used: {error}; choose another workdir") from error
+            raise InputError(f"workdir {self.path} cannot be used: {error}; choose another `workdir`") from error
 
     @property
     def rows(self) -> list:
@@ -163,6 +165,7 @@ class Workdir:
         return read_all_rows(self.path, self.read)
 
     def append(self, row: Row | dict) -> None:
+        """Writes one row more, to this process' own file."""
         name = f"results-{self.share.index}.jsonl" if self.share.index else "results.jsonl"
         append_row(self.path / name, row.as_json() if isinstance(row, Row) else row)
 
@@ -173,12 +176,12 @@ def _as_json(settings: dict) -> dict:
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
-    """Dotted names under which two nested dictionaries differ."""
+    """Dotted names under which two nested dictionaries differ; what is left open may be missing, or be None."""
     names = []
     for name in sorted(a.keys() | b.keys()):
         left, right = a.get(name), b.get(name)
-        if isinstance(left, dict) and isinstance(right, dict):
-            names += _differences(left, right, f"{prefix}{name}.")
+        if isinstance(left, dict | None) and isinstance(right, dict | None):
+            names += _differences(left or {}, right or {}, f"{prefix}{name}.")
         elif json.dumps(left) != json.dumps(right):  # as text: a NaN equals itself
             names.append(f"{prefix}{name}")
     return names

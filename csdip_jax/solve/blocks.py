@@ -33,13 +33,14 @@ class Block(NamedTuple):
         """Of its fits in arrays [cases, restarts]."""
         return self.rows[:, None], self.columns
 
-    def is_whole(self, shape: tuple[int, int]) -> bool:
+    def is_whole(self, shape: tuple[int, ...]) -> bool:
         """Whether it holds all fits of [cases, restarts] in their order, so that nothing needs to be picked."""
         everything = np.arange(shape[0]), np.tile(np.arange(shape[1]), (shape[0], 1))
         return all(map(np.array_equal, (self.rows, self.columns), everything))
 
     @property
     def layout(self) -> Layout:
+        """How its fits lie."""
         return Layout(single=self.columns.size == self.devices, devices=self.devices)
 
 
@@ -72,10 +73,12 @@ def cut_into_blocks(
     pieces = [
         Block(np.array(group), part, np.tile(column, (len(part), 1)), 1) for column in columns for group, part in parts
     ]
-    return [
-        Block(*(np.concatenate(parts) for parts in zip(*(pieces[i][:3] for i in together), strict=True)), len(together))
-        for together in cut(len(pieces), devices)
-    ]
+
+    def joined(parts):
+        operators, rows, columns, _ = zip(*parts, strict=True)
+        return Block(np.concatenate(operators), np.concatenate(rows), np.concatenate(columns), len(parts))
+
+    return [joined([pieces[i] for i in together]) for together in cut(len(pieces), devices)]
 
 
 def take_cases(cases: Case, block: Block) -> Case:
@@ -105,4 +108,5 @@ def place(tree: Any, devices: int, shared: bool = False) -> Any:
 
 
 def sharding(devices: int, shared: bool = False) -> NamedSharding:
+    """Of arrays that lie on so many devices, cut along the leading axis or a copy on each."""
     return NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits"))

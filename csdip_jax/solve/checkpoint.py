@@ -20,10 +20,10 @@ def fingerprint(method, cases, keys, *options) -> str:
 
 
 def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit) -> None:
+    """Writes the leaves of the outcomes, how many blocks have finished, and the fits under way; no path, nothing."""
     if path is None:
         return
-    fits = jax.tree.leaves(jax.device_get(fits))
-    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(fits)}
+    arrays = {f"fits_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(jax.device_get(fits)))}
     arrays |= {f"outcomes_{i}": leaf for i, leaf in enumerate(outcomes or [])}
     write_arrays(path, fingerprint=fingerprint, finished=finished, **arrays)
 

@@ -67,8 +67,8 @@ def reconstruct(
         method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s], and its
             prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
-        problem: one problem, or a batch with a leading axis on the measurements, and on the operator's arrays where
-            each image has an operator of its own.
+        problem: one problem, or a batch with a leading axis on the measurements, and an `operators.Stack` where each
+            image has an operator of its own (or that operator, with a leading axis on its arrays).
         key: random key, `jax.random.key(...)`, or one per image of a batch. Restart r of image i draws from
             fold_in(fold_in(key, i), r), so an image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, 0 to 2^32 - 1; by default 0, 1, ... (0 for a single problem).
@@ -126,7 +126,7 @@ def reconstruct(
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes))
+    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes or ()))
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
@@ -156,6 +156,7 @@ class Job(NamedTuple):
 
     @property
     def content(self) -> tuple:
+        """What a checkpoint has to agree with."""
         return self.method, self.cases, self.keys
 
     def arguments(self, block: Block) -> tuple[Method, Case, Array]:
@@ -253,7 +254,7 @@ def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
     bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
 
 
-def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, int]) -> list:
+def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, ...]) -> list:
     """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
     if outcomes is None:
         outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]

@@ -214,7 +214,7 @@ def finish(method, cases, fits, *, layout, keep_params):
         solution = Solution(
             image=image,
             status=fit.status,
-            measurement_loss=measurement_loss(*problem, image),
+            measurement_loss=measurement_loss(problem.operator, problem.measurements, image),
             steps=fit.steps,
             restart=jnp.zeros((), jnp.int32),
             redraws=fit.redraws,

@@ -169,6 +169,7 @@ def compiled_chunk(method: Method, cases: Case, keys, record: dict, block: Block
     outside = 0 if taken.problem.operator is operator else _bytes_of(operator)
     alone = shared or len(block.operators) == block.devices
     first, later = compiling.result().memory_analysis(), advancing.memory_analysis()
+    assert first is not None and later is not None  # XLA tells it on a CPU and on a GPU
     redrawing = own + first.temp_size_in_bytes + 2 * first.output_size_in_bytes  # the fits before, and after
     running = later.argument_size_in_bytes + later.temp_size_in_bytes
     return Chunk(outside + alone * own, outside + max(redrawing, running), seconds)

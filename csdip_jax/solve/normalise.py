@@ -9,14 +9,15 @@ y = A x becomes one of u = (x - middle) / half. A problem that is there already 
 import math
 import warnings
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
+from csdip_jax.methods.base import Method
 from csdip_jax.methods.lasso import spectral_norm
 from csdip_jax.operators import (
     Dense,
@@ -114,7 +115,7 @@ def normalise(
     """
     auto = isinstance(pixel_range, str) and pixel_range == "auto"
     middle, half = middle_and_half(None if auto else pixel_range)
-    if abs(half) < DIGITS * abs(middle) and not jax.config.jax_enable_x64:
+    if abs(half) < DIGITS * abs(middle) and jax.dtypes.canonicalize_dtype(np.float64) != np.float64:
         told = (
             f"a pixel_range of {middle - half:.10g} to {middle + half:.10g} leaves single precision too few digits: "
             "take the offset off, or set JAX_ENABLE_X64=1"
@@ -156,12 +157,11 @@ def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
     """
     if not isinstance(problem, Problem) or not isinstance(form_of(problem.operator), LinearOperator):
         raise InputError("a pixel range can be estimated for Problem(operator, measurements) with a linear operator")
-    like = SimpleNamespace(image_shape=problem.operator.image_shape, needs_linear_operator=True)
-    _, units = normalise(checked_batch(problem, like)[0], "auto")
+    _, units = normalise(checked_batch(problem, Method(problem.operator.image_shape))[0], "auto")
     return units.middle - units.half, units.middle + units.half
 
 
-def _linear(problem: Problem, middle: float, half: float, auto: bool, exact: np.ndarray) -> tuple[Problem, Units]:
+def _linear(problem: Problem, middle: float, half: float, auto: bool, exact: ArrayLike) -> tuple[Problem, Units]:
     operator, y = problem
     look = _of_each(_look, operator)
     balance = _balance(operator, look)
@@ -230,7 +230,7 @@ class Balance(NamedTuple):
         return (1 - (1 - self.weight[:, None]) * u * u.conj().sum(-1, keepdims=True)).reshape(self.direction.shape)
 
 
-def _of_each(function: Callable, operator: LinearOperator | Stack, *arrays: np.ndarray) -> Any:
+def _of_each(function: Callable, operator: Operator | Stack, *arrays: Array) -> Any:
     """`function` of each operator and its entry of the arrays, with a leading axis, in NumPy's arrays."""
     if isinstance(operator, Stack):
         return jax.tree.map(np.asarray, jax.vmap(function)(operator.operator, *arrays))
@@ -263,7 +263,7 @@ def _balance(operator: LinearOperator | Stack, look: Look) -> Balance:
     return Balance(
         gain=gain,
         weight=np.where(stands_out, others / np.where(stands_out, look.flat_norm, 1), 1.0),
-        direction=look.direction,
+        direction=np.asarray(look.direction),
         size=np.where(stands_out, math.sqrt(n), look.frobenius / gain),
     )
 
@@ -276,7 +276,7 @@ def _normalised(
     of_ones: Array | None = None,
 ) -> LinearOperator:
     """`Normalised`; of a matrix whose flat images stand out another matrix, which keeps the digits that these cost."""
-    if weight is None or type(operator) is not Dense or operator.is_narrow:
+    if weight is None or direction is None or of_ones is None or type(operator) is not Dense or operator.is_narrow:
         return Normalised(operator, gain, weight, direction)
 
     def balanced(matrix, gain, weight, u, of_ones):
@@ -316,7 +316,7 @@ def _flat_fit(y: np.ndarray, flat: np.ndarray, least: float) -> tuple[np.ndarray
         flat: A of each channel's flat image of 1, [c, m].
         least: norm of what tells a level; below, it is NaN and may be off by anything.
     """
-    y, columns = (np.concatenate([x.real, x.imag], -1) if np.iscomplexobj(x) else x for x in (y, flat))
+    y, columns = (np.concatenate([np.real(x), np.imag(x)], -1) if np.iscomplexobj(x) else x for x in (y, flat))
     told = np.linalg.norm(columns, axis=-1) > least
     inverse = np.linalg.pinv(columns[told].T, rcond=1e-6)
     levels, errors = np.full(len(columns), np.nan), np.full(len(columns), np.inf)
@@ -449,7 +449,7 @@ def _look_at_function(function: Operator, middle, half) -> tuple[Array, Array, A
 def _least_loss(y: np.ndarray, flat: np.ndarray) -> float:
     """||y - f(x)||^2 of the best flat image, f taken to be straight between flat images [levels, m]."""
     steps = np.diff(flat, axis=0)
-    along = np.sum((steps.conj() * (y - flat[:-1])).real, -1) / np.maximum(np.sum(abs(steps) ** 2, -1), 1e-30)
+    along = np.sum(np.real(steps.conj() * (y - flat[:-1])), -1) / np.maximum(np.sum(abs(steps) ** 2, -1), 1e-30)
     between = flat[:-1] + np.clip(along, 0, 1)[:, None] * steps
     losses = np.sum(abs(y - between) ** 2, -1)
     return float(np.nanmin(losses)) if np.isfinite(losses).any() else float(np.sum(abs(y) ** 2))
@@ -465,7 +465,7 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     doubtful = ~(unexplained <= EXPLAINED) & (solution.status < Status.OUT_OF_STEPS)
     status = np.where(doubtful, np.asarray(Status.UNEXPLAINED, solution.status.dtype), solution.status)
     solution = solution._replace(status=status, unexplained=unexplained.astype(real))
-    _note_ends(solution.image)
+    _note_ends(np.asarray(solution.image))
     if units.untouched:
         return solution
     image = (units.middle + units.half * solution.image.astype(np.float64)).astype(real)
@@ -484,7 +484,7 @@ LOSSES = ("measurement_loss",)
 """Traces that are in the unit of y, squared."""
 
 
-def _operator_of(operator: Operator | Stack, image: int, images: int) -> Operator:
+def _operator_of(operator: Operator | Stack, image: int | np.integer, images: int) -> Operator:
     """The one that serves this of so many images."""
     return operator.take(image * operator.size // images) if isinstance(operator, Stack) else operator
 

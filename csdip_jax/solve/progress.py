@@ -33,7 +33,7 @@ class Lines(tqdm):
     def close(self) -> None:
         if not self.disable:
             self.disable = True
-            self._decr_instances(self)
+            self._decr_instances(self)  # pyright: ignore[reportAttributeAccessIssue] (the types lack it)
             self._say()
 
 

@@ -15,11 +15,13 @@ LEAST_TURNS, LEAST_SECONDS = 2, 0.5
 
 
 class Trial(NamedTuple):
-    """Attributes:
-    bytes: of memory on a device: operators, fits and what the program needs beside them.
-    compile_seconds: until the program was ready (less where it was in the compilation cache).
-    step_seconds: of one step of one block, by the fastest turn: others share the machine.
-    blocks: how many there are.
+    """What was measured.
+
+    Attributes:
+        bytes: of memory on a device: operators, fits and what the program needs beside them.
+        compile_seconds: until the program was ready (less where it was in the compilation cache).
+        step_seconds: of one step of one block, by the fastest turn: others share the machine.
+        blocks: how many there are.
     """
 
     bytes: int

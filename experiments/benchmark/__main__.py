@@ -92,6 +92,7 @@ def describe_machine() -> dict:
 
 
 def print_header(run: dict) -> None:
+    """What is measured where, and whether others share the machine."""
     versions = {name: run["versions"][name] for name in ("python", "jax", "jaxlib", "flax", "optax", "numpy")}
     print(f"machine:  {run['cpu']}, {run['cores']} cores; {platform.system()}")
     if turns.on_gpu():

@@ -15,6 +15,7 @@ import optax
 import csdip_jax as cs
 from csdip_jax.generators import DCGAN, draw_params, to_torch
 from csdip_jax.methods import METHODS, CsDip
+from csdip_jax.rules import Iterate
 from experiments.benchmark import cases
 from experiments.benchmark.worker import Side, serve
 
@@ -26,6 +27,7 @@ def network_loss(method, data, params):
 
 
 def network_step(method, data, carry):
+    """One step of the optimiser on `network_loss`."""
     params, opt_state, _ = carry
     loss, gradient = jax.value_and_grad(partial(network_loss, method, data))(params)
     updates, opt_state = method.optimizer.update(gradient, opt_state)
@@ -38,8 +40,16 @@ def fit_loss(method, data, params):
     return method.objective(problem, latent, params)[0]
 
 
-def fit_step(method, data, state):
-    return method.step(data[1], state, jax.random.key(0))[0]
+def fit_step(method, data, carry):
+    """A step and what its iterate is kept by."""
+    state, scalars = method.step(data[1], carry[0], jax.random.key(0))
+    seen = Iterate(state.step - 1, method.steps, method.image(state), scalars)
+    return state, method.keeper.update(carry[1], seen)
+
+
+def begun(method, state):
+    """What `fit_step` starts from."""
+    return state, method.keeper.init(method.image(state))
 
 
 @partial(jax.jit, static_argnames="one_step", donate_argnames="carry")
@@ -93,7 +103,7 @@ class JaxSide(Side):
             wide = dense(num_measurements, case.image_shape)
             y = wide.forward(target)
             variants = {dtype: (latent, cs.Problem(wide.astype(dtype), y)) for dtype in dtypes}
-            loss_of, one_step, state = fit_loss, fit_step, method.start(latent, params)
+            loss_of, one_step, state = fit_loss, fit_step, begun(method, method.start(latent, params))
         else:
             y = ()
             variants = dict.fromkeys(dtypes, (latent, jnp.asarray(target)))
@@ -124,7 +134,7 @@ class JaxSide(Side):
         method = CsDip.preset("paper", shape)
         operator = cs.operators.subsampled_hadamard(jax.random.key(0), math.prod(shape) // 10, shape, math.sqrt(10))
         problem = cs.Problem(operator, operator.forward(cases.images(1, shape)[0]))
-        self.runs = {"": stepper(fit_step, method, (None, problem), initial(method, problem))}
+        self.runs = {"": stepper(fit_step, method, (None, problem), begun(method, initial(method, problem)))}
         self.runs[""](1)
         return _own_bytes("VmHWM")
 

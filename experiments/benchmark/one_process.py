@@ -20,7 +20,7 @@ from csdip_jax.methods import METHODS, CsDip
 from csdip_jax.operators import LinearOperator, RowOperator, in_place
 from csdip_jax.types import InputError
 from experiments.benchmark.cases import CASES, DENSE_CASES, Counts, images
-from experiments.benchmark.jax_side import dense, fit_step, initial, network_step, repeater, stepper
+from experiments.benchmark.jax_side import begun, dense, fit_step, initial, network_step, repeater, stepper
 from experiments.benchmark.turns import alternate, compare, exponent, on_gpu, tell
 from experiments.benchmark.worker import Side, serve
 from experiments.configs import sweep as sweep_config
@@ -227,7 +227,7 @@ def denoiser(counts: Counts) -> dict:
         first = denoisers.bm3d(noisy, sigma)
         return first + denoisers.bm3d(noisy + 1e-3 * first, sigma)
 
-    step = stepper(fit_step, method, (None, problem), initial(method, problem))
+    step = stepper(fit_step, method, (None, problem), begun(method, initial(method, problem)))
     runs = {"step": step, "wheel": repeater(jax.jit(wheel), (noisy, sigma))}
     begin(runs)
     times = alternate(turns(runs), counts.lasso_rounds, "denoiser")

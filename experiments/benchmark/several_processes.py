@@ -35,6 +35,7 @@ MEMORY_TARGET = 1_000_000_000
 
 
 def jax_worker(module: str = "jax_side", **environment: str) -> Worker:
+    """A fresh process that answers with this module."""
     settings = JAX_SETTINGS | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or ""}
     return Worker("JAX", ["-m", f"experiments.benchmark.{module}"], settings | environment)
 
@@ -53,6 +54,7 @@ def torch_workers() -> Iterator[dict[str, Worker]]:
 
 
 def sklearn_worker() -> Worker:
+    """A fresh process that answers with scikit-learn."""
     return Worker("scikit-learn", ["-m", "experiments.benchmark.sklearn_side"], {})
 
 

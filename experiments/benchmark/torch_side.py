@@ -46,6 +46,7 @@ class Fit:
         self.optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.99, eps=1e-8, momentum=0.9)
 
     def loss(self) -> torch.Tensor:
+        """The objective of CS-DIP; without a matrix the squared error of the network's image."""
         image = self.network(self.latent)
         if self.matrix is None:
             return (image - self.target).square().sum()
@@ -55,12 +56,14 @@ class Fit:
         return (self.matrix @ pixels - self.measurements).square().sum() + self.tv_weight * total_variation
 
     def value_and_gradient(self) -> torch.Tensor:
+        """The loss; the gradients are left at the parameters."""
         self.optimizer.zero_grad()
         loss = self.loss()
         loss.backward()
         return loss
 
     def run(self, steps: int) -> None:
+        """So many steps of the optimiser, to their end on the device."""
         for _ in range(steps):
             self.value_and_gradient()
             self.optimizer.step()

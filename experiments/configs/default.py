@@ -51,6 +51,14 @@ def installed(*methods: str) -> str:
     return ",".join(name for name in methods if METHODS[name].installed)
 
 
+def make_toy(config: config_dict.ConfigDict) -> None:
+    """Each method with the settings of a fit that takes seconds, as its recipe has them."""
+    for name, recipe in METHODS.items():
+        for field, value in recipe.toy.items():
+            if field in config[name] and field not in PARTS:
+                config[name][field] = value
+
+
 def _empty(fields: Mapping[str, dataclasses.Field]) -> config_dict.ConfigDict:
     """One empty field per setting that is a number or a word, the name of a part included."""
     settings = config_dict.ConfigDict()

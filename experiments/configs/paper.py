@@ -11,7 +11,7 @@ from ml_collections import config_dict
 
 from csdip_jax.types import InputError
 from experiments.configs import default, learned_regularization, learned_regularization_full, sweep
-from experiments.paper.items import COLUMNS, SWEEPS, Item, item_of
+from experiments.configs.paper_items import COLUMNS, SWEEPS, Item, item_of
 
 SCALES = ("quick", "cpu", "paper")
 
@@ -31,8 +31,6 @@ IMAGES = {
 QUICK_SHAPES = {"mnist": (32, 32, 1), "xray": (32, 32, 1), "retino": (32, 32, 3), "xray_fourier": (32, 32, 1)}
 QUICK_COUNTS = {"mnist": (100, 300), "xray": (100, 300), "retino": (600,), "xray_fourier": (5,)}
 QUICK_METHODS = ("csdip", "lasso_dct")  # of curves for which every method would be compiled anew
-QUICK_STEPS = {"csdip": 30, "bm3d_amp": 4, "tv": 20, "lasso_dct": 30, "csgm": 30}
-QUICK_RESTARTS = {"csgm": 2}
 
 # Where a step on a dense matrix takes a tenth of a second: the MSE of Lasso no longer changes (docs/baselines.md).
 CPU_LASSO_TOLERANCE = {"xray": 3e-3, "retino": 3e-3}
@@ -51,6 +49,7 @@ def get_config(selection: str = "") -> config_dict.ConfigDict:
 
 
 def config_of(item: Item, scale: str) -> config_dict.ConfigDict:
+    """The configuration of an item at a scale; errors as `get_config`."""
     if scale not in SCALES:
         raise InputError(f"unknown scale {scale!r}: choose from {', '.join(SCALES)}")
     if item.kind == "mask":
@@ -71,10 +70,7 @@ def config_of(item: Item, scale: str) -> config_dict.ConfigDict:
     config.image_shape = QUICK_SHAPES[name] if quick else SHAPES[name]
     config.num_images = images_of(item, scale)
     if quick:
-        for method, steps in QUICK_STEPS.items():
-            config[method].steps = steps
-        for method, restarts in QUICK_RESTARTS.items():
-            config[method].restarts = restarts
+        default.make_toy(config)
     if scale == "cpu":
         config.lasso_dct.tolerance = CPU_LASSO_TOLERANCE.get(name)
     return config
@@ -127,5 +123,5 @@ def _learned_regularization(scale: str) -> config_dict.ConfigDict:
         config.noise_variance = (0.0,)
         config.arms = "layer_means"
         config.lr_weights.layer_means = (10.0,)
-        config.csdip.steps = QUICK_STEPS["csdip"]
+        default.make_toy(config)
     return config

@@ -8,19 +8,9 @@ patients than the test set's), retino (the last four of STARE's twenty; an evalu
 out), demo (photographs). The chosen values: docs/tuning.md.
 """
 
+from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
 from experiments.configs import sweep
-
-GRIDS = {
-    "csdip": ("csdip.learning_rate=0.0003,0.001,0.003", "csdip.tv_weight=0,0.01,0.1"),
-    "lasso_dct": ("lasso_dct.alpha=1e-6,1e-5,1e-4,1e-3,1e-2,1e-1",),
-    "lasso_wavelet": ("lasso_wavelet.alpha=1e-6,1e-5,1e-4,1e-3,1e-2,1e-1",),
-    "tv": ("tv.mu=16,64,256,1024,4096",),
-    "bm3d_amp": ("bm3d_amp.strength=0.7,1,1.4",),
-    "damp_tv": ("damp_tv.strength=0.5,0.7,1,1.4",),
-    "damp_wavelet": ("damp_wavelet.strength=0.5,0.7,1,1.4",),
-    "csgm": ("csgm.learning_rate=0.003,0.01,0.03,0.1",),
-}
 
 IMAGES = {
     "mnist": {
@@ -54,11 +44,12 @@ def get_config(selection: str = "lasso_dct,demo"):
         InputError: unknown method or images.
     """
     method, _, images = selection.partition(",")
-    for name, known in ((method, GRIDS), (images, IMAGES)):
+    for name, known in ((method, METHODS), (images, IMAGES)):
         if name not in known:
             raise InputError(f"tuning.py:{selection}: {name!r} is none of {', '.join(known)}; write <method>,<images>")
     config = sweep.get_config()
-    config.methods, config.grids, config.noise_variance = method, GRIDS[method], (0.0,)
+    config.methods, config.noise_variance = method, (0.0,)
+    config.grids = tuple(f"{method}.{field}={','.join(map(repr, x))}" for field, x in METHODS[method].grid.items())
     for name, value in IMAGES[images].items():
         config[name] = value
     return config

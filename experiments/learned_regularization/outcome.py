@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from csdip_jax.files import write_atomically
+from csdip_jax.runs import saved
 from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
-from experiments import fits, pictures, published, tables
+from experiments import pictures, published, tables
 from experiments.estimates import estimate
 from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
@@ -190,14 +191,14 @@ def save_comparison(plan: Plan, workdir: Workdir, cell: Cell) -> None:
     run, comparisons = CellRun(plan, workdir, cell), []
     rows = run.rows
     for name, original in plan.test.items():
-        shown, captions, adjoint = {}, {}, None
+        shown, captions, maps, adjoint = {}, {}, {}, None
         for arm in (None, *plan.arms):
             label, weight = (OFF, 0.0) if arm is None else (arm.label, run.weight_of(arm))
             off = arm is None or is_off(arm, weight)
             row = rows[Key("test", OFF, 0.0, name) if off else Key("test", label, weight, name)]
-            saved = fits.load(fits.reconstruction(workdir.path, row.file), original.shape, "adjoint")
-            shown[label], adjoint = saved["image"], saved["adjoint"]
+            arrays = saved.load(saved.reconstruction(workdir.path, row.file), original.shape, "adjoint")
+            shown[label], adjoint, maps[label] = arrays["image"], arrays["adjoint"], saved.maps(arrays)
             facts = (f"MSE {number(row.mse, '.4f')}", "off" if off else f"lr_weight {weight:g}", flag(row))
             captions[label] = ", ".join(filter(None, facts))
-        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions))
+        comparisons.append(pictures.Comparison(f"{name}\n{cell.name}", original, adjoint, shown, captions, maps))
     pictures.save_comparison(workdir.path / f"comparison-{cell.name}.png", comparisons)

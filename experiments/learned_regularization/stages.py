@@ -17,10 +17,12 @@ import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.files import content_digest, is_whole, read_arrays, write_arrays
 from csdip_jax.io import learned_priors
-from csdip_jax.runs.row import Row, errors
+from csdip_jax.runs import saved
+from csdip_jax.runs.measurement import Keys, Measurement, image_id, keys_of
+from csdip_jax.runs.row import Row, errors, stem
+from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.types import InputError
-from experiments import fits, settings
 from experiments.learned_regularization.study import Arm, Cell, Plan
 
 OFF = "off"
@@ -75,7 +77,7 @@ class CellRun(NamedTuple):
             image = self.plan.test.get(key.image) if key.stage == "test" else None
             if image is not None and row.image_digest != content_digest(image):
                 raise InputError(
-                    f"image {key.image} has changed since {self.workdir.path} was written: choose another workdir"
+                    f"image {key.image} has changed since {self.workdir.path} was written: choose another `workdir`"
                 )
 
     def trained(self) -> list[str]:
@@ -97,7 +99,7 @@ class CellRun(NamedTuple):
             stacked.append([saved[tensor] for tensor in tensors])
         leaves = [np.stack(leaves) for leaves in zip(*stacked, strict=True)]
         params = jax.tree.unflatten(jax.tree.structure(like), leaves)
-        key = jax.random.fold_in(jax.random.key(config.seed), len(settings.Keys._fields))
+        key = jax.random.fold_in(jax.random.key(config.seed), len(Keys._fields))
         return priors.fit(params, key, reading=reading, samples=config.samples, rounds=config.rounds)
 
     def _choose(self, reading: str) -> None:
@@ -129,18 +131,19 @@ class CellRun(NamedTuple):
         return min(losses, key=losses.get)
 
     def weight_of(self, arm: Arm) -> float:
+        """The lr_weight of an arm."""
         return self.chosen_weight(arm.reading) if arm.penalized else 0.0
 
     def held_out(self, name: str) -> cs.Problem:
         """Measurements of a training image that no fit sees: another matrix and noise, the same signal-to-noise."""
-        measurement = settings.Measurement(
+        measurement = Measurement(
             kind="gaussian",
             count=self.plan.config.held_out,
             noise_variance=self.cell.measurement.paper_variance(self.cell.measurement.count),
             reference=False,
             matrix_dtype=self.cell.measurement.matrix_dtype,
         )
-        keys = settings.Keys(*(jax.random.fold_in(key, 2**31) for key in settings.keys(self.plan.config.seed)))
+        keys = Keys(*(jax.random.fold_in(key, 2**31) for key in keys_of(self.plan.config.seed)))
         return measurement.problem(keys, name, self.plan.training[name])
 
     def _fit(self, stage: str, arm: str, name: str, lr_weights: Sequence[float] = (0.0,), **fields) -> None:
@@ -151,12 +154,12 @@ class CellRun(NamedTuple):
         done = {key for key in done if self._has_files(key, rows[key].file, image.shape)}
         if len(done) == len(lr_weights):
             return
-        keys, id_ = settings.keys(self.plan.config.seed), settings.image_id(name)
+        keys, id_ = keys_of(self.plan.config.seed), image_id(name)
         operator, measurements = problem = self.cell.measurement.problem(keys, name, image)
         swept = {"lr_weight": np.asarray(lr_weights, float)}
         method = self.plan.training_method if stage == "train" else self.plan.method
-        sweep = settings.Sweep("csdip", dataclasses.replace(method, **fields, **swept), swept)
-        prefix = fits.stem(self.cell.name, stage, arm, name)
+        sweep = Sweep("csdip", dataclasses.replace(method, **fields, **swept), swept)
+        prefix = stem(self.cell.name, stage, arm, name)
         measured = self.cell.measurement
         known = {
             "image": name,
@@ -171,7 +174,7 @@ class CellRun(NamedTuple):
             "device": device_name(),
         }
         options = {"known": known, "keep_params": stage == "train"}
-        solved = fits.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, **options)
+        solved = saved.solve(self.workdir, prefix, sweep, problem, keys.fit, id_, **options)
         for value, fit in zip(lr_weights, solved, strict=True):
             if Key(stage, arm, value, name) in done:
                 continue
@@ -179,25 +182,25 @@ class CellRun(NamedTuple):
                 params = fit.solution.params
                 tensors = zip(priors.tensor_names(params), jax.tree.leaves(params), strict=True)
                 write_arrays(self._weights(name), **dict(tensors))
-            fits.save(self.workdir, fit, fit.solution.image, {"adjoint": np.asarray(operator.adjoint(measurements))})
+            saved.save(self.workdir, fit, fit.solution.image, {"adjoint": np.asarray(operator.adjoint(measurements))})
             more = {"cell": self.cell.name, "stage": stage, "arm": arm}
             if training:
                 loss = cs.operators.measurement_loss(*self.held_out(name), fit.solution.image)
                 more["held_out_loss"] = float(loss)
             reported = errors(fit.solution.image, image)  # never used to choose
             self.workdir.append(dataclasses.replace(fit.row, more=more, **reported))
-        fits.forget_checkpoint(self.workdir, prefix, sweep)
+        saved.forget_checkpoint(self.workdir, prefix, sweep)
 
     def _has_files(self, key: Key, name: str, shape: tuple) -> bool:
         """Whether what a finished fit left is there and undamaged."""
-        found = fits.is_whole(fits.reconstruction(self.workdir.path, name), shape, "trace", "adjoint")
+        found = saved.is_whole(saved.reconstruction(self.workdir.path, name), shape, "trace", "adjoint")
         return found and (key.stage != "train" or is_whole(self._weights(key.image)))
 
     def _weights(self, name: str) -> Path:
         return self.workdir.path / "weights" / f"{self.cell.name}-{name}.npz"
 
     def _save_prior(self, reading: str) -> None:
-        """The prior of all training images as a file, once: its provenance is that of the fits."""
+        """The prior of all training images as a file, once: its provenance is that of the saved."""
         path = self.workdir.path / "priors" / f"{self.cell.name}-{reading}.npz"
         chosen = reading in self.plan.readings  # if not, it serves a warm start alone
         weight = self.chosen_weight(reading) if chosen else None

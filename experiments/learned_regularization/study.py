@@ -13,10 +13,12 @@ from csdip_jax.checks import require, require_count, require_distinct, require_n
 from csdip_jax.files import content_digest
 from csdip_jax.io.lines import NUMBER, NUMBER_OR_NULL, TEXT, require_fields
 from csdip_jax.methods import CsDip
+from csdip_jax.runs.measurement import Measurement
 from csdip_jax.runs.row import Row
+from csdip_jax.runs.study import Study
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError, with_fields
-from experiments import fits, settings
+from experiments import settings
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
@@ -49,10 +51,11 @@ class Arm(NamedTuple):
 class Cell(NamedTuple):
     """One number of measurements and one noise variance."""
 
-    measurement: settings.Measurement
+    measurement: Measurement
 
     @property
     def name(self) -> str:
+        """Of its folder and its rows."""
         return f"m{self.measurement.count}-noise{self.measurement.noise_variance:g}"
 
 
@@ -104,7 +107,8 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     require_count("held_out", config.held_out)
     require_count("rounds", config.rounds)
     require(config.samples is None or config.samples >= 2, "samples", config.samples, "at least 2, or left out")
-    test = dict(zip(*settings.load_images(config, data_dir), strict=True))
+    asked = settings.study(config, data_dir)
+    test = dict(zip(*asked.load_images(), strict=True))
     shape = next(iter(test.values())).shape
     require(config.held_out <= math.prod(shape), "held_out", config.held_out, f"at most the {math.prod(shape)} pixels")
     try:
@@ -118,21 +122,17 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     for name, image in test.items():
         if name in training or content_digest(image) in seen:
             raise InputError(f"test image {name} is a training image too: choose other --config.training_data")
-    method = settings.make_method("csdip", config, shape)
+    method = asked.method("csdip", shape)
     training_method = with_fields(
         method, {"generator.initializer": config.training_initializer or method.generator.initializer}
     )
-    return Plan(config, method, training_method, training, test, _cells(config, shape), _arms(config))
+    return Plan(config, method, training_method, training, test, _cells(asked, config, shape), _arms(config))
 
 
-def _cells(config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
-    cells = []
-    for name in ("num_measurements", "noise_variance"):
-        require_distinct(name, config[name])
+def _cells(asked: Study, config: ConfigDict, shape: tuple[int, int, int]) -> list[Cell]:
     for m in config.num_measurements:
         require_count("num_measurements", m)
-        for variance in config.noise_variance:
-            cells.append(Cell(settings.measurement(config, shape, num_measurements=m, noise_variance=variance)))
+    cells = [Cell(measurement) for same_but_noise in asked.measurements(shape) for measurement in same_but_noise]
     if not cells:
         raise InputError("num_measurements and noise_variance: give at least one of each")
     return cells
@@ -164,8 +164,11 @@ def _arms(config: ConfigDict) -> list[Arm]:
 
 
 def open_workdir(plan: Plan, path: str | None) -> Workdir:
+    """The workdir of the study, which its settings and training images have to agree with."""
     training = content_digest(*plan.training.values())
-    return fits.open_workdir(path, "learned_regularization", plan.config, FREE_SETTINGS, read_row, training=training)
+    return settings.open_workdir(
+        path, "learned_regularization", plan.config, FREE_SETTINGS, read_row, training=training
+    )
 
 
 def read_row(line: Any) -> Row:

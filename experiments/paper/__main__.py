@@ -17,8 +17,8 @@ from absl import flags
 from csdip_jax.types import InputError
 from experiments import launcher
 from experiments.configs.paper import SCALES
+from experiments.configs.paper_items import ITEMS, item_of
 from experiments.paper import rendering
-from experiments.paper.items import ITEMS, item_of
 
 _ITEM = flags.DEFINE_list("item", None, f"Which tables and figures: {', '.join(ITEMS)}, or all.")
 flags.adopt_module_key_flags(launcher)

@@ -11,9 +11,9 @@ from matplotlib.transforms import offset_copy
 
 from csdip_jax import operators
 from csdip_jax.methods import METHODS
+from csdip_jax.runs import saved
 from csdip_jax.runs.row import Row
-from experiments import fits
-from experiments.paper.items import COLUMNS, SWEEPS, Item
+from experiments.configs.paper_items import COLUMNS, SWEEPS, Item
 from experiments.paper.numbers import MASK_SIZE
 from experiments.pictures import plt, show
 from experiments.row_tables import decibels, flag, measured
@@ -120,13 +120,13 @@ def reconstructions(item: Item, folder: Path, rows: Sequence[Row]):
     for axis, label in zip(axes[:, 0], ["original", *(METHODS[method].label for method in methods)], strict=True):
         axis.set_ylabel(label.replace(" (", "\n("), fontsize=8)
     for column, name in zip(axes.T, names, strict=True):
-        show(column[0], fits.load(fits.original(folder, "", name))["image"])
+        show(column[0], saved.load(saved.original(folder, "", name))["image"])
         for axis, method in zip(column[1:], methods, strict=True):
             row = found.get((method, name))
             if row is None:
                 axis.set_axis_off()
                 continue
-            show(axis, fits.load(fits.reconstruction(folder, row.file))["image"])
+            show(axis, saved.load(saved.reconstruction(folder, row.file))["image"])
             facts = f"{number(row.mse, '.4f')}, {decibels(row.psnr, row.data_range)}"
             axis.set_xlabel("\n".join(filter(None, [facts, flag(row)])), fontsize=6.5)
     across, lines = int(TITLE_CHARACTERS * size[0]), (item.title, f"{measured(rows[0])}; under each: MSE, PSNR")

@@ -9,8 +9,8 @@ import pandas as pd
 from csdip_jax import operators
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row
+from experiments.configs.paper_items import PUBLISHED_AS, SWEEPS, Item
 from experiments.estimates import difference, estimate
-from experiments.paper.items import PUBLISHED_AS, SWEEPS, Item
 from experiments.published import Value
 from experiments.row_tables import FAILED, counted_seconds, flag
 from experiments.tables import crossed, number

@@ -17,10 +17,10 @@ from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments import pictures, published
 from experiments.configs import paper
+from experiments.configs.paper_items import SWEEPS, Item
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 from experiments.paper import drawings, numbers
-from experiments.paper.items import SWEEPS, Item
 from experiments.row_tables import flag
 from experiments.sweep import run as sweep_run
 from experiments.tables import as_csv, as_markdown
@@ -76,7 +76,7 @@ def run(item: Item, scale: str, workdir: Path, data_dir: str | None) -> None:
         "command": again,
         "seconds": round(sum((row.seconds or 0.0 for row in rendered.rows), 0.0), 1),
         "notes": rendered.notes,
-        "table": None if isinstance(table, str) else table.to_dict("split", index=False),
+        "table": None if isinstance(table, str) else [[*table.columns], *table.to_numpy().tolist()],
     }
     write_json(path.with_suffix(".json"), description)
     print(f"\n{text}\nfigure and numbers: {path.with_suffix('')}.{{{','.join((*FORMATS, 'csv', 'md'))}}}")

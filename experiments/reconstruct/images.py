@@ -5,14 +5,17 @@ It is a sweep (`experiments.sweep`) over the images; this adds the table by imag
 
 from collections.abc import Collection
 
-from csdip_jax.runs.row import Row
+from csdip_jax.runs import saved
+from csdip_jax.runs.plan import programs
+from csdip_jax.runs.row import Row, stem
+from csdip_jax.runs.run import compute
 from csdip_jax.runs.workdir import Workdir
-from experiments import fits, pictures, row_tables, settings
-from experiments.sweep import run as sweep
-from experiments.sweep.plan import make_programs
+from experiments import pictures, row_tables, settings
+from experiments.sweep.run import open_workdir
 
 
 def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
+    """Reconstructs simulated measurements of images, from files or as configured."""
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
@@ -20,10 +23,10 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
     with config.unlocked():
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)
-    programs = make_programs(config, data_dir, files, pixel_range)
+    found = programs(settings.studies(config, data_dir, files, pixel_range))
     name = "images" if files else config.data
-    workdir = sweep.open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
-    scenes = by_scene(sweep.compute(programs, workdir))
+    workdir = open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
+    scenes = by_scene(compute(found, workdir))
     row_tables.print_images([row for rows in scenes for row in rows])
     _draw(workdir, scenes)
 
@@ -43,21 +46,22 @@ def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
     comparisons, curves = [], []
     seed = row_tables.several_seeds([row for rows in scenes for row in rows])
     for rows in scenes:
-        first, saved = rows[0], {}
+        first, arrays = rows[0], {}
         for row in rows:
-            path = fits.reconstruction(workdir.path, row.file)
-            saved[row.label] = fits.load(path, None, "trace", "adjoint")
+            path = saved.reconstruction(workdir.path, row.file)
+            arrays[row.label] = saved.load(path, None, "trace", "adjoint")
         comparisons.append(
             pictures.Comparison(
-                label=f"{fits.stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
-                original=fits.load(fits.original(workdir.path, first.part, first.image))["image"],
-                adjoint=saved[first.label]["adjoint"],
-                reconstructions={label: arrays["image"] for label, arrays in saved.items()},
+                label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
+                original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
+                adjoint=arrays[first.label]["adjoint"],
+                reconstructions={label: found["image"] for label, found in arrays.items()},
                 captions={row.label: row_tables.caption(row) for row in rows},
+                maps={label: saved.maps(found) for label, found in arrays.items()},
             )
         )
         where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []
-        curves += [(", ".join([label, *where]), arrays["trace"]) for label, arrays in saved.items()]
+        curves += [(", ".join([label, *where]), found["trace"]) for label, found in arrays.items()]
     if len(comparisons) > pictures.IMAGES_PER_PICTURE:
         print(f"note: the picture shows the first {pictures.IMAGES_PER_PICTURE} of {len(comparisons)}")
     pictures.save_comparison(workdir.path / "comparison.png", comparisons)

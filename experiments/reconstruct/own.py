@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 import jax
 
-from csdip_jax.data.pixels import to_signed_range
 from csdip_jax.files import content_digest, write_array
 from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
+from csdip_jax.runs import saved
+from csdip_jax.runs.measurement import keys_of
 from csdip_jax.runs.row import times_noise
+from csdip_jax.runs.study import Sweep, digests
 from csdip_jax.solve.inputs import checked_batch, split_swept
 from csdip_jax.solve.normalise import normalise
 from csdip_jax.types import InputError, ReconstructionWarning
-from experiments import fits, launcher, pictures, row_tables, settings
+from experiments import launcher, pictures, row_tables, settings
 from experiments.tables import number
 
 
@@ -41,19 +43,20 @@ class Files(NamedTuple):
 
 
 def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel_range) -> None:
+    """Reconstructs the image of a user's own measurements."""
     own = _read(files, image_shape, pixel_range, config.matrix_dtype)
     for note in own.notes:
         print(f"note: {launcher.spelled(note)}")
     shape = own.problem.operator.image_shape
     noise_energy = own.problem.measurements.size * (files.noise / own.unit) ** 2 if files.noise else None
-    sweeps = settings.sweeps(config, shape, data_dir, sweep_flags)
-    key = settings.keys(config.seed).fit
+    sweeps = settings.study(config, data_dir, sweep=sweep_flags).sweeps(shape)
+    key = keys_of(config.seed).fit
     _require_solvable(own, sweeps)
-    workdir = fits.open_workdir(
+    workdir = settings.open_workdir(
         workdir,
         Path(files.measurements.partition(":")[0]).stem,
         config,
-        free=(*fits.FREE_SETTINGS, "noise"),  # earlier versions kept it, but only the verdict uses it
+        free=(*settings.FREE_SETTINGS, "noise"),  # earlier versions kept it, but only the verdict uses it
         measurements=files.measurements,
         matrix=files.matrix,
         mask=files.mask,
@@ -61,27 +64,29 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         image_shape=shape,
         pixel_range=own.pixel_range,
         sweep=sorted(sweep_flags),
-        trained=settings.digests(sweeps),
+        trained=digests(sweeps),
     )
     done = {
-        row.label for row in workdir.rows if fits.is_whole(fits.reconstruction(workdir.path, row.file), shape, "trace")
+        row.label
+        for row in workdir.rows
+        if saved.is_whole(saved.reconstruction(workdir.path, row.file), shape, "trace")
     }
     for sweep in sweeps:
         if done.issuperset(sweep.labels):
             continue
         options = {"known": {"preset": config.preset, "seed": config.seed}, "pixel_range": own.pixel_range}
-        for fit in fits.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, **options):
+        for fit in saved.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, **options):
             name, label = fit.row.file, fit.row.label
             if label in done:
                 continue
             image = fit.solution.image
-            signed = fit.solution._replace(image=to_signed_range(image, own.pixel_range))
-            fits.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
+            signed = saved.signed(fit.solution, own.pixel_range)
+            saved.save(workdir, fit._replace(solution=signed), image, {}, own.pixel_range)
             write_array(workdir.path / f"{name}.npy", image)
-            pictures.save_image(workdir.path / f"{name}.png", signed.image)
+            saved.write_picture(workdir.path / f"{name}.png", signed.image)
             pictures.save_losses(workdir.path / f"loss-{name}.png", [(label, fit.solution.trace["measurement_loss"])])
             workdir.append(fit.row)
-        fits.forget_checkpoint(workdir, "", sweep)
+        saved.forget_checkpoint(workdir, "", sweep)
     for row in {row.label: row for row in workdir.rows}.values():
         residual = number(row.relative_residual, ".3g")
         line = f"{row.label}: relative residual {residual} after {row.steps} steps"
@@ -90,7 +95,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
 
 
-def _require_solvable(own: OwnProblem, sweeps: Collection[settings.Sweep]) -> None:
+def _require_solvable(own: OwnProblem, sweeps: Collection[Sweep]) -> None:
     """InputError for what `reconstruct` would refuse, before there is a workdir that holds it; it warns by itself."""
     for sweep in sweeps:
         problem, _ = checked_batch(own.problem, sweep.method)

@@ -9,16 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from csdip_jax.runs.row import Row
+from csdip_jax.runs.row import FIELDS, Row
 from experiments.estimates import over_images
 from experiments.row_tables import FAILED, counted_seconds, flag, of_range
 
-TEXTS = ("part", "image", "label", "kind", "measured", "preset", "flag", "file")
-NUMBERS = ("num_measurements", "noise", "mse", "psnr", "ssim", "seconds", "data_range")
-WHOLE = ("seed", "steps", "redraws")
+FLOATS = ("num_measurements", "noise_variance", "mse", "psnr", "ssim", "seconds", "data_range")
+DASH = "–"
 COLUMNS = (
     {name: (name, None) for name in ("run", "part", "image", "flag", "measured", "preset", "seconds")}
-    | {"label": ("method", None), "range": ("of range", None), "noise": ("noise variance", "g")}
+    | {"label": ("method", None), "range": ("of range", None), "noise_variance": ("noise variance", "g")}
     | {name: (name, "d") for name in ("images", "seeds", "seed", "steps")}
     | {name: (name, "n") for name in ("redraws", "failed", "resumed")}
     | {"unconverged": ("not converged", "n"), "mse": ("MSE", ".4g"), "psnr": ("PSNR / dB", ".2f")}
@@ -28,54 +27,30 @@ COLUMNS = (
 )
 """Of a table: name -> heading, and format of its numbers: "n" for counts of what is seldom, None for texts."""
 
-DASH = "–"
-
 
 def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
     """Cells, the number of rows that are no reconstructions, and what of the others cannot be read.
 
-    Of rows of the same cell the last one counts. The columns, NaN where a number is not known:
-
-    part, image, label, preset, seed: which; label is the method with its swept values.
-    kind, measured, num_measurements, noise: of the operator, for people with its numbers; the noise is a variance.
-    mse, psnr, ssim, data_range: an MSE that is no number is infinite; the range is what the next two are relative to.
-    seconds, compiled: seconds of a fit that was not resumed, and whether they contain compiling its program.
-    steps, redraws: of the optimiser.
-    flag, file: what is wrong, in a word; stem of its files.
+    Of rows of the same cell the last one counts. The columns are the fields of a row, NaN where a number is not known,
+    an MSE infinite where it is no number, with these: label also tells apart the fits of a study, measured is the
+    operator with its numbers, and flag what is wrong, in a word.
     """
     found, others, problems = {}, 0, []
-    for number, row in enumerate(rows, 1):
-        if not (isinstance(row, Mapping) and {"method", "label"} <= row.keys()):
+    for number, line in enumerate(rows, 1):
+        if not (isinstance(line, Mapping) and {"method", "label"} <= line.keys()):
             others += 1
             continue
         try:
-            cell = read(Row.read(row))
+            row = Row.read(line)
         except ValueError as error:
             problems.append(f"row {number} cannot be read ({error}); it is left out")
             continue
-        found[tuple(cell[name] for name in ("file", "num_measurements", "noise", "seed", "preset"))] = cell
+        mse = math.inf if row.mse is not None and math.isnan(row.mse) else row.mse
+        shown = {"label": _label(row), "measured": _measured(row), "flag": flag(row), "mse": mse}
+        found[row.file, row.num_measurements, row.noise_variance, row.seed, row.preset] = vars(row) | shown
     # Texts as objects: names of files may hold bytes that are no text.
-    cells = pd.DataFrame(list(found.values()), columns=[*TEXTS, *NUMBERS, *WHOLE, "compiled"], dtype=object)
-    return cells.astype(dict.fromkeys(NUMBERS, float) | dict.fromkeys(WHOLE, int)), others, problems
-
-
-def read(row: Row) -> dict:
-    """The columns of a row; None for what is not known."""
-    own = row.num_measurements is None
-    return {
-        "part": row.part,
-        "image": row.image,
-        "label": _label(row),
-        "kind": row.operator,
-        "measured": "own measurements" if own else _measured(row),
-        "num_measurements": row.num_measurements,
-        "noise": row.noise_variance,
-        "preset": row.preset,
-        "flag": flag(row),
-        "file": row.file,
-        "mse": math.inf if row.mse is not None and math.isnan(row.mse) else row.mse,
-        **{name: getattr(row, name) for name in ("psnr", "ssim", "seconds", "data_range", "compiled", *WHOLE)},
-    }
+    cells = pd.DataFrame([*found.values()], columns=[*FIELDS, "measured", "flag"], dtype=object)
+    return cells.astype(dict.fromkeys(FLOATS, float)), others, problems
 
 
 def _label(row: Row) -> str:
@@ -88,6 +63,8 @@ def _label(row: Row) -> str:
 
 
 def _measured(row: Row) -> str:
+    if row.num_measurements is None:
+        return "own measurements"
     measurement = row.measurement or row.operator.capitalize()
     return ", ".join(filter(None, [measurement, f"m = {row.num_measurements}"]))
 
@@ -118,7 +95,12 @@ def summarize(cells: pd.DataFrame) -> pd.DataFrame:
     image); compiling counts in the median seconds only if all contain it. `infinite` cells, whose MSE is no number,
     are not in the means; failed and unconverged ones are.
     """
-    places = [pd.factorize(cells.part)[0], cells.kind, cells.num_measurements.fillna(0), cells.noise.fillna(0)]
+    places = [
+        pd.factorize(cells.part)[0],
+        cells.operator,
+        cells.num_measurements.fillna(0),
+        cells.noise_variance.fillna(0),
+    ]
     groups = cells.groupby([*places, cells.preset, pd.factorize(cells.label)[0]])
     return pd.DataFrame([_line(group) for _, group in groups], dtype=object)
 
@@ -127,7 +109,7 @@ def _line(group: pd.DataFrame) -> dict:
     first, finite, timed = group.iloc[0], group[np.isfinite(group.mse)], group[group.seconds.notna()]
     mse = over_images(list(finite.image), list(finite.mse))
     counted = counted_seconds(zip(timed.seconds, timed.compiled, strict=True))
-    return dict(first[["part", "measured", "noise", "preset", "label"]]) | {
+    return dict(first[["part", "measured", "noise_variance", "preset", "label"]]) | {
         "images": group.image.nunique(),
         "seeds": group.seed.nunique(),
         "mean_mse": mse.mean,
@@ -151,16 +133,33 @@ def summary_table(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def cell_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells in their order as texts, each with its run where there is such a column; * marks compiling."""
+    """The cells in their order as texts, with all numbers of theirs in `aux`; * marks seconds with compiling.
+
+    Each has its run where there is such a column.
+    """
     seconds = zip(cells.seconds, cells.compiled, strict=True)
     shown = cells.assign(
         image=[": ".join(filter(None, names)) for names in zip(cells.part, cells.image, strict=True)],
         seconds=["resumed" if np.isnan(value) else f"{value:.2f}{'*' * compiled}" for value, compiled in seconds],
         range=[_of_range({value}) for value in cells.data_range],
     )
-    columns = ["image", "label", "flag", "measured", "noise", "seed", "mse", "seconds", "psnr", "range", "ssim"]
+    columns = [
+        "image",
+        "label",
+        "flag",
+        "measured",
+        "noise_variance",
+        "seed",
+        "mse",
+        "seconds",
+        "psnr",
+        "range",
+        "ssim",
+    ]
     columns = ["run"] * ("run" in cells) + columns + ["steps", "redraws"]
-    return _texts(shown[columns], ("image", "flag", "noise", "seed", "mse", "psnr", "range", "ssim", "redraws"))
+    optional = ("image", "flag", "noise_variance", "seed", "mse", "psnr", "range", "ssim", "redraws")
+    more = pd.DataFrame([*cells.aux], dtype=float).map("{:.4g}".format).replace("nan", DASH)
+    return pd.concat([_texts(shown[columns], optional), more], axis=1)
 
 
 def _of_range(data_ranges: Iterable[float]) -> str:

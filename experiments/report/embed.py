@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from csdip_jax.files import read_arrays
+from csdip_jax.runs.row import stem
 from csdip_jax.types import InputError
-from experiments import fits
 from experiments.pictures import plt
 from experiments.report.find import unusable
 from experiments.row_tables import of_range
@@ -90,7 +90,7 @@ def thumb(path: Path) -> Picture | str:
 def _picture(path: Path, side: int, as_it_is: bool) -> Picture | str:
     try:
         png = path.read_bytes()
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as opened:
+        with Image.open(path, formats=["PNG"]) as opened:  # by its name, which an error then tells
             opened.load()
             image = opened
         if max(image.size) > side or not as_it_is:
@@ -129,7 +129,7 @@ def sheets_of(
     budget, sheets, problems, whole = Budget(limit, page), [], [], 0
     images = cells.groupby(["part", "image"], sort=False)
     for (part, image), group in images:
-        sheet, full = Sheet(fits.stem(part, image) or "image", {}), False
+        sheet, full = Sheet(stem(part, image) or "image", {}), False
         for strip, label, detail, flag, path in _pictures(folder, part, image, group):
             reason = unusable(path, folder)
             picture = f"{path}: {reason}" if reason else thumb(path)
@@ -158,13 +158,13 @@ def sheets_of(
 
 def _pictures(folder: Path, part: str, image: str, cells: pd.DataFrame) -> Iterator[tuple[str, str, str, str, Path]]:
     """(strip, label, detail, flag, path): the original, then the cells by number of measurements, noise and seed."""
-    original = folder / "originals" / f"{fits.stem(part, image)}.png"
+    original = folder / "originals" / f"{stem(part, image)}.png"
     if os.path.lexists(original):
         yield "", "original", "", "", original
-    order = ["kind", "num_measurements", "noise", "seed"]
+    order = ["operator", "num_measurements", "noise_variance", "seed"]
     for cell in cells.sort_values(order, kind="stable", na_position="first").itertuples():
         facts = [cell.measured]
-        facts += [f"noise variance {cell.noise:g}"] if cell.noise > 0 else []
+        facts += [f"noise variance {cell.noise_variance:g}"] if cell.noise_variance > 0 else []
         facts += [f"seed {cell.seed}"] if cells.seed.nunique() > 1 else []
         known = [f"MSE {cell.mse:.3g}"] if pd.notna(cell.mse) else []
         known += [f"{cell.psnr:.1f} dB{of_range([cell.data_range])}"] if pd.notna(cell.psnr) else []

@@ -17,6 +17,7 @@ class PaperItem(NamedTuple):
     Attributes:
         path: of its .json.
         name, title, scale, command, notes: as it says.
+        table: header and rows for people; an empty header where it has none, and its CSV has to do.
         sweep: folder of its results; None where it has none.
         files: suffix ("png", "pdf", "csv", "md") -> path, of those that are there.
         problems: what of it cannot be used.
@@ -28,6 +29,7 @@ class PaperItem(NamedTuple):
     scale: str
     command: str
     notes: Sequence[str]
+    table: Sequence[Sequence[str]]
     sweep: Path | None
     files: Mapping[str, Path]
     problems: Sequence[str]
@@ -150,9 +152,14 @@ def _read_item(path: Path, described: Mapping) -> PaperItem:
         if reason != "no regular file":  # a folder is none
             problems.append(f"{_short(sweep)}: {reason or 'no folder'}, {path.name} names it as that of its results")
             sweep = None
-    notes = described.get("notes")
-    texts = (str(described.get(name) or "") for name in ("item", "title", "scale", "command"))
-    return PaperItem(path, *texts, [str(x) for x in notes] if isinstance(notes, list) else [], sweep, files, problems)
+    words = (str(described.get(name) or "") for name in ("item", "title", "scale", "command"))
+    rows = described.get("table") or [[]]
+    table = [_texts(row) for row in rows] if isinstance(rows, list) else [[]]
+    return PaperItem(path, *words, _texts(described.get("notes")), table, sweep, files, problems)
+
+
+def _texts(value) -> list[str]:
+    return [*map(str, value)] if isinstance(value, list) else []
 
 
 def _short(path: Path, most: int = 200) -> str:

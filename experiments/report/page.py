@@ -163,6 +163,7 @@ def _item(item: PaperItem, anchor: str, findings: Findings, budget: embed.Budget
     folders = {os.path.realpath(run.path): f"run-{i}" for i, run in enumerate(findings.runs)}
     inside = [(suffix, file) for suffix, file in item.files.items() if file.is_relative_to(findings.root)]
     return shown | {
+        "table": _frame(item.table),
         "title": item.title,
         "anchor": anchor,
         "badge": ", ".join(filter(None, (item.name, item.scale))),
@@ -245,8 +246,11 @@ def read_csv(path: Path) -> pd.DataFrame:
     Raises:
         OSError, ValueError, csv.Error: it cannot be read.
     """
-    rows = list(csv.reader(line for line in path.read_text().splitlines() if not line.startswith("#")))
-    header, rows = (rows[0], rows[1:]) if rows else ([], [])
-    width = len(header)
-    table = pd.DataFrame([[*row, *[""] * width][:width] for row in rows], columns=header, dtype=object)
-    return table.loc[:, (table != "").any().to_numpy() | (not rows)]
+    table = _frame([*csv.reader(line for line in path.read_text().splitlines() if not line.startswith("#"))] or [[]])
+    return table.loc[:, (table != "").any().to_numpy() | table.empty]
+
+
+def _frame(rows: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """A header and rows, each made as long as that."""
+    width = len(rows[0])
+    return pd.DataFrame([[*row, *[""] * width][:width] for row in rows[1:]], columns=rows[0], dtype=object)

@@ -5,11 +5,13 @@ from pathlib import Path
 from ml_collections.config_dict import ConfigDict
 from tqdm import tqdm
 
+from csdip_jax.runs.plan import Batch, batches, cell_stem, dealt, programs
+from csdip_jax.runs.run import finished_rows, measure
 from csdip_jax.runs.workdir import ALONE, Share
 from csdip_jax.solve.memory import as_size
 from csdip_jax.solve.trial import Trial, trial
-from experiments.sweep.plan import Batch, batches, dealt, make_programs, stem
-from experiments.sweep.run import finished_rows, measure, require_same_settings
+from experiments import settings
+from experiments.sweep.run import require_same_settings
 
 
 def dry_run(
@@ -23,28 +25,28 @@ def dry_run(
 
     What `workdir` already has is told, and takes no time. Methods that stop early take less than it says.
     """
-    programs, cells, finished, seconds = make_programs(config, data_dir, None, pixel_range), 0, 0, 0.0
+    found, cells, finished, seconds = programs(settings.studies(config, data_dir, None, pixel_range)), 0, 0, 0.0
     rows = {}
     if workdir is not None:
         require_same_settings(config, Path(workdir), pixel_range=pixel_range)
-        rows = finished_rows(Path(workdir), programs)
-    every = [batches(program) for program in programs]
+        rows = finished_rows(Path(workdir), found)
+    every = [batches(program) for program in found]
     missing = [
         batch
         for parts in every
         for batch in parts
-        if any(stem(batch.program, cell) not in rows for cell in batch.cells)
+        if any(cell_stem(batch.program, cell) not in rows for cell in batch.cells)
     ]
     mine = dealt(missing, share)
-    width = max(len(program.name) for program in programs)
+    width = max(len(program.name) for program in found)
     print(
         f"{'program':{width}} {'cells':>6} {'done':>6} {'batches':>7} {'fits':>7} {'memory':>9} {'compile':>8} "
         f"{'at most':>9}"
     )
-    for program, parts in zip(programs, every, strict=True):
+    for program, parts in zip(found, every, strict=True):
         left = [batch for batch in missing if batch.program is program]
         count = sum(len(part.cells) for part in parts)
-        done = sum(stem(program, cell) in rows for part in parts for cell in part.cells)
+        done = sum(cell_stem(program, cell) in rows for part in parts for cell in part.cells)
         tried = _trial((left or parts)[0])
         time = (
             sum(batch.program is program for batch in mine)
@@ -59,7 +61,7 @@ def dry_run(
             f"{tried.compile_seconds:6.1f} s {tqdm.format_interval(time):>9}"
         )
     had = f", {finished} of them done" if finished else ""
-    print(f"{cells} cells of {len(programs)} programs{had}, at most {tqdm.format_interval(seconds)} on this machine")
+    print(f"{cells} cells of {len(found)} programs{had}, at most {tqdm.format_interval(seconds)} on this machine")
 
 
 def _trial(batch: Batch) -> Trial:

@@ -12,11 +12,14 @@ PER_FIT = ("violated_at", "fitted", "stuck", "rate", "active")
 
 
 class Claim(NamedTuple):
-    """Attributes:
-    name: of the statement.
-    where: at which sizes.
-    verdict: pass, FAIL, "below threshold" (the statement does not reach so far down), or "measured" (none was made).
-    measured: what was found, in words and numbers.
+    """A statement of the paper, and what became of it.
+
+    Attributes:
+        name: of the statement.
+        where: at which sizes.
+        verdict: pass, FAIL, "below threshold" (the statement does not reach so far down), or "measured" (none was
+            made).
+        measured: what was found, in words and numbers.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Claim(NamedTuple):
 
 
 def verdict(holds: bool) -> str:
+    """In a word."""
     return PASS if holds else FAIL
 
 

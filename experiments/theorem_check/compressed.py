@@ -17,6 +17,7 @@ KINDS = {"none": "no A, n = m", "fourier": "radial Fourier lines", "gaussian": "
 
 
 def cells(config) -> list[dict]:
+    """A cell for each number of lines, width and operator."""
     return [
         {"section": "compressed", "lines": lines, "ratio": ratio, "operator": kind}
         for lines in config.compressed.num_lines

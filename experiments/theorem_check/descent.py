@@ -10,6 +10,7 @@ from experiments.theorem_check.claims import MEASURED, Claim, of_fits, over_widt
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width."""
     return [{"section": "descent", "pixels": n, "ratio": ratio} for n in config.num_pixels for ratio in config.ratios]
 
 
@@ -39,6 +40,7 @@ STEP_NAMES = {theory.CERTIFIED_SCALE: " (certified)", 1.0: " (printed)"}
 
 
 def claims(rows: Sequence[dict]) -> list[Claim]:
+    """What the rows say of the bound, its rate, and the largest step."""
     fits = of_fits(rows)
     certified = fits[fits.scale == theory.CERTIFIED_SCALE]
     found = [bound_claim(group) for _, group in fits.groupby("scale")]

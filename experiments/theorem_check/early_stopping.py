@@ -14,6 +14,7 @@ from experiments.theorem_check.claims import Claim, verdict
 
 
 def cells(config) -> list[dict]:
+    """A cell for each network and noise."""
     return [
         {"section": "early_stopping", "network": network, "noise": noise}
         for network in ("one layer", "DCGAN")

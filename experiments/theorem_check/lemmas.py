@@ -31,6 +31,7 @@ STATEMENTS = (
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width."""
     sizes = itertools.product(config.lemmas.num_pixels, config.lemmas.ratios)
     return [{"section": "lemmas", "pixels": n, "ratio": ratio} for n, ratio in sizes]
 

@@ -48,12 +48,14 @@ class Outer(cs.operators.Dense):
 
 
 class State(NamedTuple):
-    """Attributes:
-    initial, hidden: W_0 z and W z, [1, d, 1].
-    output: V relu(W z) of the last iterate evaluated, the one that the step started from, [n].
-    step: steps taken.
-    loss: ||output - y||^2.
-    fitted: whether that meets the tolerance.
+    """What the next step needs, and what is looked at.
+
+    Attributes:
+        initial, hidden: W_0 z and W z, [1, d, 1].
+        output: V relu(W z) of the last iterate evaluated, the one that the step started from, [n].
+        step: steps taken.
+        loss: ||output - y||^2.
+        fitted: whether that meets the tolerance.
     """
 
     initial: Array

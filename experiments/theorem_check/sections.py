@@ -4,10 +4,10 @@ import zlib
 
 import jax
 
+from csdip_jax.runs.measurement import require_seed
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import InputError
-from experiments.settings import require_seed
 from experiments.theorem_check import compressed, descent, early_stopping, lemmas, spectra
 
 SECTIONS = {

@@ -24,6 +24,7 @@ QUANTILES = np.linspace(0, 1, 201)
 
 
 def cells(config) -> list[dict]:
+    """A cell for each size and width, and some at the width from which Lemma B.1 is proved."""
     sizes = dict.fromkeys(
         [(n, ratio) for n in config.spectra.num_pixels for ratio in config.spectra.ratios]
         + [(n, theory.WIDTH_B1) for n in config.spectra.threshold_pixels]

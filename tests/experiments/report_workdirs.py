@@ -5,7 +5,7 @@ import numpy as np
 from csdip_jax.files import write_arrays, write_json
 from csdip_jax.io.lines import append_row
 from csdip_jax.runs.row import Row, Status
-from experiments import pictures
+from csdip_jax.runs.saved import write_picture
 from experiments.configs import sweep
 
 
@@ -60,9 +60,9 @@ def make_run(folder, rows, config=None, side=28):
         append_row(folder / "results.jsonl", one)
         image = random.uniform(-1, 1, (side, side, 1)).astype(np.float32)
         path = folder / "reconstructions" / f"{one['file']}.png"
-        pictures.save_image(path, image)
+        write_picture(path, image)
         write_arrays(path.with_suffix(".npz"), image=image, trace=np.geomspace(10, 0.1, one["steps"]))
-        pictures.save_image(folder / "originals" / f"{one['image']}.png", image)
+        write_picture(folder / "originals" / f"{one['image']}.png", image)
     return folder
 
 
@@ -76,9 +76,12 @@ def make_item(folder, name, **fields):
         "files": {"png": f"{name}.png", "csv": f"{name}.csv", "md": f"{name}.md"},
         "command": f"python -m experiments.paper --item={name} --scale=quick",
         "notes": ["Toy images."],
+        "table": [["m", "MSE +- 95 %"], ["100", "0.0123 +- 0.004"]],
     } | fields
     write_json(folder / f"{name}.json", described)
-    pictures.save_image(folder / f"{name}.png", np.zeros((30, 40, 1)))
+    write_picture(folder / f"{name}.png", np.zeros((30, 40, 1)))
     (folder / f"{name}.csv").write_text("m,mse\n100,0.0123\n")
     text = f"# {described['title']}\n\nScale `quick`: `{described['command']}`\n\n"
-    (folder / f"{name}.md").write_text(text + "| m | MSE |\n|---|---|\n| 100 | 0.0123 |\n\n- Toy images.\n")
+    (folder / f"{name}.md").write_text(
+        text + "| m | MSE +- 95 % |\n|---|---|\n| 100 | 0.0123 +- 0.004 |\n\n- Toy images.\n"
+    )

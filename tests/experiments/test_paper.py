@@ -16,8 +16,8 @@ from csdip_jax.files import write_arrays
 from csdip_jax.runs.row import Row, Status
 from experiments import estimates, pictures, published
 from experiments.configs import paper as config
+from experiments.configs.paper_items import COLUMNS, ITEMS, SWEEPS, item_of
 from experiments.paper import drawings, numbers, rendering
-from experiments.paper.items import COLUMNS, ITEMS, SWEEPS, item_of
 from experiments.tables import as_csv, as_markdown
 
 LEVEL = {"csdip": 0.02, "bm3d_amp": 0.1, "tv": 0.08, "lasso_dct": 0.2, "csgm": 0.04}

@@ -9,8 +9,8 @@ import csdip_jax as cs
 from csdip_jax.io import vae_weights
 from csdip_jax.io.lines import read_all_rows
 from experiments.configs import paper
+from experiments.configs.paper_items import ITEMS
 from experiments.paper import rendering
-from experiments.paper.items import ITEMS
 from experiments.sweep import run as sweep_run
 from tests.experiments import commands
 
@@ -73,7 +73,7 @@ def test_another_decoder_is_refused_where_cells_have_used_one(workdir, tmp_path)
     params, _ = vae_weights.load(workdir / "quick" / "toy_decoder" / f"{vae_weights.DEFAULT}.msgpack")
     params["params"]["decoder"]["pixels"]["bias"] += 1
     vae_weights.save(tmp_path / f"{vae_weights.DEFAULT}.msgpack", params, {})
-    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another workdir"):
+    with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another `workdir`"):
         sweep_run.sweep(config, workdir / "quick" / "mnist", str(tmp_path))
 
 

@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
 from csdip_jax.runs.row import errors
-from experiments import fits, row_tables
+from experiments import row_tables
 from tests.experiments.commands import rows_of, run
 from tests.runs.test_row import ROW
 
@@ -52,12 +52,12 @@ def test_a_part_of_the_range_is_noted_once_and_files_are_in_the_users_units(comm
         assert saved["pixel_range"].tolist() == [100, 1000]
         np.testing.assert_allclose(saved["image"][..., 0], cells, rtol=1e-6)
     for row in rows_of(tmp_path / "told"):
-        path = fits.reconstruction(tmp_path / "told", row["file"])
+        path = saved.reconstruction(tmp_path / "told", row["file"])
         with np.load(path) as saved:
             stored = saved["image"]
-        signed = fits.load(path)["image"]
+        signed = saved.load(path)["image"]
         np.testing.assert_allclose(stored, 550 + 450 * signed, rtol=1e-6)
-        original = fits.load(fits.original(tmp_path / "told", "", "cells"))["image"]
+        original = saved.load(saved.original(tmp_path / "told", "", "cells"))["image"]
         np.testing.assert_allclose(cs.metrics.mse(signed, original), row["mse"], rtol=1e-6)
         assert row["data_range"] == 2
     assert all(row["data_range"] == pytest.approx(2 * 900 / 65535, rel=1e-3) for row in rows_of(tmp_path / "plain"))

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from experiments import published
-from experiments.paper.items import ITEMS, PUBLISHED_AS
+from experiments.configs.paper_items import ITEMS, PUBLISHED_AS
 
 
 def test_bars_become_standard_errors():

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from csdip_jax.io import vae_weights
+from csdip_jax.io.lines import read_all_rows
+from csdip_jax.runs.row import Row
 from experiments import pictures
 from experiments.reconstruct import images
 from tests.conftest import REPOSITORY
@@ -143,6 +145,7 @@ def test_each_way_of_measuring_has_its_place_in_the_picture(scans, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = rows_of(tmp_path / "run")
     assert [row["file"] for row in rows] == [f"scan_0-m{m}-noise0-seed0-tv" for m in (100, 200)]
+    rows = read_all_rows(tmp_path / "run", Row.read)
     assert images.by_scene(rows) == [[row] for row in rows]
     assert (tmp_path / "run" / "comparison.png").exists()
 

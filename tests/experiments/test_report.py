@@ -11,7 +11,6 @@ from scipy import stats
 
 from csdip_jax.files import write_arrays
 from csdip_jax.io.lines import append_row
-from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
 from experiments.configs import learned_regularization, theorem_check
 from experiments.report import cells, embed, find, page
@@ -77,7 +76,7 @@ def test_a_line_per_part_measurement_noise_and_label_in_their_order():
         for m in (200, 50)
         for noise in (10.0, 0.0)
     ]
-    found = [(line.measured, line.noise, line.label) for line in cells.summarize(frame(rows)).itertuples()]
+    found = [(line.measured, line.noise_variance, line.label) for line in cells.summarize(frame(rows)).itertuples()]
     expected = [(f"Gaussian, m = {m}", s, f"tv mu={mu}") for m in (50, 200) for s in (0.0, 10.0) for mu in (64, 16)]
     assert found == expected
 
@@ -275,6 +274,7 @@ def test_items_come_first_in_the_order_of_their_numbers_and_lead_to_their_run(tm
     assert badges == ["fig1b, quick", "fig2, quick", "fig10, quick", "table1, quick"]
     item, (run,) = found["items"][0], found["runs"]
     assert (item["run"], run["badge"]) == (run["anchor"], "")
+    assert item["table"].to_dict("list") == {"m": ["100"], "MSE +- 95 %": ["0.0123 +- 0.004"]}
     assert [table.to_dict("list") for _, table in item["tables"]] == [{"m": ["100"], "mse": ["0.0123"]}]
     assert len(item["figures"]) == 1
     assert item["notes"] == ["Toy images."]  # title, command and notes are not said twice
@@ -399,7 +399,12 @@ def test_any_value_in_a_row_is_shown_or_said(field, tmp_path):
         ("a.md", b"\xff| a |\n|---|\n"),
         ("fig" + "1" * 200 + ".json", b'{"item": "fig' + b"1" * 5000 + b'", "title": "t", "files": {}}'),
         ("a.json", b"[" * 100_000),
-        ("a.json", b'{"item": [], "title": {}, "files": {"png": ["a"]}, "notes": 3, "sweep": [1]}'),
+        (
+            "a.json",
+            b'{"item": [], "title": {}, "files": {"png": ["a"]}, "notes": 3, "sweep": [1], "table": [1, ["a"]]}',
+        ),
+        ("a.json", b'{"item": "a", "title": "t", "files": {}, "table": [["a", "a"], ["1", 2, 3], []]}'),
+        ("a.json", b'{"item": "a", "title": "t", "files": {}, "table": {"a": 1}}'),
         ("results-1.jsonl", b"[" * 100_000 + b"\n"),
         ("results-1.jsonl", b"\0\n"),
         ("config.json", b'{"settings": null, "versions": [], "device": {"a": NaN}}'),
@@ -415,9 +420,13 @@ def test_an_odd_file_is_shown_or_said(name, content, tmp_path):
 
 
 def test_an_exact_recovery_is_infinite_and_what_is_null_a_dash():
-    exact, unknown, near = (cells.read(Row.read(row(psnr=None, mse=mse))) for mse in (0.0, None, 0.04))
-    flat, exactly_flat = (cells.read(Row.read(row(psnr=None, mse=mse, data_range=0.0))) for mse in (0.04, 0.0))
-    assert (flat["psnr"], exactly_flat["psnr"]) == (None, math.inf)
-    assert (exact["psnr"], unknown["psnr"], near["psnr"]) == (math.inf, None, None)
-    shown = cells.cell_table(frame([row(psnr=None, mse=mse, seed=seed) for seed, mse in enumerate((0.0, None, 0.04))]))
-    assert list(shown["PSNR / dB"]) == ["inf", "–", "–"]
+    rows = [row(psnr=None, mse=mse, seed=seed) for seed, mse in enumerate((0.0, None, 0.04))]
+    rows += [row(psnr=None, mse=mse, data_range=0.0, seed=seed) for seed, mse in ((3, 0.04), (4, 0.0))]  # flat images
+    assert list(cells.cell_table(frame(rows))["PSNR / dB"]) == ["inf", "–", "–", "–", "inf"]
+
+
+def test_what_else_a_solution_says_in_a_number_has_a_column():
+    rows = [row(image=name, aux=aux) for name, aux in {"a": {"spread": 0.25, "error": None}, "b": {}}.items()]
+    shown = cells.cell_table(frame(rows))
+    assert (list(shown["spread"]), list(shown["error"])) == (["0.25", "–"], ["–", "–"])
+    assert "spread" not in cells.cell_table(frame(rows[1:]))

@@ -139,7 +139,7 @@ def test_the_markdown_says_the_same(runs, tmp_path):
     assert (path.name, text.name) == ("all.html", "all.md")
     content = text.read_text()
     assert "../runs/fig2.png" in content and "[all.html](all.html)" in content
-    assert "| 100 | 0.0123 |" in content and "**FAILED**" in content
+    assert "| 100 | 0.0123 |" in content and "| 100 | 0.0123 +- 0.004 |" in content and "**FAILED**" in content
     assert content.index("| failed |") < content.index("| bad |")
 
 

@@ -24,14 +24,16 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax import files
 from csdip_jax.io import lines
+from csdip_jax.runs import plan, run as engine, time_left
+from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve import fits, memory
 from csdip_jax.solve.trial import Trial
 from csdip_jax.types import InputError
 from experiments import launcher, row_tables, settings
-from experiments.configs import sweep as sweep_config
-from experiments.paper import items, numbers
-from experiments.sweep import dry_run, plan, progress, run
+from experiments.configs import paper_items as items, sweep as sweep_config
+from experiments.paper import numbers
+from experiments.sweep import dry_run, run
 from tests.conftest import REPOSITORY
 from tests.experiments import commands
 
@@ -44,11 +46,15 @@ def config(**changes):
     """24 cells of CS-DIP and TV in two programs."""
     config = sweep_config.with_axes(sweep_config.get_config(), **AXES)
     config.data, config.image_shape, config.num_images, config.methods = "demo", TINY, 2, "csdip,tv"
-    config.csdip.steps, config.csdip.latent_dim, config.csdip.restarts = 40, 4, 2
+    config.csdip.steps, config.generator.latent_dim, config.csdip.restarts = 40, 4, 2
     config.tv.steps, config.grids = 20, GRIDS["tv"]
     for name, value in changes.items():
         config[name] = value
     return config
+
+
+def programs_of(**changes):
+    return plan.programs(settings.studies(config(**changes), None))
 
 
 def content(folder: Path) -> dict:
@@ -76,23 +82,23 @@ def test_every_cell_has_its_row(undisturbed):
     labels = ("csdip", "tv mu=64", "tv mu=256")
     expected = set(itertools.product((40,), (0.0, 10.0), ("camera", "cell"), (0, 1), labels))
     assert len(rows) == len(expected) == len(content(folder))
-    assert {tuple(row[name] for name in names) for row in rows} == expected
-    assert all(row["ok"] and row["seconds"] > 0 for row in rows)
+    assert {tuple(getattr(row, name) for name in names) for row in rows} == expected
+    assert all(row.ok and row.seconds > 0 for row in rows)
     # In the order of the plan, whatever the order in which they were written.
-    batches = [batch for program in plan.make_programs(config(), None) for batch in plan.batches(program)]
+    batches = [batch for program in programs_of() for batch in plan.batches(program)]
     cells = [(batch.program, cell) for batch in batches for cell in batch.cells]
-    assert [row["file"] for row in rows] == [plan.stem(*cell) for cell in cells]
+    assert [row.file for row in rows] == [plan.cell_stem(*cell) for cell in cells]
     first = {batch.program.name: batch for batch in reversed(batches)}
-    compiled = {plan.stem(batch.program, cell) for batch in first.values() for cell in batch.cells}
-    assert {row["file"] for row in rows if row["compiled"]} == compiled
+    compiled = {plan.cell_stem(batch.program, cell) for batch in first.values() for cell in batch.cells}
+    assert {row.file for row in rows if row.compiled} == compiled
     for row, (program, ((image, seed), measurement, setting)) in zip(rows, cells, strict=True):
-        told = (row["image"], row["seed"], row["noise_variance"], row["count"], row["label"])
+        told = (row.image, row.seed, row.noise_variance, row.count, row.label)
         labels = program.sweep.labels
         assert told == (image, seed, measurement.noise_variance, measurement.count, labels[setting])
 
 
 def test_one_compile_for_each_distinct_shape(undisturbed, tmp_path):
-    assert undisturbed[2] == len(plan.make_programs(config(), None)) == 2
+    assert undisturbed[2] == len(programs_of()) == 2
     before = fits.advance._cache_size()
     run.sweep(config(num_measurements=(40, 80), methods="tv", num_images=3), tmp_path, None)
     assert fits.advance._cache_size() == before + 1
@@ -100,25 +106,25 @@ def test_one_compile_for_each_distinct_shape(undisturbed, tmp_path):
 
 def test_a_cell_is_what_reconstruct_gives(undisturbed):
     folder, rows, _ = undisturbed
-    names, images = settings.load_images(config(), None)
+    names, images = settings.study(config()).load_images()
     for label, method in {
         "tv mu=256": cs.methods.Tv(TINY, steps=20, mu=256.0),
-        "csdip": cs.methods.CsDip(TINY, steps=40, latent_dim=4, restarts=2),
+        "csdip": cs.methods.CsDip(TINY, 40, generator=cs.generators.DCGAN(TINY, latent_dim=4), restarts=2),
     }.items():
         (row,) = [
             row
             for row in rows
-            if (row["label"], row["image"], row["seed"], row["num_measurements"]) == (label, "cell", 1, 40)
-            and row["noise_variance"] == 10
+            if (row.label, row.image, row.seed, row.num_measurements) == (label, "cell", 1, 40)
+            and row.noise_variance == 10
         ]
-        root, id_ = settings.keys(1), settings.image_id("cell")
+        root, id_ = keys_of(1), image_id("cell")
         operator = cs.operators.gaussian(jax.random.fold_in(root.operator, id_), 40, TINY)
         noise = jax.random.fold_in(root.noise, id_)
         y = cs.operators.measure(noise, operator, images[names.index("cell")], noise_variance=10.0)
         solution = cs.reconstruct(method, cs.Problem(operator, y), root.fit, image_ids=[id_])
-        with np.load(folder / "reconstructions" / f"{row['file']}.npz") as saved:
+        with np.load(folder / "reconstructions" / f"{row.file}.npz") as saved:
             np.testing.assert_allclose(saved["image"], solution.image, atol=2e-4)
-        assert row["mse"] == pytest.approx(float(cs.metrics.mse(solution.image, images[names.index("cell")])), rel=1e-2)
+        assert row.mse == pytest.approx(float(cs.metrics.mse(solution.image, images[names.index("cell")])), rel=1e-2)
 
 
 @pytest.mark.parametrize("preset", ["paper", "reference"])
@@ -127,19 +133,19 @@ def test_a_cell_is_what_reconstruct_gives(undisturbed):
 def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
     """However many scenes and noise variances are beside it; those that may share an operator do."""
     axes = {"operator": (kind,), "num_measurements": (40,), "num_lines": (3,), "seed": seeds}
-    (program,) = plan.make_programs(config(**axes, preset=preset, methods="tv"), None)
+    (program,) = programs_of(**axes, preset=preset, methods="tv")
     assert program.shares_operator == (kind == "radial_fourier" or (preset == "reference" and len(seeds) == 1))
     batch = plan.Batch(program, program.scenes)
-    measured = run.measure(batch)
+    measured = engine.measure(batch)
     operator = measured.problem.operator
     assert isinstance(operator, cs.operators.Stack) != program.shares_operator
     assert program.shares_operator or operator.size == len(batch.scenes)
     assert batch.method.mu.tolist() == [64, 256] * (len(batch.cells) // 2)
     for i, ((image, seed), measurement, setting) in enumerate(batch.cells):
-        keys, found = settings.keys(seed), measured.problem_of(i)
+        keys, found = keys_of(seed), measured.problem_of(i)
         expected = measurement.problem(keys, image, program.images[image])
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected)
-        assert measured.keys[i] == keys.fit and measured.image_ids[i] == settings.image_id(image)
+        assert measured.keys[i] == keys.fit and measured.image_ids[i] == image_id(image)
         assert program.sweep.values(setting)["mu"] == batch.method.mu[i]
 
 
@@ -156,7 +162,7 @@ def test_a_batch_measures_what_each_of_its_cells_would(kind, seeds, preset):
 def test_an_accelerator_gets_as_many_scenes_as_half_its_memory_holds(limit, preset, expected, monkeypatch):
     """At most 32 and at least one on each of two."""
     device = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": limit, "bytes_in_use": limit})
-    (program,) = plan.make_programs(config(methods="tv", num_measurements=(40,), seed=(0,), preset=preset), None)
+    (program,) = programs_of(methods="tv", num_measurements=(40,), seed=(0,), preset=preset)
     monkeypatch.setattr(jax, "local_devices", lambda: [device, device])
     assert plan.scenes_at_once(program) == expected
 
@@ -184,17 +190,17 @@ def test_it_grows_and_computes_only_what_is_missing(tmp_path, monkeypatch):
 def test_rows_of_other_images_or_of_another_training_are_refused(undisturbed, monkeypatch):
     """A single pixel is enough; images that this run has not do not matter."""
     folder, rows, _ = undisturbed
-    programs = plan.make_programs(config(), None)
-    assert len(run.finished_rows(folder, programs)) == len(rows)
+    programs = programs_of()
+    assert len(engine.finished_rows(folder, programs)) == len(rows)
     changed = programs[1].images["cell"].copy()
     changed[3, 4] += 1e-6
     other = programs[1]._replace(images={"cell": changed})
-    with pytest.raises(InputError, match="image cell has changed since .*: choose another workdir"):
-        run.finished_rows(folder, [other])
-    assert not run.finished_rows(folder, [programs[1]._replace(images={"new": changed})])
-    monkeypatch.setattr(settings, "digests", lambda sweeps: {"tv": "of another training"})
-    with pytest.raises(InputError, match="tv was trained otherwise when .*: choose another workdir"):
-        run.finished_rows(folder, programs)
+    with pytest.raises(InputError, match="image cell has changed since .*: choose another `workdir`"):
+        engine.finished_rows(folder, [other])
+    assert not engine.finished_rows(folder, [programs[1]._replace(images={"new": changed})])
+    monkeypatch.setattr(engine, "digests", lambda sweeps: {"tv": "of another training"})
+    with pytest.raises(InputError, match="tv was trained otherwise when .*: choose another `workdir`"):
+        engine.finished_rows(folder, programs)
 
 
 @pytest.mark.parametrize("line", ['{"part": "", "mse": 1}', "[1]", "3"])
@@ -236,7 +242,7 @@ def test_a_damaged_file_is_made_anew(folder, pixel_range, tmp_path):
     for content in damaged(path):
         path.write_bytes(content)
         (row,) = run.sweep(one_cell(), tmp_path, None, curves=True, pixel_range=pixel_range)
-        assert row["label"] == "tv"
+        assert row.label == "tv"
         with np.load(path) as saved:
             np.testing.assert_array_equal(saved["image"], before)
 
@@ -261,7 +267,7 @@ def test_an_exact_recovery_is_null_on_the_disk_and_infinite_in_the_table(tmp_pat
     lines.append_row(tmp_path / "results.jsonl", dataclasses.replace(row, mse=0.0, psnr=math.inf).as_json())
     assert '"psnr": null' in (tmp_path / "results.jsonl").read_text()
     (row,) = run.sweep(one_cell(), tmp_path, None)
-    assert row["psnr"] == math.inf
+    assert row.psnr == math.inf
     row_tables.print_images([row])
     row_tables.print_means([row])
     assert capsys.readouterr().out.count(" inf ") == 2
@@ -270,14 +276,14 @@ def test_an_exact_recovery_is_null_on_the_disk_and_infinite_in_the_table(tmp_pat
 def test_shared_operators_and_curves(tmp_path):
     axes = {"operator": ("radial_fourier", "gaussian"), "num_lines": (3,), "num_measurements": (40,), "seed": (0,)}
     settings_ = config(**axes, preset="reference", methods="tv")
-    assert all(program.shares_operator for program in plan.make_programs(settings_, None))
+    assert all(program.shares_operator for program in plan.programs(settings.studies(settings_, None)))
     run.sweep(settings_, tmp_path, None)
     rows = run.sweep(settings_, tmp_path, None, curves=True)  # of finished cells, too
-    assert {(row["operator"], row["count"]) for row in rows} == {("radial_fourier", 3), ("gaussian", 40)}
-    curve = np.loadtxt(tmp_path / "curves" / f"{rows[0]['file']}.csv", delimiter=",", skiprows=1)
-    with np.load(tmp_path / "reconstructions" / f"{rows[0]['file']}.npz") as saved:
+    assert {(row.operator, row.count) for row in rows} == {("radial_fourier", 3), ("gaussian", 40)}
+    curve = np.loadtxt(tmp_path / "curves" / f"{rows[0].file}.csv", delimiter=",", skiprows=1)
+    with np.load(tmp_path / "reconstructions" / f"{rows[0].file}.npz") as saved:
         np.testing.assert_allclose(curve[:, 1], saved["trace"][: len(curve)], rtol=1e-6)
-    assert len(curve) == rows[0]["steps"]
+    assert len(curve) == rows[0].steps
 
 
 @pytest.mark.parametrize(
@@ -312,7 +318,7 @@ def test_images_whose_files_would_be_the_same_are_refused(tmp_path):
     for name in ("a b", "a-b"):
         Image.new("L", (16, 16), 9).save(tmp_path / f"{name}.png")
     with pytest.raises(InputError, match="several cells would be written as a-b-m40"):
-        plan.make_programs(config(data=str(tmp_path)), None)
+        programs_of(data=str(tmp_path))
 
 
 def test_large_images_are_refused_before_anything_is_drawn_or_written(tmp_path, monkeypatch):
@@ -336,7 +342,7 @@ def test_a_new_axis_is_refused(tmp_path):
 def test_a_checkpoint_of_another_cut_is_left_alone_until_its_cells_are_done(tmp_path, monkeypatch):
     """As after a kill on another number of devices: the batch begins anew, and the checkpoint goes with its own."""
     small = config(num_images=1, methods="tv", seed=(0,), noise_variance=(0.0,))
-    (batch,) = plan.batches(plan.make_programs(small, None)[0])
+    (batch,) = plan.batches(plan.programs(settings.studies(small, None))[0])
     monkeypatch.setattr(jax, "local_device_count", lambda: 3)
     stale = tmp_path / batch.checkpoint
     stale.write_bytes(b"of another fit")
@@ -350,7 +356,7 @@ def test_no_two_batches_share_a_checkpoint(monkeypatch):
     names = set()
     changes = [{}, {"noise_variance": (0.0,)}, {"grids": ("tv.mu=64",)}, {"num_measurements": (80,)}, {"seed": (2, 3)}]
     for change in changes:
-        (program,) = plan.make_programs(config(**{"methods": "tv"} | change), None)
+        (program,) = programs_of(**{"methods": "tv"} | change)
         batches = plan.batches(program)
         names |= {batch.checkpoint for batch in batches} | {plan.Batch(program, program.scenes[:2]).checkpoint}
     monkeypatch.setattr(jax, "local_device_count", lambda: 3)
@@ -359,21 +365,21 @@ def test_no_two_batches_share_a_checkpoint(monkeypatch):
 
 
 def test_time_left_is_that_of_the_same_program_or_method():
-    programs = plan.make_programs(config(num_measurements=(40, 80), seed=(0,), noise_variance=(0.0,), grids=()), None)
-    every = progress.shares([batch for program in programs for batch in plan.batches(program)])
-    assert [share.program for share in every][::2] == ["m40-csdip", "m40-tv", "m80-csdip", "m80-tv"]
-    assert progress.seconds_left(every, {}) is None
+    programs = programs_of(num_measurements=(40, 80), seed=(0,), noise_variance=(0.0,), grids=())
+    every = time_left.parts([batch for program in programs for batch in plan.batches(program)])
+    assert [part.program for part in every][::2] == ["m40-csdip", "m40-tv", "m80-csdip", "m80-tv"]
+    assert time_left.seconds_left(every, {}) is None
     took = {seconds: SimpleNamespace(seconds=seconds) for seconds in (10.0, 1.0, 30.0, None)}
     rows = {every[0].cell: took[10.0], every[2].cell: took[1.0], every[4].cell: took[30.0]}
     # One cell left of each of the first three programs; of the last both, whose method took 1 s elsewhere.
-    assert progress.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
-    assert progress.seconds_left(every, rows | {every[5].cell: took[30.0]}) == pytest.approx(10 + 1 + 2)
-    assert progress.seconds_left(every[:2], {every[0].cell: took[None]}) is None
+    assert time_left.seconds_left(every, rows) == pytest.approx(10 + 1 + 30 + 2)
+    assert time_left.seconds_left(every, rows | {every[5].cell: took[30.0]}) == pytest.approx(10 + 1 + 2)
+    assert time_left.seconds_left(every[:2], {every[0].cell: took[None]}) is None
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_processes_share_every_method_alike(count):
-    every = plan.make_programs(config(num_measurements=(40, 80), methods="csdip,lasso_dct,tv,damp_tv", grids=()), None)
+    every = programs_of(num_measurements=(40, 80), methods="csdip,lasso_dct,tv,damp_tv", grids=())
     every = [batch for program in every for batch in plan.batches(program)]
     parts = [[batch.checkpoint for batch in plan.dealt(every, Share(i, count))] for i in range(count)]
     assert sorted(itertools.chain(*parts)) == sorted(batch.checkpoint for batch in every)
@@ -383,7 +389,7 @@ def test_processes_share_every_method_alike(count):
 
 
 def test_operators_may_be_listed_in_one_text():
-    programs = plan.make_programs(config(operator=("gaussian,hadamard",), methods="tv", num_measurements=(40,)), None)
+    programs = programs_of(operator=("gaussian,hadamard",), methods="tv", num_measurements=(40,))
     assert [program.measurements[0].kind for program in programs] == ["gaussian", "hadamard"]
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.methods import METHODS
+from csdip_jax.runs.plan import programs
 from csdip_jax.types import InputError
-from experiments import tune
+from experiments import settings, tune
 from experiments.configs import sweep, tuning
-from experiments.sweep import plan
 from tests.runs.test_row import ROW
 
 SETTINGS = [{"alpha": 1e-6}, {"alpha": 1e-5}, {"alpha": 1e-4}]
@@ -38,7 +39,7 @@ def test_the_preset_is_that_of_the_run(preset, expected):
     """Of its name and its shape of images; none where the grid has not its value."""
     config = tuning.get_config("csdip,demo")
     config.preset, config.image_shape = preset, (256, 256, 1)
-    presets = tune.presets_of(plan.make_programs(config, None))
+    presets = tune.presets_of(programs(settings.studies(config, None)))
 
     def found(*weights):
         row = replace(ROW, method="csdip", num_measurements=9, noise_variance=0.0, mse=1.0)
@@ -71,7 +72,7 @@ def test_the_whole_path(tmp_path, capsys):
     assert (tmp_path / "tuning.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("method", tuning.GRIDS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("images", tuning.IMAGES)
 def test_every_configuration_is_a_grid_around_the_preset(method, images):
     config = tuning.get_config(f"{method},{images}")

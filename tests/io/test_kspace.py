@@ -5,8 +5,7 @@ import pytest
 import skimage.data
 
 import csdip_jax as cs
-from csdip_jax.io import kspace
-from csdip_jax.io import measurements as own
+from csdip_jax.io import kspace, measurements as own
 from csdip_jax.operators.fourier import radial_mask
 
 ROWS, COLUMNS = np.mgrid[-1:1:64j, -1:1:66j]

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax import rules
 from csdip_jax.methods import METHODS, Damp, Lasso, Method, Network, Tv
-from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve import driver, fits
-from csdip_jax.types import with_fields
+from csdip_jax.rules import RULES
+from csdip_jax.solve import checkpoint as checkpoints, driver, fits
+from csdip_jax.types import pytree_dataclass, with_fields
 from tests.methods.decoders import ready
+from tests.methods.toys import After
 
 SHAPE = (16, 16, 1)
 ROUNDING = {"bm3d_amp": 0.03}
@@ -254,6 +256,50 @@ def test_what_is_said_to_be_minimised_is_what_is_minimised(kind):
         expected += method.alpha * jnp.abs(state.iterate.coefficients).sum()
     np.testing.assert_allclose(objective, expected, rtol=1e-4)
     np.testing.assert_allclose(told, cs.operators.measurement_loss(*p, image), rtol=1e-3)
+
+
+@pytree_dataclass
+class Every(rules.Keep):
+    """All rules that keep, side by side: one program for all of them."""
+
+    def init(self, image):
+        return image, {name: rule().init(image) for name, rule in RULES["keep"].items()}
+
+    def update(self, state, seen):
+        return seen.image, {name: rule().update(state[1][name], seen) for name, rule in RULES["keep"].items()}
+
+    def aux(self, state):
+        last, states = state
+        kept = {name: rule().image(states[name], last) for name, rule in RULES["keep"].items()}
+        for name, rule in RULES["keep"].items():
+            kept |= {f"{name} {what}": array for what, array in rule().aux(states[name]).items()}
+        return kept
+
+
+STOPS = {"after five steps": After(5)} | {name: rule() for name, rule in RULES["stop"].items()}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_rules_act_around_it_and_change_no_iterate(name, straight, stop):
+    """What they keep is what they keep of the recorded iterates one by one, and where they stop, too."""
+    method = dataclasses.replace(make(name), keep=Every(), stop=STOPS[stop])
+    solution = cs.reconstruct(method, problem(), jax.random.key(0), record={"iterate": lambda image: image})
+    count = int(solution.steps)
+    ended_by_it = count < method.steps and solution.status in (cs.Status.STOPPED, cs.Status.UNEXPLAINED)
+    if solution.restart == straight.restart:
+        trace, expected = (each.trace["measurement_loss"][:count] for each in (solution, straight))
+        np.testing.assert_allclose(trace, expected, rtol=1e-3)
+    kept, stopping = (rule.init(jnp.zeros(SHAPE)) for rule in (method.keep, method.stop))
+    for step in range(count):
+        scalars = {name: solution.trace[name][step] for name in method.scalars}
+        seen = rules.Iterate(jnp.array(step), method.steps, solution.trace["iterate"][step], scalars)
+        stopping, stops, told = method.stop.update(stopping, seen)
+        assert stops == (ended_by_it and step + 1 == count)
+        kept = method.keep.update(kept, seen._replace(scalars=scalars | told))
+    for what, expected in method.keep.aux(kept).items():
+        assert np.isfinite(expected).all() and np.abs(expected).max() <= 1 + 1e-6
+        np.testing.assert_allclose(solution.aux[what], expected, atol=1e-5, err_msg=what)
+    np.testing.assert_allclose(solution.image, solution.trace["iterate"][count - 1], atol=1e-5)
 
 
 def test_checkpoint_of_another_run_is_refused(name, tmp_path, monkeypatch):

@@ -56,6 +56,16 @@ def test_one_pass_over_the_matrix_is_as_good_as_two(num_measurements, damping, s
         np.testing.assert_allclose(state.back, expected, atol=1e-4 * jnp.abs(expected).max())
 
 
+def test_every_step_has_a_probe_of_its_own_key():
+    method, given = Damp(SHAPE), problem(1000)
+    state, step = method.init(given, KEY), jax.jit(method.step)
+    state, _ = step(given, state, KEY)
+    one, same, another = (step(given, state, jax.random.fold_in(KEY, i))[0] for i in (1, 1, 2))
+    np.testing.assert_array_equal(one.residual, same.residual)
+    np.testing.assert_array_equal(one.image, another.image)  # the probe is of the residual's correction alone
+    assert not np.array_equal(one.residual, another.residual)
+
+
 def test_the_scale_of_the_operator_does_not_matter():
     a, b = (cs.reconstruct(Damp(SHAPE), problem(1000, scale), KEY) for scale in (1.0, 8.0))
     np.testing.assert_allclose(a.image, b.image, atol=1e-3)

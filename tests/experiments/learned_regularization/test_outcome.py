@@ -1,15 +1,18 @@
 """The table: its arithmetic, what stands beside the numbers, and that it is the one of the rows."""
 
+import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
 
+from csdip_jax.runs.row import Status
 from experiments import published
 from experiments.learned_regularization import outcome
 from experiments.learned_regularization.stages import CellRun, Key
 from tests.experiments.learned_regularization.toy import CELL, NOISE
+from tests.runs.test_row import ROW
 
 
 def test_percent_decrease_by_hand():
@@ -41,9 +44,9 @@ def test_published_values_are_the_paper_s():
 def test_the_table_is_that_of_the_rows(finished):
     plan, workdir, _ = finished
     rows = finished.rows
-    off = np.array([rows[Key("test", "off", 0.0, name)]["mse"] for name in plan.test])
+    off = np.array([rows[Key("test", "off", 0.0, name)].mse for name in plan.test])
     (entry,) = outcome.entries(plan, workdir).query("arm == 'warm_start of 3'").itertuples()
-    on = np.array([rows[Key("test", "warm_start of 3", 0.0, name)]["mse"] for name in plan.test])
+    on = np.array([rows[Key("test", "warm_start of 3", 0.0, name)].mse for name in plan.test])
     np.testing.assert_allclose(entry.decrease, 100 * (off.mean() - on.mean()) / off.mean())
     text = re.sub(" +", " ", (workdir.path / "table.md").read_text())
     assert f"| {NOISE:g} | {entry.decrease:.1f} +- {entry.half_width:.1f} |" in text  # a warm start has no weight
@@ -59,9 +62,9 @@ def test_what_the_table_says_beside_the_numbers(finished):
     assert outcome._cell_text(entry._replace(is_off=True, published=37.4)) == "off (37.4)"
     facts = {"decrease": 1.0, "half_width": 2.0, "published": np.nan, "is_off": False}
     assert outcome._cell_text(entry._replace(lr_weight=10.0, **facts)) == "1.0 +- 2.0 [10]"
-    good = {"redraws": 0, "ok": True}
-    assert not outcome._unequal(good, good)
-    assert outcome._unequal(good, good | {"redraws": 1}) and outcome._unequal(good, good | {"ok": False})
+    assert not outcome._unequal(ROW, ROW)
+    for changes in ({"redraws": 1}, {"status": Status.COLLAPSED}):
+        assert outcome._unequal(ROW, dataclasses.replace(ROW, **changes))
     assert "not paired: weights" in outcome.markdown(table[:1].assign(arm="weights", unequal=1), 2)
 
 

@@ -12,9 +12,11 @@ import pytest
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.io import learned_priors
+from csdip_jax.runs import saved
+from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.row import Status
 from csdip_jax.runs.workdir import Workdir
-from experiments import fits, settings
+from experiments import settings
 from experiments.configs import default
 from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun, Key
@@ -44,12 +46,12 @@ def test_the_weight_is_chosen_by_held_out_measurements(finished):
         operator, y = finished.held_out(name)
         noise = float(jnp.sum((y - operator.forward(plan.training[name])) ** 2))
         assert y.shape == (50,) and 0.5 * NOISE < noise < 1.6 * NOISE  # 50 times N(0, NOISE / 50), four deviations
-        fitted = cell.measurement.problem(settings.keys(0), name, plan.training[name]).operator.matrix
+        fitted = cell.measurement.problem(keys_of(0), name, plan.training[name]).operator.matrix
         correlations = np.corrcoef(np.concatenate([operator.matrix, fitted]))[:50, 50:]
         assert np.abs(correlations).max() < 0.5
         for key, row in finished.rows.items():
             if key.image == name and key.stage in ("train", "choose") and key.arm in ("off", "weights"):
-                image = np.load(fits.reconstruction(workdir.path, row.file))["image"]
+                image = np.load(saved.reconstruction(workdir.path, row.file))["image"]
                 losses.setdefault(key.lr_weight, []).append(float(jnp.sum((y - operator.forward(image)) ** 2)))
     assert sorted(losses) == [0.0, 1e-2, 1.0]
     means = {weight: np.mean(values) for weight, values in losses.items()}
@@ -85,13 +87,13 @@ def learned_by_hand(finished, reading, names, **options):
 def fitted_by_hand(finished, name, image, lr_weight, **fields):
     """A fit of the study without its code; under a sweep of one weight, as there, it is the same compiled program."""
     method = dataclasses.replace(finished.plan.method, lr_weight=np.array([lr_weight]), **fields)
-    problem, keys = finished.cell.measurement.problem(settings.keys(0), name, image), settings.keys(0)
-    solution = cs.reconstruct(method, problem, keys.fit, image_ids=[settings.image_id(name)], keep_params=True)
+    problem, keys = finished.cell.measurement.problem(keys_of(0), name, image), keys_of(0)
+    solution = cs.reconstruct(method, problem, keys.fit, image_ids=[image_id(name)], keep_params=True)
     return jax.tree.map(lambda x: x[0], solution)
 
 
 def saved_image(finished, row):
-    return np.load(fits.reconstruction(finished.workdir.path, finished.rows[row].file))["image"]
+    return np.load(saved.reconstruction(finished.workdir.path, finished.rows[row].file))["image"]
 
 
 def test_the_choice_uses_a_prior_of_the_other_images(finished):
@@ -131,7 +133,7 @@ def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, t
         started.append((method.generator.initializer, method.prior is not None))
         return jax.tree.map(lambda x: np.stack([x] * len(method.lr_weight)), trained)
 
-    monkeypatch.setattr(fits.cs, "reconstruct", record)
+    monkeypatch.setattr(saved.cs, "reconstruct", record)
     CellRun(plan, study.open_workdir(plan, str(tmp_path)), plan.cells[0]).run()
     assert started[:3] == [("torch_0_4", False)] * 3
     assert started[3:7] == [("dcgan", False), ("dcgan", True)] * 2  # chosen beside fits that begin as test images' do
@@ -140,7 +142,7 @@ def test_the_networks_learned_from_may_begin_in_another_way(finished, folders, t
 
 def test_a_test_image_that_has_changed_is_refused(finished):
     changed = finished.plan._replace(test={name: -image for name, image in finished.plan.test.items()})
-    with pytest.raises(cs.InputError, match="image disc_3 has changed since .*: choose another workdir"):
+    with pytest.raises(cs.InputError, match="image disc_3 has changed since .*: choose another `workdir`"):
         finished._replace(plan=changed).run()
 
 
@@ -165,7 +167,7 @@ def test_arms_share_everything_but_the_prior(finished):
     plan, workdir, _ = finished
     for name in plan.test:
         firsts = {
-            row.arm: np.load(fits.reconstruction(workdir.path, content.file))["trace"][0]
+            row.arm: np.load(saved.reconstruction(workdir.path, content.file))["trace"][0]
             for row, content in finished.rows.items()
             if row.stage == "test" and row.image == name
         }
@@ -187,7 +189,7 @@ def test_a_prior_file_follows_the_choice(finished, monkeypatch, tmp_path):
 def test_a_finished_run_is_not_run_again_and_more_may_be_asked_for(finished, folders, monkeypatch):
     workdir = finished.workdir
     before = (workdir.path / "results.jsonl").read_text()
-    monkeypatch.setattr(fits.cs, "reconstruct", lambda *_, **__: pytest.fail("nothing is left to fit"))
+    monkeypatch.setattr(saved.cs, "reconstruct", lambda *_, **__: pytest.fail("nothing is left to fit"))
     run(folders, workdir.path)
     run(folders, workdir.path, num_images=1, arms="weights")
     assert (workdir.path / "results.jsonl").read_text() == before
@@ -204,7 +206,7 @@ def test_a_killed_study_ends_in_the_same_rows(finished, folders, tmp_path, monke
             raise KeyboardInterrupt
         return reconstruct(*arguments, **options)
 
-    monkeypatch.setattr(fits.cs, "reconstruct", die_on_every_third)
+    monkeypatch.setattr(saved.cs, "reconstruct", die_on_every_third)
     for _ in range(30):
         try:
             other = run(folders, tmp_path).workdir
@@ -225,11 +227,11 @@ def test_a_saved_prior_serves_reconstruct(finished):
     used = default.get_config()
     used.prior = str(workdir.path / "priors" / f"{CELL}-layer_means.npz")
     used.csdip.steps, used.csdip.warm_start = 12, True
-    method, name = settings.make_method("csdip", used, (16, 16, 1)), next(iter(plan.test))
+    method, name = settings.study(used).method("csdip", (16, 16, 1)), next(iter(plan.test))
     row = finished.rows[Key("test", "layer_means+warm_start of 3", method.lr_weight, name)]
     fields = {field: getattr(method, field) for field in ("prior", "warm_start")}
     image = fitted_by_hand(finished, name, plan.test[name], method.lr_weight, **fields).image
-    np.testing.assert_allclose(image, np.load(fits.reconstruction(workdir.path, row.file))["image"], atol=1e-3)
+    np.testing.assert_allclose(image, np.load(saved.reconstruction(workdir.path, row.file))["image"], atol=1e-3)
 
 
 def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_path):
@@ -240,14 +242,14 @@ def test_fits_whose_files_are_damaged_are_run_again(finished, monkeypatch, tmp_p
     whole = weights.read_bytes()
     weights.write_bytes(whole[:400] + bytes(400) + whole[800:])
     row = finished.rows[Key("train", "off", 0.0, other)]
-    fits.reconstruction(again.workdir.path, row.file).unlink()
-    solved, solve = [], fits.solve
-    monkeypatch.setattr(fits, "solve", lambda *a, **o: solved.append(a[1]) or solve(*a, **o))
+    saved.reconstruction(again.workdir.path, row.file).unlink()
+    solved, solve = [], saved.solve
+    monkeypatch.setattr(saved, "solve", lambda *a, **o: solved.append(a[1]) or solve(*a, **o))
     again.run()
     assert len(solved) == 2 and all("train" in prefix for prefix in solved)
-    with np.load(weights) as saved, np.load(finished.workdir.path / "weights" / weights.name) as before:
+    with np.load(weights) as fitted, np.load(finished.workdir.path / "weights" / weights.name) as before:
         for tensor in before.files:
-            np.testing.assert_allclose(saved[tensor], before[tensor], atol=1e-6)
+            np.testing.assert_allclose(fitted[tensor], before[tensor], atol=1e-6)
 
 
 @pytest.mark.parametrize("field", [*study.MORE, "lr_weight", "swept"])

@@ -70,6 +70,7 @@ class Item(NamedTuple):
 
     @property
     def noises(self) -> tuple[float, ...]:
+        """The noise variances that it shows."""
         return SWEEPS[self.sweep].noises if self.axis == "noise_variance" else (0.0,)
 
 
@@ -119,6 +120,7 @@ ITEMS = {item.name: item for item in _ALL}
 
 
 def item_of(name: str) -> Item:
+    """The item of this name; raises InputError where there is none."""
     if name not in ITEMS:
         raise InputError(f"unknown item {name!r}: choose from {', '.join(ITEMS)}")
     return ITEMS[name]

@@ -1,7 +1,6 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,17 +8,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
-from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays
+from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.runs.row import Row, Status, facts, stem
-from csdip_jax.runs.workdir import ALONE, Share, Workdir, device_name
+from csdip_jax.runs.study import Sweep
+from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError
-from experiments import pictures, settings
-
-FREE_SETTINGS = ("num_images", "first_image", "methods")  # a rerun may change these and go on
 
 
 class Fit(NamedTuple):
@@ -34,30 +32,10 @@ class Fit(NamedTuple):
     row: Row
 
 
-def open_workdir(
-    path: str | None, default_name: str, config, free=FREE_SETTINGS, read=Row.read, share: Share = ALONE, **inputs
-) -> Workdir:
-    """The run's folder; inputs (flags, digests) belong to the settings that a rerun must not change.
-
-    `read` makes its rows, see `Workdir`.
-    """
-    described = describe(config, **inputs)
-    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
-    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, read=read, share=share)
-    print(f"workdir: {workdir.path}   device: {device_name()}")
-    return workdir
-
-
-def describe(config, **inputs) -> dict:
-    """The settings of a run, as its config.json has them; inputs that are empty are left out."""
-    return {"config": config.to_dict(), "flags": {name: value for name, value in inputs.items() if value}}
-
-
 def solve(
     workdir: Workdir,
     prefix: str,
-    sweep: settings.Sweep,
+    sweep: Sweep,
     problem: cs.Problem,
     key,
     image_id: int,
@@ -112,20 +90,22 @@ def warn(row: Row, method: cs.methods.Method) -> None:
         tqdm.write(f"warning: {row.file}: not converged; {method.remedy}")
 
 
-def _checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> Path:
+def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
     return workdir.path / f"checkpoint-{stem(prefix, sweep.name)}.npz"
 
 
-def forget_checkpoint(workdir: Workdir, prefix: str, sweep: settings.Sweep) -> None:
+def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
     """To be called when the rows are written: a kill between the two leaves a checkpoint nobody reads."""
     _checkpoint(workdir, prefix, sweep).unlink(missing_ok=True)
 
 
 def reconstruction(folder: Path, name: str) -> Path:
+    """The file of what a fit gave."""
     return folder / "reconstructions" / f"{name}.npz"
 
 
 def original(folder: Path, part: str, image: str) -> Path:
+    """The file of a true image."""
     return folder / "originals" / f"{stem(part, image)}.npz"
 
 
@@ -136,22 +116,59 @@ def save(
 
     Args:
         workdir: of the run.
-        fit: its loss curve is written, and its row names the files.
+        fit: its solution in [-1, 1], whose traces are written; its row names the files.
         image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
         more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
     """
     path = reconstruction(workdir.path, fit.row.file)
-    pictures.save_image(path.with_suffix(".png"), fit.solution.image)
+    write_picture(path.with_suffix(".png"), fit.solution.image)
     known = {} if pixel_range is None else {"pixel_range": np.array(pixel_range, float)}
-    write_arrays(path, image=image, **told(fit.solution), **known, **more)
+    write_arrays(path, image=image, **told(_scaled(fit.solution, _half(pixel_range))), **known, **more)
 
 
 def told(solution: cs.Solution) -> dict[str, np.ndarray]:
     """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
-    arrays |= {f"aux_{name}": values for name, values in solution.aux.items()}
+    arrays |= {f"{AUX}{name}": values for name, values in solution.aux.items()}
     return {"trace": solution.trace["measurement_loss"], **arrays}
+
+
+AUX = "aux_"
+
+
+def maps(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name -> what a file that `load` read tells of each pixel besides its image, differences of pixels in [-1, 1]."""
+    shape = arrays["image"].shape
+    return {
+        name.removeprefix(AUX): values
+        for name, values in arrays.items()
+        if name.startswith(AUX) and values.shape == shape
+    }
+
+
+def signed(solution: cs.Solution, pixel_range: tuple[float, float] | None) -> cs.Solution:
+    """A solution in the user's units, those of `pixel_range`, as one in [-1, 1]."""
+    image = to_signed_range(solution.image, pixel_range)
+    return _scaled(solution, 1 / _half(pixel_range))._replace(image=image)
+
+
+def _scaled(solution: cs.Solution, factor: float) -> cs.Solution:
+    """With the differences of pixels that it tells in another unit."""
+    shape = solution.image.shape
+    aux = {name: factor * x if np.shape(x) == shape else x for name, x in solution.aux.items()}
+    return solution._replace(aux=aux)
+
+
+def _half(pixel_range: tuple[float, float] | None) -> float:
+    return 1.0 if pixel_range is None else abs(pixel_range[1] - pixel_range[0]) / 2
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
+    pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    write_atomically(path, lambda file: picture.save(file, format="png"))
 
 
 def in_units(image: np.ndarray, pixel_range: tuple[float, float] | None) -> dict:
@@ -180,6 +197,7 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
             arrays["image"] = to_signed_range(arrays["image"], checked_range(ends))
         except InputError as error:
             raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
+        arrays |= {AUX + name: values / _half(ends) for name, values in maps(arrays).items()}
     return arrays
 
 

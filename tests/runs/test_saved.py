@@ -10,8 +10,8 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax.files import write_arrays
+from csdip_jax.runs import saved
 from csdip_jax.runs.row import Status, facts
-from experiments import fits
 from tests.runs.test_row import ROW, solution
 
 REASONS = {Status.OUT_OF_STEPS: "not converged; allow it more steps"}
@@ -24,7 +24,7 @@ REASONS |= dict.fromkeys(
 @pytest.mark.parametrize("status", Status)
 def test_a_fit_is_warned_of_once_and_by_its_reason(status, capsys):
     given = facts(solution(status=np.int32(status)), np.ones(3), None)
-    fits.warn(dataclasses.replace(ROW, file="stem", **given), cs.methods.Tv)
+    saved.warn(dataclasses.replace(ROW, file="stem", **given), cs.methods.Tv)
     shown = capsys.readouterr()
     expected = f"warning: stem: {REASONS[status]}\n" if status in REASONS else ""
     assert shown.out + shown.err == expected
@@ -40,18 +40,18 @@ def test_seconds_are_shared_by_the_cases_and_not_known_of_a_resumed_fit(cases, r
     if cases:
         given = jax.tree.map(lambda x: np.stack([x + i for i in range(cases)]), given)
     monkeypatch.setattr(cs, "reconstruct", lambda *_, checkpoint: given)
-    monkeypatch.setattr(fits, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    found, seconds = fits.reconstructed(None, None, None, checkpoint)
+    monkeypatch.setattr(saved, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    found, seconds = saved.reconstructed(None, None, None, checkpoint)
     assert [int(one.steps) for one in found] == [7 + i for i in range(cases or 1)]
     assert seconds == (None if resumed else 3.0 / (cases or 1))
 
 
 def test_what_is_saved_is_there_again(tmp_path):
     """The image in the user's units, the picture of the image in [-1, 1]."""
-    fit = fits.Fit(solution(image=np.full((4, 4, 1), -1.0)), dataclasses.replace(ROW, file="a"))
-    fits.save(SimpleNamespace(path=tmp_path), fit, np.full((4, 4, 1), 300.0), {"adjoint": jnp.ones(3)})
-    with np.load(fits.reconstruction(tmp_path, "a")) as saved:
-        found = {name: float(saved[name].max()) for name in saved.files}
+    fit = saved.Fit(solution(image=np.full((4, 4, 1), -1.0)), dataclasses.replace(ROW, file="a"))
+    saved.save(SimpleNamespace(path=tmp_path), fit, np.full((4, 4, 1), 300.0), {"adjoint": jnp.ones(3)})
+    with np.load(saved.reconstruction(tmp_path, "a")) as written:
+        found = {name: float(written[name].max()) for name in written.files}
     assert found == {"image": 300, "trace": 8, "trace_objective": 9, "adjoint": 1} | {
         "aux_standard_deviation": 6,
         "aux_error": 0.5,
@@ -66,15 +66,15 @@ RANGES = {"none": None, "bytes": (0, 255), "turned": (1.0, 0.0), "far": (1e6, 1e
 @pytest.mark.parametrize("kind", ["float32", "float64", ">f8"])
 def test_an_image_is_read_in_signed_range_from_any_units(pixel_range, kind, tmp_path):
     """Also from files that are older than ranges, or have one of whole numbers."""
-    arrays = fits.in_units(IMAGE, pixel_range)
+    arrays = saved.in_units(IMAGE, pixel_range)
     rounding = np.finfo(kind).eps * abs(arrays["image"]).max() / np.ptp(arrays["image"])
     arrays["image"] = arrays["image"].astype(kind)
     if pixel_range == (0, 255):
         arrays["pixel_range"] = np.array(pixel_range)
     write_arrays(tmp_path / "a.npz", **arrays, adjoint=IMAGE, trace=np.ones(3))
-    saved = fits.load(tmp_path / "a.npz", IMAGE.shape, "trace", "adjoint")
-    assert set(saved) == {"image", "adjoint", "trace"}
-    np.testing.assert_allclose(saved["image"], IMAGE, rtol=0, atol=1e-6 + 2 * rounding)
+    found = saved.load(tmp_path / "a.npz", IMAGE.shape, "trace", "adjoint")
+    assert set(found) == {"image", "adjoint", "trace"}
+    np.testing.assert_allclose(found["image"], IMAGE, rtol=0, atol=1e-6 + 2 * rounding)
 
 
 DAMAGES = {
@@ -95,11 +95,11 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_file_that_is_not_as_it_was_written_is_one_line(damage, tmp_path):
     path = tmp_path / "a.npz"
-    whole = fits.in_units(IMAGE, (0, 255)) | {"adjoint": IMAGE, "trace": np.ones(3)}
+    whole = saved.in_units(IMAGE, (0, 255)) | {"adjoint": IMAGE, "trace": np.ones(3)}
     write_arrays(path, **whole)
-    assert fits.is_whole(path, IMAGE.shape, "trace", "adjoint")
+    assert saved.is_whole(path, IMAGE.shape, "trace", "adjoint")
     write_arrays(path, **whole | DAMAGES[damage])
-    assert not fits.is_whole(path, IMAGE.shape, "trace", "adjoint")
+    assert not saved.is_whole(path, IMAGE.shape, "trace", "adjoint")
     with pytest.raises(cs.InputError, match=r"a\.npz is damaged .*: remove it, the same command") as caught:
-        fits.load(path, IMAGE.shape, "trace", "adjoint")
+        saved.load(path, IMAGE.shape, "trace", "adjoint")
     assert "\n" not in str(caught.value)
