@@ -22,18 +22,8 @@ AT_LEAST = {"B.1": 1.0, "B.1 at the end": 0.5}
 
 STATEMENTS = (
     ("B.1 sigma_min(J(W_0)) >= nu sqrt(d) ‖z‖ / 2", "B.1", "sigma_min / bound", theory.WIDTH_B1),
-    (
-        "B.1 along the way: sigma_min(J(W_T)) >= alpha",
-        "B.1 at the end",
-        "sigma_min / (2 alpha)",
-        theory.WIDTH_THEOREM,
-    ),
-    (
-        "B.2 ‖J(W_T) - J(W_0)‖ <= alpha on the way",
-        "B.2, gradient descent",
-        "change / alpha",
-        theory.WIDTH_THEOREM,
-    ),
+    ("B.1 along the way: sigma_min(J(W_T)) >= alpha", "B.1 at the end", "sigma_min / (2 alpha)", theory.WIDTH_THEOREM),
+    ("B.2 ‖J(W_T) - J(W_0)‖ <= alpha on the way", "B.2, gradient descent", "change / alpha", theory.WIDTH_THEOREM),
     ("B.3 ‖J(W)‖ <= nu (sqrt d + 2 sqrt n) ‖z‖", "B.3", "‖V‖ ‖z‖ / bound", None),
     ("B.4 first misfit <= 3 ‖y‖", "B.4", "misfit / bound", None),
 )

@@ -87,7 +87,7 @@ class OneLayer(cs.methods.Method):
 
     def init(self, problem: Problem, key: Array) -> State:
         y = problem.measurements
-        hidden = self.latent_norm * jax.random.normal(key, self.image_shape, y.dtype)
+        hidden = self.latent_norm * _normal(key, self.image_shape, y.dtype)
         counted = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, y.dtype), jnp.zeros((), bool)
         return State(hidden, hidden, jnp.zeros_like(y), *counted)
 
@@ -136,6 +136,11 @@ class Halted(cs.rules.Stop):
         high = jnp.maximum(jnp.where(begins, 0, state[1]), loss)
         changes = jnp.sqrt(high) - jnp.sqrt(low) > self.least * jnp.sqrt(high)
         return (low, high), (((seen.step + 1) % CHUNK == 0) & ~changes) | (seen.step >= self.limit), {}
+
+
+def _normal(key: Array, shape: tuple[int, ...], dtype) -> Array:
+    """Drawn in single precision, so that both precisions fit the same networks."""
+    return jax.random.normal(key, shape, jnp.float32).astype(dtype)
 
 
 class Fits(NamedTuple):
@@ -195,7 +200,7 @@ def outer_weights(key: Array, seeds: Sequence[int], pixels: int, width: int, tar
     deviation = theory.outer_deviation(target.size, width, jnp.linalg.norm(target), LATENT_NORM)
 
     def draw(key):
-        return deviation * jax.random.normal(key, (pixels, width), target.dtype)
+        return deviation * _normal(key, (pixels, width), target.dtype)
 
     return jax.lax.map(draw, seed_keys(jax.random.fold_in(key, OF_OUTER), seeds))
 
@@ -240,8 +245,9 @@ def fit(
         return together.reshape(config.num_seeds, len(scales), *together.shape[1:])
 
     solution = jax.tree.map(joined, *solutions)
-    at = np.minimum(np.arange(solution.steps.max()), solution.steps[..., None] - 1)
-    traces = {name: np.take_along_axis(trace, at, axis=-1) for name, trace in solution.trace.items()}
+    last = np.minimum(np.arange(solution.steps.max()), solution.steps[..., None] - 1)
+    at = (*np.indices(solution.steps.shape)[..., None], last)
+    traces = {name: trace[at] for name, trace in solution.trace.items()}
     misfit = np.sqrt(traces.pop("measurement_loss"))
     fitted = solution.status == cs.Status.CONVERGED
     stuck = ~fitted & (solution.steps <= limits)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from csdip_jax import theory
+import csdip_jax as cs
+from experiments.theorem_check import one_layer, theory
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -16,56 +17,66 @@ N, D, K = 4, 12, 3
 
 @pytest.fixture
 def full():
-    """V, W_0, z, y of a small network whose W is kept whole, and what is left of it along z."""
+    """V, W_0, z, y of a small network whose W is kept whole."""
     keys = jax.random.split(jax.random.key(3), 4)
     latent, target = 1.5 * jax.random.normal(keys[0], (K,)), jax.random.normal(keys[1], (N,))
-    norm = jnp.linalg.norm(latent)
-    outer = theory.outer_deviation(N, D, jnp.linalg.norm(target), norm) * jax.random.normal(keys[2], (N, D))
-    weights = jax.random.normal(keys[3], (D, K))
-    return outer, weights, latent, target, theory.Network(outer, weights @ latent, norm)
+    deviation = theory.outer_deviation(N, D, jnp.linalg.norm(target), jnp.linalg.norm(latent))
+    return deviation * jax.random.normal(keys[2], (N, D)), jax.random.normal(keys[3], (D, K)), latent, target
 
 
 def output(weights, outer, latent):
     return outer @ jax.nn.relu(weights @ latent)
 
 
+def states(outer, hidden, target, scale, latent_norm):
+    """Gradient descent from h = `hidden`, what is left of W along z, step by step."""
+    method = one_layer.OneLayer((1, D, 1), scale=scale, latent_norm=latent_norm)
+    problem = cs.Problem(one_layer.Outer(outer, method.image_shape), target)
+    step, hidden = jax.jit(method.step), hidden.reshape(method.image_shape)
+    state = method.init(problem, jax.random.key(0))._replace(initial=hidden, hidden=hidden)
+    while True:
+        yield state
+        state, _ = step(problem, state, jax.random.key(0))
+
+
 def test_descent_along_z_is_descent_on_the_whole_matrix(full):
-    outer, weights, latent, target, network = full
+    outer, weights, latent, target = full
     step = theory.step_size(0.25, N, D, jnp.linalg.norm(target))
     gradient = jax.jit(jax.grad(lambda w: 0.5 * jnp.sum((output(w, outer, latent) - target) ** 2)))
-    first, on = weights, theory.active(network.hidden)
+    first, on, norm = weights, theory.active(weights @ latent), jnp.linalg.norm(latent)
+    descent = states(outer, weights @ latent, target, 0.25, norm)
+    next(descent)
     for _ in range(30):
-        weights = weights - step * gradient(weights)
-        network = theory.descend(network, target, step)
-        np.testing.assert_allclose(network.hidden, weights @ latent, rtol=1e-10, atol=1e-12)
-        now = theory.active(network.hidden)
+        before, weights, state = weights, weights - step * gradient(weights), next(descent)
+        np.testing.assert_allclose(state.hidden.ravel(), weights @ latent, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(state.output, output(before, outer, latent), rtol=1e-10)
+        now = theory.active(state.hidden.ravel())
         assert not (now & ~on).any()  # with a single input a ReLU that is off stays off
         on = now
-    np.testing.assert_allclose(theory.output(network), output(weights, outer, latent), rtol=1e-10)
-    distance = jnp.linalg.norm(network.hidden - full[4].hidden) / network.latent_norm
+    distance = jnp.linalg.norm(state.hidden - state.initial) / norm
     np.testing.assert_allclose(distance, jnp.linalg.norm(weights - first), rtol=1e-10)
-    assert jnp.linalg.norm(theory.output(network) - target) < jnp.linalg.norm(theory.output(full[4]) - target) / 2
+    start = jnp.linalg.norm(output(first, outer, latent) - target)
+    assert jnp.sqrt(state.loss) < start / 2
 
 
-def test_jacobian_and_its_singular_values(full):
-    outer, weights, latent, _, network = full
-    expected = jax.jacobian(output)(weights, outer, latent)
-    np.testing.assert_allclose(theory.jacobian(outer, weights, latent), expected, rtol=1e-12)
-    gram = theory.gram(outer, theory.active(network.hidden), network.latent_norm)
-    flat = np.asarray(expected).reshape(N, -1)
+def test_gram_is_of_the_jacobian(full):
+    outer, weights, latent, _ = full
+    flat = np.asarray(jax.jacobian(output)(weights, outer, latent)).reshape(N, -1)
+    gram = theory.gram(outer, theory.active(weights @ latent), jnp.linalg.norm(latent))
     np.testing.assert_allclose(gram, flat @ flat.T, rtol=1e-10, atol=1e-14)
     values = np.linalg.svd(flat, compute_uv=False)[::-1]
     np.testing.assert_allclose(theory.singular_values(gram), values, rtol=1e-8, atol=1e-10)
 
 
 def test_turning_signal_and_outer_weights_together_changes_nothing(full):
-    *_, target, network = full
+    outer, weights, latent, target = full
     turn = jnp.linalg.qr(jax.random.normal(jax.random.key(9), (N, N)))[0]
-    turned = network._replace(outer=turn @ network.outer)
-    step = theory.step_size(0.1, N, D, jnp.linalg.norm(target))
+    plain, turned = (
+        states(v, weights @ latent, y, 0.1, jnp.linalg.norm(latent))
+        for v, y in ((outer, target), (turn @ outer, turn @ target))
+    )
     for _ in range(5):
-        network, turned = theory.descend(network, target, step), theory.descend(turned, turn @ target, step)
-        np.testing.assert_allclose(turned.hidden, network.hidden, rtol=1e-10)
+        np.testing.assert_allclose(next(turned).hidden, next(plain).hidden, rtol=1e-10)
 
 
 def test_formulas_by_hand():
@@ -98,27 +109,33 @@ def test_the_certified_step_is_one_over_beta_squared_and_gives_the_printed_rate(
     assert float(step * alpha**2 / 4) == pytest.approx(float(rate))
 
 
+def drawn(pixels, width, target):
+    """V and h_0 of seed 0."""
+    (outer,) = one_layer.outer_weights(jax.random.key(0), jnp.zeros(1, int), pixels, width, target)
+    problem = cs.Problem(one_layer.Outer(outer, (1, width, 1)), target)
+    return outer, one_layer.OneLayer((1, width, 1)).init(problem, jax.random.key(1)).hidden.ravel()
+
+
 def test_expected_rate_and_overshooting_are_those_of_a_large_network():
     pixels, width = 300, 6000
     target = jax.random.normal(jax.random.key(0), (pixels,))
-    network = theory.draw(jax.random.key(1), pixels, width, target, latent_norm=0.7)
-    gram = theory.gram(network.outer, theory.active(network.hidden), network.latent_norm)
-    smallest, *_, largest = theory.singular_values(gram)
+    outer, hidden = drawn(pixels, width, target)
+    smallest, *_, largest = theory.singular_values(theory.gram(outer, theory.active(hidden), one_layer.LATENT_NORM))
     step = theory.step_size(1.0, pixels, width, jnp.linalg.norm(target))
     np.testing.assert_allclose(step * smallest**2, theory.expected_rate(1.0, pixels, width), rtol=0.05)
     np.testing.assert_allclose(2 / (step * largest**2), theory.stable_scale(pixels, width), rtol=0.05)
 
 
-def test_draw_follows_the_theorem():
+def test_networks_are_drawn_as_the_theorem_says():
     target = 3 * jnp.ones(500)
-    network = theory.draw(jax.random.key(0), 500, 1000, target, latent_norm=0.7)
-    deviation = theory.outer_deviation(500, 1000, jnp.linalg.norm(target), 0.7)
-    np.testing.assert_allclose(jnp.std(network.outer), deviation, rtol=0.01)
-    np.testing.assert_allclose(jnp.std(network.hidden), 0.7, rtol=0.1)
-    np.testing.assert_allclose(jnp.sum(theory.output(network) ** 2), jnp.sum(target**2) / 2, rtol=0.25)
-    fewer = theory.draw(jax.random.key(0), 500, 1000, target[:20], latent_norm=0.7)  # 20 measurements of 500 pixels
-    np.testing.assert_allclose(fewer.outer, network.outer, rtol=1e-10)  # ||y||^2 / m is the same
-    assert theory.draw(jax.random.key(0), 5, 4, target.astype(jnp.float32)).outer.dtype == jnp.float32
+    outer, hidden = drawn(500, 1000, target)
+    deviation = theory.outer_deviation(500, 1000, jnp.linalg.norm(target), one_layer.LATENT_NORM)
+    np.testing.assert_allclose(jnp.std(outer), deviation, rtol=0.01)
+    np.testing.assert_allclose(jnp.std(hidden), one_layer.LATENT_NORM, rtol=0.1)
+    np.testing.assert_allclose(jnp.sum((outer @ jnp.maximum(hidden, 0)) ** 2), jnp.sum(target**2) / 2, rtol=0.25)
+    fewer, _ = drawn(500, 1000, target[:20])  # 20 measurements of 500 pixels
+    np.testing.assert_allclose(fewer, outer, rtol=1e-10)  # ||y||^2 / m is the same
+    assert drawn(5, 4, target.astype(jnp.float32))[0].dtype == jnp.float32
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.3, 0.8, 1.7, 100.0])
