@@ -186,7 +186,9 @@ class TrainedDecoder(Generator):
             InputError: there are none.
         """
         if self.weights is None:
-            raise InputError("csgm searches the range of a trained decoder and has none", needs="vae")
+            raise InputError(
+                "the generator is a trained decoder and has no weights: load them, or train a VAE", needs="vae"
+            )
         return jax.random.normal(key, (decoder_sizes(self.weights)[0],), dtype), self.weights
 
     def apply(self, params: dict, latent: Array) -> Array:
