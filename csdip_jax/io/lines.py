@@ -70,7 +70,6 @@ WHOLE = Kind("a whole number", lambda value: isinstance(value, int) and _is_numb
 NUMBER = Kind("a number", _is_number)
 NUMBER_OR_NULL = Kind("a number or null", lambda value: value is None or _is_number(value))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-LIST = Kind("a list of numbers", lambda value: isinstance(value, list) and all(map(NUMBER_OR_NULL.holds, value)))
 NUMBERS = Kind(
     "an object of numbers", lambda value: isinstance(value, dict) and all(map(NUMBER_OR_NULL.holds, value.values()))
 )

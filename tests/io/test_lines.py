@@ -49,7 +49,6 @@ GOOD_VALUES = {
     lines.NUMBER: {"3", "3.5"},
     lines.NUMBER_OR_NULL: {"null", "3", "3.5"},
     lines.FLAG: {"true"},
-    lines.LIST: {"[]", "[1]"},
     lines.NUMBERS: {"{}"},
 }
 
