@@ -15,8 +15,8 @@ import pytest
 from tqdm import tqdm
 
 import csdip_jax as cs
-from csdip_jax import winograd
 from csdip_jax.generators import DCGAN
+from csdip_jax.kernels import winograd
 from csdip_jax.methods import CsDip, Damp, Lasso
 from csdip_jax.solve import blocks, checkpoint, driver, fits, inputs, progress, trial
 from csdip_jax.solve.fits import advance

@@ -63,7 +63,7 @@ def test_a_rerun_computes_nothing_and_writes_the_same(workdir, monkeypatch):
     item = ITEMS["fig4a"]
     files = [workdir / "quick" / f"{item.name}.{suffix}" for suffix in ("png", "pdf", "csv", "md", "json")]
     before = [file.read_bytes() for file in files]
-    monkeypatch.setattr(sweep_run.cs, "reconstruct", None)
+    monkeypatch.setattr(cs, "reconstruct", None)
     rendering.run(item, "quick", workdir, None)
     assert [file.read_bytes() for file in files] == before
 
