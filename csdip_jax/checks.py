@@ -25,8 +25,12 @@ def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = 
 
     Arrays pass: they may be swept, which `reconstruct` checks, or traced.
     """
-    if isinstance(value, NUMBERS):
-        fine = not isinstance(value, str) and (lowest < value < float("inf") or (value == lowest and not strictly))
+    if value is None or isinstance(value, NUMBERS):
+        fine = (
+            value is not None
+            and not isinstance(value, str)
+            and (lowest < value < float("inf") or (value == lowest and not strictly))
+        )
         require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
 
 

@@ -73,12 +73,14 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
             show(image_axis, image.reconstructions[method])
             image_axis.set_xlabel(image.captions[method], fontsize=7.5)
-            shown = _show_map(error_axis, image.reconstructions[method] - image.original, "|error|")
+            error = np.abs(image.reconstructions[method] - image.original).mean(-1)
+            shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
+            error_axis.set_xlabel("|error|", fontsize=7.5)
         for name, axis in zip(names, others, strict=True):
             axis[0].set_axis_off()
             for method, map_axis in zip(methods, axis[1:], strict=True):
                 if name in image.maps[method]:
-                    _show_map(map_axis, image.maps[method][name], name.replace("_", " "))
+                    show_map(map_axis, name, image.maps[method][name])
                 else:
                     map_axis.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.6 / rows**0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
@@ -118,10 +120,23 @@ def show(axis, image: np.ndarray) -> None:
         axis.imshow(shown)
 
 
-def _show_map(axis, differences: np.ndarray, name: str):
-    """The size of differences of pixels [h, w, c], the mean over their channels, all on one scale."""
-    axis.set_xlabel(name, fontsize=7.5)
-    return axis.imshow(np.abs(differences).mean(-1), cmap="magma", vmin=0, vmax=0.5)
+def show_map(axis, name: str, differences: np.ndarray) -> None:
+    """Draws the size of differences of pixels [h, w, c], the mean over their channels, from 0 to their largest."""
+    sizes = np.abs(differences).mean(-1)
+    known = np.isfinite(sizes).any()
+    axis.imshow(sizes, cmap="magma", vmin=0, vmax=np.nanmax(sizes) or 1.0 if known else 1.0)
+    told = f", 0 to {np.nanmax(sizes):.2g}" if known else ", not known"
+    axis.set_xlabel(name.replace("_", " ") + told, fontsize=7.5)
+
+
+def save_maps(path: Path, maps: Mapping[str, np.ndarray]) -> None:
+    """A picture of some maps, name -> [h, w, c], beside each other."""
+    figure, axes = plt.subplots(1, len(maps), figsize=(4 * len(maps), 4.2), squeeze=False, layout="constrained")
+    for axis, (name, differences) in zip(axes[0], maps.items(), strict=True):
+        axis.set_xticks([])
+        axis.set_yticks([])
+        show_map(axis, name, differences)
+    save_figure(path, figure)
 
 
 def _to_own_range(image: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from csdip_jax.runs.row import Row, stem
+from csdip_jax.types import Status
 from experiments import tables
 from experiments.estimates import estimate, over_images
 from experiments.tables import number
@@ -29,9 +30,13 @@ def several_seeds(rows: Collection[Row]) -> bool:
     return len({row.seed for row in rows}) > 1
 
 
+FLAGS = {Status.OUT_OF_STEPS: "not converged", Status.UNEXPLAINED: "unexplained", Status.STOPPED: "stopped early"}
+"""How a fit ended, where that is more than as it should -> what a table says of it."""
+
+
 def flag(row: Row) -> str:
     """What is wrong with a row, in a word."""
-    return FAILED if not row.ok else "" if row.converged else "not converged"
+    return FAILED if not row.ok else FLAGS.get(row.status, "")
 
 
 def caption(row: Row) -> str:

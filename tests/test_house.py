@@ -39,9 +39,6 @@ ROOMS = (
 
 TREES = ("csdip_jax", "experiments", "examples")
 
-MOST_FILES = 175
-"""Python files outside of tests/ are fewer: what always travels together is one file."""
-
 BRANCHES = {
     ("csdip_jax/io/vae_weights.py", "vae"): "a key of the file format",
     ("csdip_jax/methods/lasso.py", "dct"): "a basis",
@@ -150,10 +147,6 @@ def test_no_base_name_comes_twice(tree):
     names = Counter(Path(path).stem for path in below(tree))
     every = ("__init__", "__main__", "base")  # of a package each
     assert not [name for name, count in names.items() if count > 1 and name not in every]
-
-
-def test_there_are_not_too_many_files():
-    assert len(FILES) < MOST_FILES
 
 
 def public(node: ast.Module | ast.ClassDef) -> Iterator[tuple[ast.AST, ast.FunctionDef | ast.ClassDef]]:

@@ -110,7 +110,7 @@ def test_a_killed_run_resumes_where_it_was(rule, alone, tmp_path, monkeypatch):
             break
         except KeyboardInterrupt:
             assert taken["kills"] < 20
-    assert taken["kills"] >= 4
+    assert taken["kills"] >= 1
     assert_same(found, alone)
 
 
@@ -138,7 +138,7 @@ def test_settings_out_of_range_are_named(kind, name):
     for field in dataclasses.fields(RULES[kind][name]):
         bad = "neither" if isinstance(field.default, str) else -1
         with pytest.raises(cs.InputError, match=rf"^{kind}.{field.name} = {bad!r}: it must be "):
-            dataclasses.replace(METHOD, **{kind: RULES[kind][name](**{field.name: bad})})
+            dataclasses.replace(METHOD, **{kind: RULES[kind][name](**{field.name: bad})})  # a rule's numbers are >= 0
 
 
 @pytest.mark.parametrize("kind", RULES)

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.checks import require_count
+from csdip_jax.checks import require, require_count
 from csdip_jax.generators.base import Generator
 from csdip_jax.generators.dcgan import batch_norm
 from csdip_jax.types import Array, pytree_dataclass, static_field
@@ -39,10 +39,12 @@ class DeepDecoder(Generator):
 
     def __post_init__(self):
         super().__post_init__()
-        require_count("channels", self.channels)
+        require_count("generator.channels", self.channels)
         if self.doublings is None:
             object.__setattr__(self, "doublings", max(1, (min(self.image_shape[:2]) // 4).bit_length() - 1))
-        require_count("doublings", self.doublings)
+        require_count("generator.doublings", self.doublings)
+        most = max(1, (max(self.image_shape[:2]) - 1).bit_length())
+        require(self.doublings <= most, "generator.doublings", self.doublings, f"at most {most} for such images")
 
     def init(self, key: Array, dtype: Any = jnp.float32) -> tuple[Array, dict]:
         """z uniform in [0, 0.1), W uniform with the variance 1 / (3 inputs), as PyTorch draws it."""

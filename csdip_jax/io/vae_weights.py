@@ -56,7 +56,7 @@ def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | No
         if place.is_file():
             return place
     missing = " nor ".join(map(str, places))
-    raise InputError(f"csgm needs a trained VAE, there is no {missing}: train one, or name its file", needs="vae")
+    raise InputError(f"a trained VAE is needed, there is no {missing}: train one, or name its file", needs="vae")
 
 
 def load_decoder(

@@ -61,7 +61,9 @@ class Method:
             rule = getattr(self, name)
             allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
-        told = (*self.scalars, *(self.stop.scalars if self.stop is not None else ()))
+        more = () if self.stop is None else self.stop.scalars
+        require(not {*more} & {*self.scalars}, "stop.scalars", more, f"other names than {', '.join(self.scalars)}")
+        told = (*self.scalars, *more)
         require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
 
     @classmethod

@@ -83,7 +83,8 @@ class Network(Method):
     def start(self, latent: Any, params: Any) -> State:
         """The state to start from with a given latent and given weights (`init` has the generator draw both)."""
         fixed = self.generator.trained is not None and "params" not in MOVES[self.moves]
-        dtype = jnp.result_type(*jax.tree.leaves(latent))
+        drawn = [leaf.dtype for leaf in jax.tree.leaves((latent, params)) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+        dtype = jnp.result_type(jnp.float32, *drawn)
         return State(
             latent=latent,
             params=None if fixed else params,

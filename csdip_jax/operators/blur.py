@@ -38,8 +38,8 @@ class Blur(LinearOperator):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
         object.__setattr__(self, "psf", as_floating(self.psf, "psf", real=True))
         require(self.boundary in BOUNDARIES, "boundary", self.boundary, " or ".join(BOUNDARIES))
-        shape = self.psf.shape[-2:]
-        if self.psf.ndim not in (2, 3) or shape[0] > self.image_shape[0] or shape[1] > self.image_shape[1]:
+        shape = self.psf.shape
+        if len(shape) != 2 or shape[0] > self.image_shape[0] or shape[1] > self.image_shape[1]:
             raise InputError(f"psf of shape {self.psf.shape} for images {self.image_shape}: give [kh, kw], no larger")
 
     def forward(self, image: Array) -> Array:

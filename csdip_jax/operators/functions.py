@@ -80,6 +80,11 @@ def as_operator_or_stack(
     form = _for_images(form_of(operator), image_shape)
     if isinstance(operator, Stack):
         operator = Stack(form)
+        if _made(operator) is None and not is_own(form):
+            raise InputError(
+                f"a stack of {type(form).__name__}: its first entry measures no image of shape {form.image_shape}; one "
+                "operator for all images is given as it is"
+            )
         own.require_traceable(operator)  # one that is no stack of theirs may have been called one
         return operator
     operator = recognised(form, measurements)

@@ -16,7 +16,7 @@ LARGEST_UNASKED = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-    """The setting of a run that says how much an operator measures, a whole number.
+    """The one number that a run gives an operator, a whole one: how much it measures, or how strongly it blurs.
 
     Attributes:
         name: of the setting.

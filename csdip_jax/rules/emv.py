@@ -41,6 +41,8 @@ class Emv(Stop):
     Differs from the authors' code, which starts from a mean of 0: here from the first iterate, and the variance counts
     from 2 / `forgetting` steps on, when that start is forgotten.
 
+    Its scalar "variance" is v, inf before it counts.
+
     Attributes:
         forgetting: a, in (0, 1], the weight of the newest iterate.
         patience: steps without a lower variance.

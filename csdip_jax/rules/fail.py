@@ -20,7 +20,7 @@ class Collapsed(Fail):
     for a collapse.
 
     Attributes:
-        residual: >= 0, see above.
+        residual: >= 0, the relative residual above which a flat image is a collapse.
     """
 
     residual: float = 0.05

@@ -132,7 +132,7 @@ class Tail(Keep):
     The spread is that of the iterates. It shows where a fit has not settled, and is no error bar.
 
     Attributes:
-        share: in (0, 1], of all steps, the last ones. Of a fit that ends before them the last iterate is given.
+        share: in (0, 1], of all steps, the last ones. A fit that ends before them gives its last iterate, and NaN.
     """
 
     share: float = 0.2
@@ -158,7 +158,8 @@ class Tail(Keep):
         return jnp.where(state.count > 0, state.mean, last)
 
     def aux(self, state: TailState) -> dict[str, Array]:
-        return {"standard_deviation": jnp.sqrt(state.squares / jnp.maximum(state.count - 1, 1))}
+        spread = jnp.sqrt(state.squares / jnp.maximum(state.count - 1, 1))
+        return {"standard_deviation": jnp.where(state.count > 1, spread, jnp.nan)}
 
 
 def _infinity(like: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from csdip_jax import metrics
 from csdip_jax.data.pixels import WIDE
 from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, Kind, require_fields
+from csdip_jax.methods import METHODS
 from csdip_jax.types import Array, Solution, Status
 from csdip_jax.verdict import EXPLAINED, falling, in_words
 
@@ -177,7 +178,9 @@ def _upgraded(line: dict) -> dict:
     status = Status.DIVERGED if line.get("measurement_loss") is None else Status.COLLAPSED
     if line["ok"]:
         doubtful = NUMBER.holds(line.get("unexplained")) and line["unexplained"] > EXPLAINED
-        status = Status.CONVERGED if line["converged"] else Status.UNEXPLAINED if doubtful else Status.OUT_OF_STEPS
+        recipe = METHODS.get(known.get("method", line.get("method", "")))
+        met = Status.CONVERGED if recipe is None or recipe.method.has_tolerance else Status.FINISHED
+        status = met if line["converged"] else Status.UNEXPLAINED if doubtful else Status.OUT_OF_STEPS
     return known | line | {"status": status.name}
 
 

@@ -74,6 +74,16 @@ class Study:
     axes: tuple[str, ...] = ()
 
     def __post_init__(self):
+        for name in ("operator", "noise_variance", "seed", "methods"):
+            require(isinstance(getattr(self, name), tuple), name, getattr(self, name), "a tuple of values")
+        for name, values in self.settings.items():
+            require(name in METHODS or name in PARTS, "settings", name, f"one of {', '.join((*METHODS, *PARTS))}")
+            classes = [METHODS[name].method] if name in METHODS else list(PARTS[name].values())
+            known = set().union(*map(fields_of, classes))
+            for field in values:
+                require(field in known, f"settings.{name}", field, f"one of {', '.join(sorted(known))}")
+        for name in self.counts:
+            require(name in COUNTS, "counts", name, f"one of {', '.join(COUNTS)}")
         for value in self.noise_variance:
             require(type(value) in (int, float), "noise_variance", value, "a number")
         for value in self.seed:
@@ -211,8 +221,8 @@ class Study:
         for part, known in PARTS.items():
             used = [getattr(method, "keeper" if part == "keep" else part, None) for method in methods]
             for field, value in self.settings.get(part, NONE).items():
-                if value is not None and not any(hasattr(one, field) for one in used):
-                    able = [name for name, cls in known.items() if field in {f.name for f in dataclasses.fields(cls)}]
+                able = [name for name, cls in known.items() if field in fields_of(cls)]
+                if value is not None and not any(field in fields_of(one) for one in used if one is not None):
                     told = (
                         f"`{part}.{field}` is of {' or '.join(able)}, which no method here has: choose it by "
                         f"`{self.methods[0]}.{part}={able[0]}`, or leave it out"
@@ -228,6 +238,11 @@ class Study:
         if self.prior is not None and not given and method.lr_weight == 0:
             told = f"{self.prior} is off: none helped where it was learned; set `{name}.lr_weight`"
             warnings.warn(told, ReconstructionWarning, stacklevel=2)
+
+
+def fields_of(part: Any) -> set[str]:
+    """Names of the fields of a dataclass or of an instance of one."""
+    return {field.name for field in dataclasses.fields(part)}
 
 
 def _takes_prior(name: str) -> bool:

@@ -27,7 +27,7 @@ OWN_FOLDERS = ("reconstructions", "originals", "curves", "weights", "priors")
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp")
 OWN_NAMES = re.compile(
     r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|loss)(-.*)?\.png"
-    rf"|({'|'.join(METHODS)})(-[\w.]+=[-+.\w]+)*\.(npy|png)"  # an image, by its method and swept settings
+    rf"|({'|'.join(METHODS)})(-[\w.]+=[-+.\w]+)*(-aux)?\.(npy|png)"  # an image, by its method and settings
 )
 """Files in a workdir itself that a kill may leave half written; those of `OWN_FOLDERS` are .npz, .png and .csv."""
 

@@ -1,8 +1,11 @@
 """A reconstruction under way, saved between chunks: finished outcomes and the fits of the present block."""
 
+import functools
 import re
+import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +20,22 @@ def fingerprint(method, cases, keys, *options) -> str:
     settings = repr((jax.tree.structure((method, cases)), options))
     settings = re.sub(r" at 0x[0-9a-f]+", "", settings)  # of functions (denoisers): elsewhere in each process
     return content_digest(*jax.tree.leaves((method, cases)), jax.random.key_data(keys), text=settings)
+
+
+def described(record: dict[str, Callable]) -> list[str]:
+    """What tells functions apart that are recorded: their code, and what is bound to them or closed over."""
+    return [f"{name}: {_described(function)}" for name, function in sorted(record.items())]
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, functools.partial):  # as a `jax.tree_util.Partial` is
+        inner = (value.func, *value.args, *value.keywords.values())
+        return ", ".join(map(_described, inner))
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        code = (value.__code__.co_code, value.__code__.co_names, value.__code__.co_consts, value.__defaults__)
+        return ", ".join([value.__qualname__, repr(code), *map(_described, cells)])
+    return content_digest(value) if isinstance(value, jax.Array | np.ndarray) else repr(value)
 
 
 def save(path, fingerprint: str, outcomes: list | None, finished: int, fits: Fit) -> None:

@@ -60,8 +60,8 @@ def reconstruct(
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
-    Each case is fitted `method.restarts` times; the restart with the lowest `method.score` is returned. An attempt
-    that the method gives up (for CS-DIP: a collapsed or diverged fit) is drawn anew with its next key.
+    Each case is fitted `method.restarts` times; the restart with the lowest score by the rule that keeps is returned.
+    An attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key.
 
     Args:
         method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s], and its
@@ -105,7 +105,7 @@ def reconstruct(
         ReconstructionWarning: what is doubtful, and what to do about it.
     """
     job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record)
-    options = (job.blocks, max_redraws, keep_params, sorted(job.record))
+    options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
     fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
 

@@ -125,6 +125,8 @@ def checked_record(
         InputError: not callable, or a name that is taken.
     """
     taken, wrapped = {*method.scalars, *(method.stop.scalars if method.stop is not None else ())}, {}
+    if not isinstance(record, Mapping):
+        raise InputError(f"record is a {type(record).__name__}: give a dictionary, name -> function of the image")
     for name, function in record.items():
         if not callable(function) or name in taken:
             what = f"{name!r} is traced already" if name in taken else f"{name!r} is a {type(function).__name__}"

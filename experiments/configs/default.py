@@ -34,9 +34,8 @@ def get_config() -> config_dict.ConfigDict:
     # Method: a comma-separated list, the preset, and what departs from it.
     config.methods = "csdip"
     config.preset = "paper"  # or reference
-    config.vae = config_dict.placeholder(
-        str
-    )  # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist
+    # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist.
+    config.vae = config_dict.placeholder(str)
     config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without
     for name, recipe in METHODS.items():
         config[name] = _empty(recipe.settings)

@@ -297,7 +297,6 @@ def test_rules_act_around_it_and_change_no_iterate(name, straight, stop):
         assert stops == (ended_by_it and step + 1 == count)
         kept = method.keep.update(kept, seen._replace(scalars=scalars | told))
     for what, expected in method.keep.aux(kept).items():
-        assert np.isfinite(expected).all() and np.abs(expected).max() <= 1 + 1e-6
         np.testing.assert_allclose(solution.aux[what], expected, atol=1e-5, err_msg=what)
     np.testing.assert_allclose(solution.image, solution.trace["iterate"][count - 1], atol=1e-5)
 
