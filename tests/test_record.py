@@ -140,3 +140,20 @@ def test_what_cannot_be_recorded_is_refused(record, message):
     method = dataclasses.replace(METHOD, stop=After(9))
     with pytest.raises(cs.InputError, match=f"^record: {message}: give a new name, and a function of the image"):
         cs.reconstruct(method, PROBLEM, KEY, record=record)
+
+
+def test_a_checkpoint_belongs_to_what_is_recorded(tmp_path, monkeypatch):
+    """By what a function computes and what is bound to it, not by its name."""
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # saved however little has been done
+
+    def run(function):
+        return cs.reconstruct(METHOD, PROBLEM, KEY, record={"a": function}, checkpoint=tmp_path / "checkpoint.npz")
+
+    def bound(truth):
+        return jax.tree_util.Partial(lambda truth, image: cs.metrics.mse(image, truth), truth)
+
+    run(bound(TRUTH))
+    run(bound(TRUTH))
+    for other in (jnp.mean, lambda image: image.mean(), bound(-TRUTH)):
+        with pytest.raises(cs.InputError, match="belongs to another run"):
+            run(other)
