@@ -40,11 +40,12 @@ class DeepDecoder(Generator):
     def __post_init__(self):
         super().__post_init__()
         require_count("generator.channels", self.channels)
-        if self.doublings is None:
-            object.__setattr__(self, "doublings", max(1, (min(self.image_shape[:2]) // 4).bit_length() - 1))
-        require_count("generator.doublings", self.doublings)
-        most = max(1, (max(self.image_shape[:2]) - 1).bit_length())
-        require(self.doublings <= most, "generator.doublings", self.doublings, f"at most {most} for such images")
+        h, w, _ = self.image_shape
+        doublings = max(1, (min(h, w) // 4).bit_length() - 1) if self.doublings is None else self.doublings
+        require_count("generator.doublings", doublings)
+        most = max(1, (max(h, w) - 1).bit_length())
+        require(doublings <= most, "generator.doublings", doublings, f"at most {most} for such images")
+        object.__setattr__(self, "doublings", doublings)
 
     def init(self, key: Array, dtype: Any = jnp.float32) -> tuple[Array, dict]:
         """z uniform in [0, 0.1), W uniform with the variance 1 / (3 inputs), as PyTorch draws it."""

@@ -71,9 +71,9 @@ def stack(operators: Sequence[OfForm]) -> Stack[OfForm]:
     Raises:
         InputError: none, or they differ in more than the entries of their arrays.
     """
-    operators = list(operators) if isinstance(operators, list | tuple) else [operators]
-    if not all(isinstance(one, Operator) for one in operators):
-        names = ", ".join(sorted({type(one).__name__ for one in operators}))
+    if not isinstance(operators, list | tuple) or not all(isinstance(one, Operator) for one in operators):
+        given = operators if isinstance(operators, list | tuple) else [operators]
+        names = ", ".join(sorted({type(one).__name__ for one in given}))
         raise InputError(f"a stack of {names}: give a list of operators, a function as Linear(fn, image_shape)")
     shapes = {(jax.tree.structure(one), *(jnp.shape(leaf) for leaf in jax.tree.leaves(one))) for one in operators}
     if len(shapes) != 1:
