@@ -191,7 +191,7 @@ def test_the_tail_s_mean_and_deviation_are_numpy_s(share):
     tail = iterates(solution).astype(float)[int(np.floor((1 - share) * METHOD.steps)) :]
     assert share * METHOD.steps <= len(tail) < share * METHOD.steps + 1
     np.testing.assert_allclose(solution.image, tail.mean(0), atol=1e-6)
-    deviation = tail.std(0, ddof=1) if len(tail) > 1 else np.zeros(SHAPE)
+    deviation = tail.std(0, ddof=1) if len(tail) > 1 else np.full(SHAPE, np.nan)
     np.testing.assert_allclose(solution.aux["standard_deviation"], deviation, rtol=1e-3, atol=1e-6)
 
 
