@@ -34,6 +34,13 @@ def require_number(name: str, value: Any, lowest: float = 0.0, strictly: bool = 
         require(fine, name, value, f"a number {'above' if strictly else 'of at least'} {lowest:g}")
 
 
+def require_at_most(name: str, value: Any, highest: float, strictly: bool = False) -> None:
+    """Raises InputError for a number above `highest` (or at it, if strictly); arrays pass, as for `require_number`."""
+    if isinstance(value, (int, float)):
+        fine = value < highest or (value == highest and not strictly)
+        require(fine, name, value, f"{'below' if strictly else 'at most'} {highest:g}")
+
+
 def require_distinct(name: str, values: Sequence) -> None:
     """Raises InputError where a value comes twice."""
     require(len(set(values)) == len(values), name, tuple(values), "without repetitions")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 Array = jax.Array
 T = TypeVar("T")
@@ -183,6 +184,11 @@ class Solution(NamedTuple):
     trace: dict[str, Array]
     aux: dict[str, Array]
     params: Any = None
+
+    @property
+    def maps(self) -> dict[str, Array]:
+        """What of `aux` has the shape of the image, and so is a difference of pixels, in their units."""
+        return {name: values for name, values in self.aux.items() if np.shape(values) == self.image.shape}
 
     @property
     def ok(self) -> Array:

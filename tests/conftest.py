@@ -55,6 +55,21 @@ def x64():
         yield
 
 
+@pytest.fixture
+def saved_prior(tmp_path):
+    """(path of its file, the prior) of three networks of 16 x 16 pixels."""
+    from csdip_jax import priors
+    from csdip_jax.generators import DCGAN, draw_params
+    from csdip_jax.io import learned_priors
+
+    layers = DCGAN((16, 16, 1)).layers
+    params = [draw_params(jax.random.key(i), layers, 128) for i in range(3)]
+    prior = priors.fit(jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *params))
+    path = tmp_path / "prior.npz"
+    learned_priors.save(path, prior, 0.5, {"images": ["a", "b", "c"]})
+    return path, prior
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real images beside the checkout."""

@@ -61,10 +61,9 @@ class Method:
             rule = getattr(self, name)
             allowed = f"a {kind.__name__} of csdip_jax.rules, or None"
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
-        more = () if self.stop is None else self.stop.scalars
+        more = self.stopper.scalars
         require(not {*more} & {*self.scalars}, "stop.scalars", more, f"other names than {', '.join(self.scalars)}")
-        told = (*self.scalars, *more)
-        require(self.keeper.by in told, "keep.by", self.keeper.by, " or ".join(told))
+        require(self.keeper.by in self.told, "keep.by", self.keeper.by, " or ".join(self.told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -86,6 +85,21 @@ class Method:
         """The rule that keeps an image."""
         recommended = self.usual_keep if self.stop is None else self.stop.keep
         return recommended if self.keep is None else self.keep
+
+    @property
+    def stopper(self) -> rules.Stop:
+        """The rule that stops, one that never does where there is none."""
+        return rules.Stop() if self.stop is None else self.stop
+
+    @property
+    def failer(self) -> rules.Fail:
+        """The rule that gives attempts up, one that never does where there is none."""
+        return rules.Fail() if self.fail is None else self.fail
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of the numbers of each step: its own, and those of the rule that stops."""
+        return (*self.scalars, *self.stopper.scalars)
 
     def sweepable(self) -> list[str]:
         """Names of the settings that are numbers and data: an array of values is a sweep (see `reconstruct`).

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax import denoisers
-from csdip_jax.checks import require, require_number
+from csdip_jax.checks import require, require_at_most, require_number
 from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Method
 from csdip_jax.methods.recipe import Recipe
@@ -106,8 +106,7 @@ class Damp(Method):
         require_number("strength", self.strength, strictly=True)
         require_number("damping", self.damping)
         require_number("probe", self.probe)
-        if isinstance(self.damping, (int, float)):  # an array may be swept or traced
-            require(self.damping < 1, "damping", self.damping, "below 1")
+        require_at_most("damping", self.damping, 1, strictly=True)
 
     def init(self, problem: Problem, key: Array) -> State:
         operator, measurements = problem

@@ -98,17 +98,27 @@ class Recipe:
                 chosen = settings.get(part)
                 if chosen is not None and chosen not in known:
                     raise InputError(f"{self.name}.{part} = {chosen!r}: choose {', '.join(known)}")
-                current = getattr(method, "keeper" if part == "keep" else part)
+                current = part_of(method, part)
                 if chosen is not None:
                     current = known[chosen](method.image_shape) if part == "generator" else known[chosen]()
                 if current is None:
                     continue
-                own = {field.name for field in dataclasses.fields(current)}
+                own = fields_of(current)
                 wanted = parts.get(part, NONE).items()
                 given = {name: value for name, value in wanted if name in own and value is not None}
                 if chosen is not None or given:
                     changes[part] = dataclasses.replace(current, **given)
         return dataclasses.replace(method, **changes)
+
+
+def part_of(method: Method, part: str) -> Any:
+    """The part of a method that a fit uses, one of `PARTS`; None where it has none."""
+    return getattr(method, "keeper" if part == "keep" else part, None)
+
+
+def fields_of(part: Any) -> set[str]:
+    """Names of the fields of a dataclass or of an instance of one."""
+    return {field.name for field in dataclasses.fields(part)}
 
 
 def kind_of(field: dataclasses.Field) -> type | None:

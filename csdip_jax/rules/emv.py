@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from csdip_jax.checks import require, require_count, require_number
+from csdip_jax.checks import require_at_most, require_count, require_number
 from csdip_jax.rules.base import Iterate, Stop
 from csdip_jax.rules.keep import Best
 from csdip_jax.types import Array, pytree_dataclass, static_field
@@ -56,8 +56,7 @@ class Emv(Stop):
 
     def __post_init__(self):
         require_number("stop.forgetting", self.forgetting, strictly=True)
-        if isinstance(self.forgetting, (int, float)):
-            require(self.forgetting <= 1, "stop.forgetting", self.forgetting, "at most 1")
+        require_at_most("stop.forgetting", self.forgetting, 1)
         require_count("stop.patience", self.patience)
 
     def init(self, image: Array) -> State:

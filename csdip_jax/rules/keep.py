@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from csdip_jax.checks import require, require_count, require_number
+from csdip_jax.checks import require, require_at_most, require_count, require_number
 from csdip_jax.rules.base import Iterate, Keep
 from csdip_jax.types import Array, pytree_dataclass, static_field
 
@@ -98,8 +98,7 @@ class Average(Keep):
 
     def __post_init__(self):
         require_number("keep.decay", self.decay)
-        if isinstance(self.decay, (int, float)):
-            require(self.decay < 1, "keep.decay", self.decay, "below 1")
+        require_at_most("keep.decay", self.decay, 1, strictly=True)
 
     def init(self, image: Array) -> AverageState:
         return AverageState(jnp.zeros_like(image), jnp.zeros((), image.dtype))
@@ -140,8 +139,7 @@ class Tail(Keep):
 
     def __post_init__(self):
         require_number("keep.share", self.share, strictly=True)
-        if isinstance(self.share, (int, float)):
-            require(self.share <= 1, "keep.share", self.share, "at most 1")
+        require_at_most("keep.share", self.share, 1)
 
     def init(self, image: Array) -> TailState:
         return TailState(jnp.zeros((), image.dtype), jnp.zeros_like(image), jnp.zeros_like(image))

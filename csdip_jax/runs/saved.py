@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from tqdm import tqdm
 import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
+from csdip_jax.methods.recipe import NONE
 from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
@@ -40,7 +40,7 @@ def solve(
     key,
     image_id: int,
     noise_energy: float | None = None,
-    known: Mapping[str, Any] = MappingProxyType({}),
+    known: Mapping[str, Any] = NONE,
     **options,
 ) -> list[Fit]:
     """One image under every setting of a sweep, from its last chunk where there is a checkpoint.
@@ -155,9 +155,7 @@ def signed(solution: cs.Solution, pixel_range: tuple[float, float]) -> cs.Soluti
 
 def _scaled(solution: cs.Solution, factor: float) -> cs.Solution:
     """With the differences of pixels that it tells in another unit."""
-    shape = solution.image.shape
-    aux = {name: factor * x if np.shape(x) == shape else x for name, x in solution.aux.items()}
-    return solution._replace(aux=aux)
+    return solution._replace(aux=solution.aux | {name: factor * x for name, x in solution.maps.items()})
 
 
 def _half(pixel_range: tuple[float, float] | None) -> float:

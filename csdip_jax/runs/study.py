@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import types
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -16,12 +15,11 @@ from csdip_jax.checks import require, require_distinct, require_number
 from csdip_jax.files import content_digest
 from csdip_jax.io import learned_priors, vae_weights
 from csdip_jax.methods import METHODS, PARTS, Method
+from csdip_jax.methods.recipe import NONE, fields_of, part_of
 from csdip_jax.operators import COUNTS, OPERATORS
 from csdip_jax.runs.measurement import Measurement, require_seed
 from csdip_jax.solve.memory import USABLE, as_size, host_bytes
 from csdip_jax.types import InputError, ReconstructionWarning, with_fields
-
-NONE: Mapping[str, Any] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,13 +80,12 @@ class Study:
             known = set().union(*map(fields_of, classes))
             for field in values:
                 require(field in known, f"settings.{name}", field, f"one of {', '.join(sorted(known))}")
-        for name in self.counts:
-            require(name in COUNTS, "counts", name, f"one of {', '.join(COUNTS)}")
         for value in self.noise_variance:
             require(type(value) in (int, float), "noise_variance", value, "a number")
         for value in self.seed:
             require_seed(value)
         for name, values in self.counts.items():
+            require(name in COUNTS, "counts", name, f"one of {', '.join(COUNTS)}")
             for value in values:
                 require(value is None or type(value) is int, name, value, "a whole number")
             require_distinct(name, values)
@@ -219,10 +216,10 @@ class Study:
     def _warn_of_idle_parts(self, methods: Iterable[Method]) -> None:
         """Warns where a setting of a part is given that no method's part has; a rerun may have left methods out."""
         for part, known in PARTS.items():
-            used = [getattr(method, "keeper" if part == "keep" else part, None) for method in methods]
+            used = [one for one in (part_of(method, part) for method in methods) if one is not None]
             for field, value in self.settings.get(part, NONE).items():
                 able = [name for name, cls in known.items() if field in fields_of(cls)]
-                if value is not None and not any(field in fields_of(one) for one in used if one is not None):
+                if value is not None and not any(field in fields_of(one) for one in used):
                     told = (
                         f"`{part}.{field}` is of {' or '.join(able)}, which no method here has: choose it by "
                         f"`{self.methods[0]}.{part}={able[0]}`, or leave it out"
@@ -240,14 +237,9 @@ class Study:
             warnings.warn(told, ReconstructionWarning, stacklevel=2)
 
 
-def fields_of(part: Any) -> set[str]:
-    """Names of the fields of a dataclass or of an instance of one."""
-    return {field.name for field in dataclasses.fields(part)}
-
-
 def _takes_prior(name: str) -> bool:
     """Whether a method can be given a prior over its weights."""
-    return any(field.name == "prior" for field in dataclasses.fields(METHODS[name].method))
+    return "prior" in fields_of(METHODS[name].method)
 
 
 def _require_memory(measurement: Measurement, pixels: int) -> None:

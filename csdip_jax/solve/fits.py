@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack, measurement_loss, one_of
-from csdip_jax.rules import Fail, Iterate, Stop
+from csdip_jax.rules import Iterate
 from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
 
@@ -116,13 +116,13 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
 def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array, record: dict) -> Fit:
     state = method.init(problem, jax.random.fold_in(key, redraws))
     like = jax.eval_shape(method.image, state)
-    image, stop = jnp.zeros(like.shape, like.dtype), method.stop or Stop()
+    image = jnp.zeros(like.shape, like.dtype)
     recorded = jax.eval_shape(partial(_recorded, record), image, state)
-    shapes = dict.fromkeys((*method.scalars, *stop.scalars), ()) | {name: x.shape for name, x in recorded.items()}
+    shapes = dict.fromkeys(method.told, ()) | {name: x.shape for name, x in recorded.items()}
     return Fit(
         state=state,
         kept=method.keeper.init(image),
-        stopping=stop.init(image),
+        stopping=method.stopper.init(image),
         steps=jnp.zeros((), jnp.int32),
         redraws=redraws,
         status=jnp.full((), RUNNING, jnp.int32),
@@ -170,11 +170,11 @@ OF_STEPS = 2**32 - 1
 
 def _watched(method, problem, fit, state, image, scalars, max_redraws, record) -> Fit:
     """The fit after a step that led to this state: what its rules make of the iterate."""
-    stop, fail, keep = method.stop or Stop(), method.fail or Fail(), method.keeper
-    stopping, stops, more = stop.update(fit.stopping, Iterate(fit.steps, method.steps, image, scalars))
+    keep = method.keeper
+    stopping, stops, more = method.stopper.update(fit.stopping, Iterate(fit.steps, method.steps, image, scalars))
     seen = Iterate(fit.steps, method.steps, image, scalars | more)
     kept = keep.update(fit.kept, seen)
-    lost = fail.failed(problem, seen._replace(image=keep.image(kept, image)))
+    lost = method.failer.failed(problem, seen._replace(image=keep.image(kept, image)))
     converged, diverged = method.converged(state), method.diverged(state)
     # The last attempt goes on to its end even if it looks lost, unless there is nothing left to go on with.
     ends = converged | stops | seen.is_last

@@ -124,12 +124,12 @@ def checked_record(
     Raises:
         InputError: not callable, or a name that is taken.
     """
-    taken, wrapped = {*method.scalars, *(method.stop.scalars if method.stop is not None else ())}, {}
     if not isinstance(record, Mapping):
         raise InputError(f"record is a {type(record).__name__}: give a dictionary, name -> function of the image")
+    wrapped = {}
     for name, function in record.items():
-        if not callable(function) or name in taken:
-            what = f"{name!r} is traced already" if name in taken else f"{name!r} is a {type(function).__name__}"
+        if not callable(function) or name in method.told:
+            what = f"{name!r} is traced already" if name in method.told else f"{name!r} is a {type(function).__name__}"
             raise InputError(f"record: {what}: give a new name, and a function of the image, or of (image, state)")
         bound = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
         seen = _of_image_and_state if _takes_state(function) else _of_image

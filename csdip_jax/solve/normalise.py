@@ -474,9 +474,7 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
     squares = np.square(np.resize(units.scales, cases))[:, None]
     trace = {name: (x * squares).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
-    aux = {
-        name: (abs(units.half) * x).astype(real) if x.shape == image.shape else x for name, x in solution.aux.items()
-    }
+    aux = solution.aux | {name: (abs(units.half) * x).astype(real) for name, x in solution.maps.items()}
     return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from csdip_jax.files import content_digest, write_array
 from csdip_jax.io import OwnProblem, read_array, with_mask, with_matrix
@@ -86,9 +85,8 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
             write_array(workdir.path / f"{name}.npy", image)
             saved.write_picture(workdir.path / f"{name}.png", signed.image)
             pictures.save_losses(workdir.path / f"loss-{name}.png", [(label, fit.solution.trace["measurement_loss"])])
-            maps = {name: x for name, x in fit.solution.aux.items() if np.shape(x) == image.shape}
-            if maps:
-                pictures.save_maps(workdir.path / f"{name}-aux.png", maps)
+            if fit.solution.maps:
+                pictures.save_maps(workdir.path / f"{name}-aux.png", fit.solution.maps)
             workdir.append(fit.row)
         saved.forget_checkpoint(workdir, "", sweep)
     for row in {row.label: row for row in workdir.rows}.values():

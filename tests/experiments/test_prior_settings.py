@@ -1,28 +1,15 @@
 """A prior's file as `experiments.reconstruct` uses it."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax import priors
-from csdip_jax.generators import dcgan_layers, draw_params
 from csdip_jax.io import learned_priors
 from csdip_jax.runs.study import digests
 from experiments import settings
 from experiments.configs import default
 
 SHAPE = (16, 16, 1)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    params = [draw_params(jax.random.key(i), dcgan_layers(SHAPE), 128) for i in range(3)]
-    prior = priors.fit(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
-    path = tmp_path / "prior.npz"
-    learned_priors.save(path, prior, 0.5, {"images": ["a", "b", "c"]})
-    return path, prior
 
 
 def config(**changes):
@@ -37,36 +24,36 @@ def test_the_published_statistics_load(real_data):
     np.testing.assert_allclose(method.prior.mean[1], 0.5417, atol=1e-4)  # of the first BatchNorm's scales
 
 
-def test_the_configuration_names_a_prior(saved):
-    method = settings.study(config(prior=str(saved[0]))).method("csdip", SHAPE)
-    assert method.prior.tensors == saved[1].tensors and method.lr_weight == 0.5
-    explicit = config(prior=str(saved[0]))
+def test_the_configuration_names_a_prior(saved_prior):
+    method = settings.study(config(prior=str(saved_prior[0]))).method("csdip", SHAPE)
+    assert method.prior.tensors == saved_prior[1].tensors and method.lr_weight == 0.5
+    explicit = config(prior=str(saved_prior[0]))
     explicit.csdip.lr_weight, explicit.csdip.warm_start = 2.0, True
     method = settings.study(explicit).method("csdip", SHAPE)
     assert method.lr_weight == 2.0 and method.warm_start
 
 
-def test_a_prior_nobody_uses_is_refused(saved):
+def test_a_prior_nobody_uses_is_refused(saved_prior):
     with pytest.raises(cs.InputError, match="csdip alone uses it, not `methods=tv`"):
-        settings.study(config(prior=str(saved[0]), methods="tv")).sweeps(SHAPE)
+        settings.study(config(prior=str(saved_prior[0]), methods="tv")).sweeps(SHAPE)
 
 
-def test_runs_with_different_priors_differ(saved):
-    (plain,), (learned,) = (settings.study(config(prior=prior)).sweeps(SHAPE) for prior in (None, str(saved[0])))
+def test_runs_with_different_priors_differ(saved_prior):
+    (plain,), (learned,) = (settings.study(config(prior=prior)).sweeps(SHAPE) for prior in (None, str(saved_prior[0])))
     assert digests([plain]) == {}
     digest = digests([learned])
-    learned_priors.save(saved[0], saved[1], 0.25, {})
-    assert digest != digests(settings.study(config(prior=str(saved[0]))).sweeps(SHAPE))
+    learned_priors.save(saved_prior[0], saved_prior[1], 0.25, {})
+    assert digest != digests(settings.study(config(prior=str(saved_prior[0]))).sweeps(SHAPE))
 
 
-def test_a_prior_that_is_off_says_so(saved):
-    learned_priors.save(saved[0], saved[1], 0.0, {})
+def test_a_prior_that_is_off_says_so(saved_prior):
+    learned_priors.save(saved_prior[0], saved_prior[1], 0.0, {})
     with pytest.warns(cs.ReconstructionWarning, match="prior.npz is off: none helped .*; set `csdip.lr_weight`"):
-        (sweep,) = settings.study(config(prior=str(saved[0]))).sweeps(SHAPE)
+        (sweep,) = settings.study(config(prior=str(saved_prior[0]))).sweeps(SHAPE)
     assert sweep.method.lr_weight == 0
-    settings.study(config(prior=str(saved[0])), sweep=["csdip.lr_weight=0,100"]).sweeps(SHAPE)
-    learned_priors.save(saved[0], saved[1], None, {})  # of a warm start: no weight was looked for
-    (sweep,) = settings.study(config(prior=str(saved[0]))).sweeps(SHAPE)
+    settings.study(config(prior=str(saved_prior[0])), sweep=["csdip.lr_weight=0,100"]).sweeps(SHAPE)
+    learned_priors.save(saved_prior[0], saved_prior[1], None, {})  # of a warm start: no weight was looked for
+    (sweep,) = settings.study(config(prior=str(saved_prior[0]))).sweeps(SHAPE)
     assert sweep.method.lr_weight == 100
 
 

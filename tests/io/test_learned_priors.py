@@ -7,24 +7,14 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import priors
-from csdip_jax.generators import dcgan_layers, draw_params
 from csdip_jax.io import learned_priors
 
 SHAPE = (16, 16, 1)
 TENSORS = priors.tensor_names(cs.methods.CsDip(SHAPE).generator.params_like)
 
 
-@pytest.fixture
-def saved(tmp_path):
-    params = [draw_params(jax.random.key(i), dcgan_layers(SHAPE), 128) for i in range(3)]
-    prior = priors.fit(jax.tree.map(lambda *leaves: jnp.stack(leaves), *params))
-    path = tmp_path / "prior.npz"
-    learned_priors.save(path, prior, 0.5, {"images": ["a", "b", "c"]})
-    return path, prior
-
-
-def test_a_file_gives_back_what_was_saved(saved):
-    path, prior = saved
+def test_a_file_gives_back_what_was_saved(saved_prior):
+    path, prior = saved_prior
     read, lr_weight = learned_priors.load(path, TENSORS)
     assert lr_weight == 0.5 and (read.reading, read.tensors) == (prior.reading, prior.tensors)
     np.testing.assert_array_equal(read.mean, prior.mean)
@@ -38,21 +28,21 @@ def test_published_statistics_are_of_one_network(real_data):
         learned_priors.load(real_data / "learned_statistics_2018", TENSORS)
 
 
-def test_bad_files(tmp_path, saved):
+def test_bad_files(tmp_path, saved_prior):
     with pytest.raises(cs.InputError, match="absent.npz holds no prior .FileNotFoundError.: learn one anew"):
         learned_priors.load(tmp_path / "absent.npz", TENSORS)
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(cs.InputError, match="text.npz holds no prior"):
         learned_priors.load(tmp_path / "text.npz", TENSORS)
     with pytest.raises(cs.InputError, match="prior.npz: the prior is of another network: it has 3 tensors"):
-        learned_priors.load(saved[0], TENSORS[:1])
+        learned_priors.load(saved_prior[0], TENSORS[:1])
     with pytest.raises(cs.InputError, match="the path of the prior is empty"):
         learned_priors.load("", TENSORS)
     with pytest.raises(cs.InputError, match=f"{tmp_path.name} holds no prior"):
         learned_priors.load(tmp_path, TENSORS)
 
 
-def test_a_file_of_several_priors_is_refused(saved):
-    learned_priors.save(saved[0], jax.tree.map(lambda x: jnp.stack([x, x]), saved[1]), 1.0, {})
+def test_a_file_of_several_priors_is_refused(saved_prior):
+    learned_priors.save(saved_prior[0], jax.tree.map(lambda x: jnp.stack([x, x]), saved_prior[1]), 1.0, {})
     with pytest.raises(cs.InputError, match="it holds 2 priors: give a file of one"):
-        learned_priors.load(saved[0], saved[1].tensors)
+        learned_priors.load(saved_prior[0], saved_prior[1].tensors)
