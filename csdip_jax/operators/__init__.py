@@ -6,7 +6,7 @@ row-major over (h, w, c), as `image.reshape(-1)` does. A @ B is one after the ot
 A new operator that a run can be asked for is one file, which ends with its `Kind`, and one import here.
 
 Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
-the plain callable itself.
+the plain callable itself. So does a SciPy LinearOperator or one of pylops (`from_scipy`), and `to_scipy` gives one.
 """
 
 from csdip_jax.operators.base import (
@@ -33,6 +33,7 @@ from csdip_jax.operators.fourier import (
     radial_mask as radial_mask,
 )
 from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonlinear, as_operator as as_operator
+from csdip_jax.operators.host import HostOperator as HostOperator, from_scipy as from_scipy, to_scipy as to_scipy
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
     Count as Count,
