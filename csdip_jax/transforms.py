@@ -19,8 +19,8 @@ from csdip_jax.types import Array, InputError
 
 __all__ = [
     "ORTHONORMAL",
-    "Orthonormal",
     "WAVELETS",
+    "Orthonormal",
     "dct",
     "default_levels",
     "hadamard",

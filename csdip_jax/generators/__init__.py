@@ -32,19 +32,19 @@ from csdip_jax.kernels import ConvTranspose as ConvTranspose
 from csdip_jax.registry import named_classes
 
 __all__ = [
+    "DCGAN",
+    "GENERATORS",
+    "INITIALIZERS",
+    "VAE",
     "Bound",
     "ConvTranspose",
-    "DCGAN",
     "Decoder",
     "DeepDecoder",
     "Encoder",
-    "GENERATORS",
     "Generator",
-    "INITIALIZERS",
     "Initializer",
     "Layers",
     "TrainedDecoder",
-    "VAE",
     "batch_norm",
     "dcgan_layers",
     "decoder_of",

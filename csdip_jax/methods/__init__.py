@@ -20,15 +20,15 @@ from csdip_jax.methods.tv import TV as TV, Tv as Tv
 from csdip_jax.registry import named
 
 __all__ = [
+    "METHODS",
+    "PARTS",
+    "PRESETS",
     "CsDip",
     "Csgm",
     "Damp",
     "Lasso",
-    "METHODS",
     "Method",
     "Network",
-    "PARTS",
-    "PRESETS",
     "Recipe",
     "Tv",
     "state_evolution",

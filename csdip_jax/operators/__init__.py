@@ -56,10 +56,11 @@ from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_o
 from csdip_jax.registry import named
 
 __all__ = [
+    "DTYPES",
+    "OPERATORS",
     "Blur",
     "Composition",
     "Count",
-    "DTYPES",
     "Dense",
     "Fourier",
     "Identity",
@@ -68,7 +69,6 @@ __all__ = [
     "Linear",
     "LinearOperator",
     "Nonlinear",
-    "OPERATORS",
     "Operator",
     "Rademacher",
     "RandomizedTransform",

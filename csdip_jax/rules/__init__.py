@@ -13,6 +13,7 @@ from csdip_jax.rules.keep import Average as Average, Best as Best, Last as Last,
 from csdip_jax.rules.stop import Plateau as Plateau
 
 __all__ = [
+    "RULES",
     "Average",
     "Best",
     "Collapsed",
@@ -22,7 +23,6 @@ __all__ = [
     "Keep",
     "Last",
     "Plateau",
-    "RULES",
     "Rule",
     "Stop",
     "Tail",
