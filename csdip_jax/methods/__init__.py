@@ -4,11 +4,11 @@ A method is its settings: make it by `preset`, replace what you want otherwise, 
 needs no training and takes any differentiable operator; `Tv` and `Lasso` solve convex problems, `Damp` iterates a
 denoiser, and all three need a linear operator; `Csgm` needs a trained generator.
 
-    >>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
-    >>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
-    >>> sorted(cs.methods.METHODS)[:4]
-    ['bm3d_amp', 'csdip', 'csgm', 'damp_tv']
-    >>> tv = cs.methods.METHODS["tv"].preset("paper", (28, 28, 1))
+>>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
+>>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
+>>> sorted(cs.methods.METHODS)[:4]
+['bm3d_amp', 'csdip', 'csgm', 'damp_tv']
+>>> tv = cs.methods.METHODS["tv"].preset("paper", (28, 28, 1))
 
 A new method is one file, which ends with its `Recipe`, and one import here.
 """

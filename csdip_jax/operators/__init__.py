@@ -4,11 +4,11 @@ Take the one of your instrument (a matrix, masks of k-space, a blur, chosen pixe
 out, or give any function that JAX can differentiate: the plain function, `Linear` if it is linear, or a class of your
 own derived from `LinearOperator` or `Operator`. `measure` simulates measurements of a known image.
 
-    >>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
-    >>> y = operator.forward(np.zeros((8, 8, 1)))  # A x
-    >>> x = operator.adjoint(y)  # A^H y
-    >>> y.shape, x.shape
-    ((20,), (8, 8, 1))
+>>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+>>> y = operator.forward(np.zeros((8, 8, 1)))  # A x
+>>> x = operator.adjoint(y)  # A^H y
+>>> y.shape, x.shape
+((20,), (8, 8, 1))
 
 Every operator acts on ONE image and is a frozen dataclass and a pytree. Its arrays are data, its `image_shape` is part
 of the program. Pixels are counted row by row over (h, w, c), as ``image.reshape(-1)`` does. ``A @ B`` is one after the
