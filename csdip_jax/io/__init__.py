@@ -5,7 +5,7 @@ in `OwnProblem.notes` what was assumed::
 
     y, matrix = cs.io.read_array("y.npy"), cs.io.read_array("A.mat")
     own = cs.io.with_matrix(y, matrix, image_shape, pixel_range="auto")
-    print(*own.notes, sep="\n")
+    print(own.notes)
     solution = cs.reconstruct(method, own.problem, key, pixel_range=own.pixel_range)
 
 The weights of a VAE (`vae_weights`) and learned priors (`learned_priors`) have files of their own.

@@ -1,7 +1,9 @@
-"""The file of a trained VAE: Flax's msgpack of its encoder and decoder, with the provenance as JSON inside::
+"""The file of a trained VAE: Flax's msgpack of its encoder and decoder, with the provenance as JSON inside.
 
-generator = cs.io.vae_weights.load_decoder((28, 28, 1), path="vae_mnist.msgpack")
-method = cs.methods.Csgm((28, 28, 1), generator=generator)
+`load_decoder` reads it for CSGM::
+
+    generator = cs.io.vae_weights.load_decoder((28, 28, 1), path="vae_mnist.msgpack")
+    method = cs.methods.Csgm((28, 28, 1), generator=generator)
 """
 
 import json
