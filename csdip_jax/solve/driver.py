@@ -30,6 +30,7 @@ from csdip_jax.solve.inputs import (
     checked_ids,
     checked_record,
     num_cases,
+    require_pytree,
     split_swept,
 )
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
@@ -208,6 +209,7 @@ def prepare(
     problem, units = normalise(problem, pixel_range, exact)
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
+    require_pytree(method)
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))
