@@ -24,7 +24,10 @@ METADATA = CONFIG["metadata"]
 URLS = dict(line.split(" = ") for line in METADATA["project_urls"].strip().splitlines())
 NOT_SHIPPED = {".gitignore", ".ci/run"}
 GITHUB = REPOSITORY / ".github"
-YAMLS = [*sorted(GITHUB.rglob("*.yml")), REPOSITORY / ".pre-commit-config.yaml", REPOSITORY / "CITATION.cff"]
+YAMLS = [
+    *sorted(GITHUB.rglob("*.yml")),
+    *(REPOSITORY / name for name in (".pre-commit-config.yaml", ".readthedocs.yaml", "CITATION.cff")),
+]
 PYTHONS = re.findall(r"Python :: (3\.\d+)$", METADATA["classifiers"], re.MULTILINE)
 
 
