@@ -192,7 +192,7 @@ def require_bm3d(image_shape: tuple[int, ...]) -> None:
         import bm3d  # noqa: F401 (an optional extra)
     except ImportError as error:
         raise InputError(
-            "BM3D needs the package bm3d, free for non-commercial use: pip install -e '.[bm3d]'"
+            "BM3D needs the package bm3d, free for non-commercial use: pip install 'csdip_jax[bm3d]'"
         ) from error
     if min(image_shape[:2]) < BM3D_SMALLEST_SIDE or image_shape[2] not in (1, 3):
         raise InputError(
