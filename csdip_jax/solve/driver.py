@@ -64,8 +64,7 @@ def reconstruct(
     A *case* is one image under one setting. Each case is fitted `method.restarts` times, from random starts; the
     restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss). An
     attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key. Only the
-    measurements decide: no true image is looked at. The same arguments give the same image, to the last bit on the same
-    machine.
+    measurements decide: no true image is looked at.
 
     Args:
         method: one of `csdip_jax.methods`, such as ``cs.methods.CsDip.preset("paper", image_shape)``, or a `Method` of
