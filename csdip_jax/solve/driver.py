@@ -83,7 +83,7 @@ def reconstruct(
             so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
-            device (a line now and then where stderr is no terminal); None for no bar.
+            device (a line now and then where the output is no terminal); None for no bar.
         checkpoint: .npz file, rewritten every two to four seconds (less often where a step takes as long); if it
             exists, the run goes on from it. Remove it when the solution is safe.
         keep_params: whether the solution has `params`, the weights of a method that fits some, as `priors.fit` takes
