@@ -86,7 +86,7 @@ class Lasso(Method):
         "fista": accelerated proximal gradient, its momentum dropped when it points uphill.
         "ista": proximal gradient, as it stands.
     For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays above 1e-4, though
-    the objective is then much closer to its minimum than that (docs/baselines.md).
+    the objective is then much closer to its minimum than that (docs: The baselines).
 
     Converged means: the duality gap is at most `tolerance` times the objective, so that the objective is within that
     of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn
