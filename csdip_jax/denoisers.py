@@ -17,6 +17,16 @@ from csdip_jax.prox import soft_threshold
 from csdip_jax.transforms import default_levels, inverse_wavelet, wavelet as wavelet_transform
 from csdip_jax.types import Array, InputError
 
+__all__ = [
+    "Denoiser",
+    "bayes_shrink",
+    "bm3d",
+    "require_bm3d",
+    "tv",
+    "tv_prox",
+    "wavelet",
+]
+
 Denoiser = Callable[[Array, Array], Array]
 
 TV_WEIGHT = 0.85

@@ -16,6 +16,12 @@ from csdip_jax.checks import as_floating, as_numbers
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError
 
+__all__ = [
+    "mse",
+    "psnr",
+    "ssim",
+]
+
 SSIM_WINDOW = 7
 
 

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 
 from csdip_jax.types import Array
 
+__all__ = ["project_box", "soft_threshold"]
+
 
 def soft_threshold(x: Array, threshold: Array | float) -> Array:
     """Of f = threshold ||z||_1, for real or complex x of any shape: each modulus less the threshold, zero at least.

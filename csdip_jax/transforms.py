@@ -17,6 +17,19 @@ import scipy.linalg
 
 from csdip_jax.types import Array, InputError
 
+__all__ = [
+    "ORTHONORMAL",
+    "Orthonormal",
+    "WAVELETS",
+    "dct",
+    "default_levels",
+    "hadamard",
+    "inverse_dct",
+    "inverse_hadamard",
+    "inverse_wavelet",
+    "wavelet",
+]
+
 WAVELETS = (
     "haar",
     *(f"db{order}" for order in range(1, 39)),

@@ -28,7 +28,32 @@ from csdip_jax.generators.vae import (
     decoder_of as decoder_of,
     decoder_sizes as decoder_sizes,
 )
+from csdip_jax.kernels import ConvTranspose as ConvTranspose
 from csdip_jax.registry import named_classes
+
+__all__ = [
+    "Bound",
+    "ConvTranspose",
+    "DCGAN",
+    "Decoder",
+    "DeepDecoder",
+    "Encoder",
+    "GENERATORS",
+    "Generator",
+    "INITIALIZERS",
+    "Initializer",
+    "Layers",
+    "TrainedDecoder",
+    "VAE",
+    "batch_norm",
+    "dcgan_layers",
+    "decoder_of",
+    "decoder_sizes",
+    "draw_params",
+    "from_torch",
+    "mnist_layers",
+    "to_torch",
+]
 
 GENERATORS = named_classes(globals(), Generator)
 """Name -> class, each of which is made of an image shape."""

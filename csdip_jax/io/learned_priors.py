@@ -13,6 +13,8 @@ from csdip_jax import priors
 from csdip_jax.files import write_arrays
 from csdip_jax.types import InputError
 
+__all__ = ["load", "save"]
+
 PUBLISHED = ("mu.npy", "sig.npy")
 
 

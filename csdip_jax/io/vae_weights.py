@@ -14,6 +14,8 @@ from csdip_jax.files import write_atomically
 from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.types import InputError
 
+__all__ = ["find", "load", "load_decoder", "save"]
+
 DEFAULT = "vae_mnist"
 
 

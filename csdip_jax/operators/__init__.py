@@ -12,10 +12,11 @@ the plain callable itself.
 from csdip_jax.operators.base import (
     LinearOperator as LinearOperator,
     Operator as Operator,
+    Shape as Shape,
     measurement_loss as measurement_loss,
     squared_norm as squared_norm,
 )
-from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur
+from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur, gaussian_psf as gaussian_psf
 from csdip_jax.operators.compositions import Composition as Composition, compose as compose
 from csdip_jax.operators.dense import (
     DTYPES as DTYPES,
@@ -53,6 +54,43 @@ from csdip_jax.operators.rows import RowOperator as RowOperator
 from csdip_jax.operators.simulation import measure as measure
 from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_of as one_of, stack as stack
 from csdip_jax.registry import named
+
+__all__ = [
+    "Blur",
+    "Composition",
+    "Count",
+    "DTYPES",
+    "Dense",
+    "Fourier",
+    "Identity",
+    "Inpainting",
+    "Kind",
+    "Linear",
+    "LinearOperator",
+    "Nonlinear",
+    "OPERATORS",
+    "Operator",
+    "Rademacher",
+    "RandomizedTransform",
+    "RowOperator",
+    "Shape",
+    "Stack",
+    "as_operator",
+    "cartesian_fourier",
+    "compose",
+    "gaussian",
+    "gaussian_psf",
+    "inpainting",
+    "measure",
+    "measurement_loss",
+    "rademacher",
+    "radial_fourier",
+    "radial_mask",
+    "squared_norm",
+    "stack",
+    "subsampled_dct",
+    "subsampled_hadamard",
+]
 
 OPERATORS = named(globals(), Kind)
 """Name -> kind, of what a run can be asked to measure with."""

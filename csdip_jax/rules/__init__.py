@@ -6,11 +6,27 @@ A new rule is one file, and one import here; `--config.csdip.stop=<name>` then f
 """
 
 from csdip_jax.registry import named_classes
-from csdip_jax.rules.base import Fail as Fail, Iterate as Iterate, Keep as Keep, Stop as Stop
+from csdip_jax.rules.base import Fail as Fail, Iterate as Iterate, Keep as Keep, Rule as Rule, Stop as Stop
 from csdip_jax.rules.emv import Emv as Emv
 from csdip_jax.rules.fail import Collapsed as Collapsed
 from csdip_jax.rules.keep import Average as Average, Best as Best, Last as Last, Tail as Tail
 from csdip_jax.rules.stop import Plateau as Plateau
+
+__all__ = [
+    "Average",
+    "Best",
+    "Collapsed",
+    "Emv",
+    "Fail",
+    "Iterate",
+    "Keep",
+    "Last",
+    "Plateau",
+    "RULES",
+    "Rule",
+    "Stop",
+    "Tail",
+]
 
 RULES = {kind: named_classes(globals(), base) for kind, base in (("keep", Keep), ("stop", Stop), ("fail", Fail))}
 """Kind, which is also the method's field -> name -> class."""
