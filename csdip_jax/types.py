@@ -135,14 +135,15 @@ class Problem(NamedTuple):
 class Status(enum.IntEnum):
     """How a fit ended, the good ends first.
 
-    CONVERGED: the method's own tolerance was met.
-    STOPPED: its stopping rule ended it.
-    FINISHED: it took all its steps, and has no tolerance to meet.
-    OUT_OF_STEPS: it took all its steps before its tolerance was met.
-    UNEXPLAINED: it ended well, but its image explains too little of what the measurements tell beyond a flat image:
-        `Solution.unexplained` is above 0.25.
-    DIVERGED: its loss was no longer finite, or beyond what its method allows.
-    COLLAPSED: its rule `fail` gave it up.
+    Attributes:
+        CONVERGED: the method's own tolerance was met.
+        STOPPED: its stopping rule ended it.
+        FINISHED: it took all its steps, and has no tolerance to meet.
+        OUT_OF_STEPS: it took all its steps before its tolerance was met.
+        UNEXPLAINED: it ended well, but its image explains too little of what the measurements tell beyond a flat image:
+            `Solution.unexplained` is above 0.25.
+        DIVERGED: its loss was no longer finite, or beyond what its method allows.
+        COLLAPSED: its rule `fail` gave it up.
     """
 
     CONVERGED = 0

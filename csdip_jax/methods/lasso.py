@@ -85,6 +85,7 @@ class Lasso(Method):
             the tolerance even where the residual is lost in the rounding of y - B c.
         "fista": accelerated proximal gradient, its momentum dropped when it points uphill.
         "ista": proximal gradient, as it stands.
+
     For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays above 1e-4, though
     the objective is then much closer to its minimum than that (docs: The baselines).
 
