@@ -6,8 +6,8 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 
+from tests.commands.typed import refused, run_process
 from tests.conftest import REPOSITORY
-from tests.experiments.commands import refused, run_process
 
 SCRIPTS = sorted((REPOSITORY / "examples").glob("*.py"))
 CLAIMS = {

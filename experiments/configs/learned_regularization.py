@@ -11,7 +11,7 @@ m = 500, 1000: layer_means 35.2 +- 2.2, on one core 40.9 +- 5.5. Why: docs/paper
 
 from ml_collections import config_dict
 
-from experiments.configs import default
+from csdip_jax.commands.configs import default
 
 
 def get_config():

@@ -10,8 +10,9 @@ docs/paper/items.md.
 
 from ml_collections import config_dict
 
+from csdip_jax.commands.configs import default, sweep
 from csdip_jax.types import InputError
-from experiments.configs import default, learned_regularization, learned_regularization_full, sweep
+from experiments.configs import learned_regularization, learned_regularization_full
 from experiments.configs.paper_items import COLUMNS, SWEEPS, Item, item_of
 
 SCALES = ("quick", "cpu", "paper")

@@ -8,9 +8,9 @@ patients than the test set's), retino (the last four of STARE's twenty; an evalu
 out), demo (photographs). The chosen values: docs/paper/tuning.md.
 """
 
+from csdip_jax.commands.configs import sweep
 from csdip_jax.methods import METHODS
 from csdip_jax.types import InputError
-from experiments.configs import sweep
 
 IMAGES = {
     "mnist": {

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
+from csdip_jax.commands import launcher
 from csdip_jax.types import InputError
-from experiments import launcher
 from experiments.configs.paper import SCALES
 from experiments.configs.paper_items import ITEMS, item_of
 from experiments.paper import rendering

@@ -20,14 +20,15 @@ import pandas as pd
 from absl import flags
 from ml_collections import config_flags
 
+from csdip_jax.commands import launcher
+from csdip_jax.commands.tables import as_csv, as_markdown
 from csdip_jax.files import write_atomically
 from csdip_jax.io.lines import TEXT, with_fields
 from csdip_jax.runs.workdir import Workdir
-from experiments import launcher
-from experiments.tables import as_csv, as_markdown
+from experiments import configs
 from experiments.theorem_check import figures, sections
 
-_CONFIG = launcher.define_config("theorem_check")
+_CONFIG = launcher.define_config("theorem_check", configs.FOLDER)
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/theorem_check, or -quick.")
 
