@@ -32,7 +32,7 @@ html_show_sourcelink = False
 html_theme_options = {"source_repository": URLS.get("Repository"), "source_branch": "main", "source_directory": "docs/"}
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["deflist"]
 
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"

@@ -1,4 +1,4 @@
-"""What the pages take from the code: docstrings as reStructuredText, and the order and size of the gallery's scripts."""
+"""What the pages take from the code: docstrings as reStructuredText; order and size of the gallery's scripts."""
 
 import ast
 import inspect
@@ -59,8 +59,9 @@ def as_rest(lines: list[str]) -> list[str]:
 
 def _in_line(line: str) -> str:
     parts = re.split(r"(``[^`]+``|:[a-z:]+:`[^`]+`|`[^`]+`)", line)
-    return "".join(_code(part) if i % 2 else re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", _escaped, part)
-                   for i, part in enumerate(parts))
+    return "".join(
+        _code(part) if i % 2 else re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", _escaped, part) for i, part in enumerate(parts)
+    )
 
 
 def _escaped(found: re.Match) -> str:

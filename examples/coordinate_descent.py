@@ -6,7 +6,7 @@ The minimum of the Lasso, beside the iterates at which scikit-learn's coordinate
 
     c* = argmin_c 1/(2m) ||y - A Psi c||^2 + alpha ||c||_1,    x = Psi c, Psi the inverse DCT
 
-    python -m experiments.fetch_data --dataset=mnist --data_dir=data
+    csdip data --dataset=mnist --data_dir=data
     python examples/coordinate_descent.py
 
 scikit-learn visits the coefficients one after the other, the lowest frequencies first. Stopped at its default tolerance
