@@ -2,6 +2,11 @@
 
 Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of any size. The coefficients form one array
 of the image's shape.
+
+>>> image = jnp.arange(48.0).reshape(4, 4, 3)
+>>> coefficients = cs.transforms.dct(image)
+>>> bool(jnp.allclose(cs.transforms.inverse_dct(coefficients), image, atol=1e-4))
+True
 """
 
 import math
@@ -19,8 +24,8 @@ from csdip_jax.types import Array, InputError
 
 __all__ = [
     "ORTHONORMAL",
-    "Orthonormal",
     "WAVELETS",
+    "Orthonormal",
     "dct",
     "default_levels",
     "hadamard",
@@ -43,7 +48,7 @@ HADAMARD_LOG = 6
 
 
 def dct(image: Array) -> Array:
-    """2-D DCT-II of each channel, as `scipy.fft.dctn(..., norm="ortho")`.
+    """The 2-D DCT-II of each channel, as ``scipy.fft.dctn(..., norm="ortho")``.
 
     Args:
         image: [h, w, c].
@@ -55,12 +60,12 @@ def dct(image: Array) -> Array:
 
 
 def inverse_dct(coefficients: Array) -> Array:
-    """The image [h, w, c] whose `dct` this is."""
+    """The image [h, w, c] whose `dct` the coefficients [h, w, c] are."""
     return jax.scipy.fft.idctn(coefficients, axes=(0, 1), norm="ortho")
 
 
 def hadamard(image: Array) -> Array:
-    """The Walsh-Hadamard transform of all entries of an array [h, w, c] as one vector, orthonormal.
+    """The Walsh-Hadamard transform of all entries of an `image` [h, w, c] as one vector, orthonormal.
 
     Where their number is q 2^k, q odd, it is the Kronecker product of the DCT-II of length q and the transform of
     length 2^k (in Sylvester's order). Computed by products with small matrices, in O(n log n) operations.
@@ -69,7 +74,7 @@ def hadamard(image: Array) -> Array:
 
 
 def inverse_hadamard(coefficients: Array) -> Array:
-    """The image [h, w, c] whose `hadamard` this is."""
+    """The image [h, w, c] whose `hadamard` the coefficients [h, w, c] are."""
     return _hadamard(coefficients, partial(jax.scipy.fft.idct, axis=0, norm="ortho"))
 
 
@@ -87,7 +92,12 @@ def _hadamard(image, transform_odd):
 
 
 class Orthonormal(NamedTuple):
-    """A transform of images [h, w, c] and its inverse."""
+    """A transform of images [h, w, c] and its inverse.
+
+    Attributes:
+        forward: image -> coefficients of its shape.
+        inverse: the way back, also the transpose.
+    """
 
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
@@ -103,7 +113,7 @@ ORTHONORMAL = {
 def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array:
     """Periodised 2-D wavelet transform of each channel.
 
-    On sides that can be halved as often as asked for it is `pywt.wavedec2(..., mode="periodization")`. A side of odd
+    On sides that can be halved as often as asked for it is ``pywt.wavedec2(..., mode="periodization")``. A side of odd
     length is transformed but for its last sample, which goes on with the approximation: a direct sum of two
     orthonormal maps, and so one itself.
 
@@ -130,14 +140,26 @@ def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array
 
 
 def inverse_wavelet(coefficients: Array, name: str = "db4", levels: int | None = None) -> Array:
-    """The image [h, w, c] whose `wavelet` this is, by transposition; same arguments and errors."""
+    """The image whose `wavelet` transform this is, by transposition.
+
+    Args:
+        coefficients: [h, w, c], in Mallat's layout.
+        name: one of `WAVELETS`.
+        levels: as for `wavelet`.
+
+    Returns:
+        [h, w, c].
+
+    Raises:
+        InputError: as for `wavelet`.
+    """
     transform = partial(wavelet, name=name, levels=levels)
     (image,) = jax.linear_transpose(transform, coefficients)(coefficients)
     return image
 
 
 def default_levels(shape: tuple[int, ...]) -> int:
-    """The number of levels, at least one, after which the approximation is a single sample.
+    """The number of levels, at least one, after which the approximation of an image of this shape is a single sample.
 
     Fewer leave many approximation coefficients, all of them large where the mean of an image is not 0: they are not
     sparse, and few measurements do not fix them (docs: The baselines).

@@ -9,10 +9,10 @@ import csdip_jax  # noqa: E402
 
 setup_cfg = ConfigParser()
 setup_cfg.read(Path(__file__).parents[1] / "setup.cfg")
-URLS = dict(line.split(" = ") for line in setup_cfg["metadata"].get("project_urls", "").strip().splitlines())
+URLS = dict(line.split(" = ") for line in setup_cfg["metadata"]["project_urls"].strip().splitlines())
 
 project = "csdip_jax"
-author = "the authors of csdip_jax"
+author = setup_cfg["metadata"]["author"]
 version = release = csdip_jax.__version__
 extensions = [
     "myst_parser",
@@ -29,7 +29,7 @@ html_title = "csdip_jax"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
-html_theme_options = {"source_repository": URLS.get("Repository"), "source_branch": "main", "source_directory": "docs/"}
+html_theme_options = {"source_repository": URLS["Repository"], "source_branch": "main", "source_directory": "docs/"}
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]

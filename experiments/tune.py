@@ -17,6 +17,7 @@ import pandas as pd
 from absl import flags
 
 from csdip_jax.commands import launcher, pictures, settings, tables
+from csdip_jax.commands.sweep import computing
 from csdip_jax.files import write_atomically
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.runs.plan import Program, programs

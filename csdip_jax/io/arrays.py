@@ -24,6 +24,12 @@ def read_array(path: str | os.PathLike) -> np.ndarray:
     A sparse matrix, of .mat or as scipy.sparse.save_npz writes it, comes as a dense one; bytes come in the machine's
     order.
 
+    Args:
+        path: of the file, told apart by its content; "~" is the home folder.
+
+    Returns:
+        Numbers, of whatever type and shape the file has.
+
     Raises:
         InputError: no such file, not readable, several arrays and no name, what is no array of numbers, or one that is
             larger than the memory.

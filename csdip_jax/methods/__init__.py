@@ -1,4 +1,14 @@
-"""The reconstruction methods, one file each, behind the contract of `base.Method`.
+"""The reconstruction methods: CS-DIP (`CsDip`) and what it is compared with, all behind the contract of `Method`.
+
+A method is its settings: make it by `preset`, replace what you want otherwise, and hand it to `reconstruct`. `CsDip`
+needs no training and takes any differentiable operator; `Tv` and `Lasso` solve convex problems, `Damp` iterates a
+denoiser, and all three need a linear operator; `Csgm` needs a trained generator.
+
+>>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
+>>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
+>>> sorted(cs.methods.METHODS)[:4]
+['bm3d_amp', 'csdip', 'csgm', 'damp_tv']
+>>> tv = cs.methods.METHODS["tv"].preset("paper", (28, 28, 1))
 
 A new method is one file, which ends with its `Recipe`, and one import here.
 """
@@ -20,19 +30,19 @@ from csdip_jax.methods.tv import TV as TV, Tv as Tv
 from csdip_jax.registry import named
 
 __all__ = [
+    "METHODS",
+    "PARTS",
+    "PRESETS",
     "CsDip",
     "Csgm",
     "Damp",
     "Lasso",
-    "METHODS",
     "Method",
     "Network",
-    "PARTS",
-    "PRESETS",
     "Recipe",
     "Tv",
     "state_evolution",
 ]
 
 METHODS = named(globals(), Recipe)
-"""Name -> recipe; each has `preset(name, image_shape)`."""
+"""Name -> `Recipe`, of what a run can be asked to reconstruct with; each has `preset(name, image_shape)`."""

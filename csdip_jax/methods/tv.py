@@ -69,7 +69,10 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Tv(Method):
-    """Settings of the total variation method; the defaults are the paper's, which are TVAL3's.
+    """Total variation: the image with the fewest edges that explains the measurements, by convex optimisation.
+
+    These are its settings; the defaults are the paper's, which are TVAL3's. It needs a linear operator, and no random
+    start matters.
 
     Converged means: primal and dual residuals of ADMM are both below `tolerance`, relative to the size of what they
     compare (Boyd, Parikh, Chu, Peleato, Eckstein, Found. Trends Mach. Learn. 3(1), 2011, section 3.3), or after the
@@ -89,6 +92,9 @@ class Tv(Method):
             the scale of A and y, so it needs no tuning.
         tolerance: >= 0, of the relative residuals, see above.
         lower, upper: bounds of the pixels, infinite for none. The image returned is clipped to [-1, 1] besides.
+
+    Example:
+        >>> method = cs.methods.Tv((28, 28, 1), mu=64.0)  # a smaller mu for noisier measurements
     """
 
     steps: int = static_field(300)

@@ -1,12 +1,20 @@
-"""Measurement operators A: image [h, w, c] -> measurements [m], as frozen dataclass pytrees.
+"""Measurement operators A: what took the measurements y = A x of an image x, [h, w, c] -> [m].
 
-Every operator acts on ONE image. Its arrays are data fields, `image_shape` is part of the program. Pixels are counted
-row-major over (h, w, c), as `image.reshape(-1)` does. A @ B is one after the other, a `Stack` one for each image.
+Take the one of your instrument (a matrix, masks of k-space, a blur, chosen pixels), draw a random one to try things
+out, or give any function that JAX can differentiate: the plain function, `Linear` if it is linear, or a class of your
+own derived from `LinearOperator` or `Operator`. `measure` simulates measurements of a known image.
 
-A new operator that a run can be asked for is one file, which ends with its `Kind`, and one import here.
+>>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+>>> y = operator.forward(np.zeros((8, 8, 1)))  # A x
+>>> x = operator.adjoint(y)  # A^H y
+>>> y.shape, x.shape
+((20,), (8, 8, 1))
 
-Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
-the plain callable itself.
+Every operator acts on ONE image and is a frozen dataclass and a pytree. Its arrays are data, its `image_shape` is part
+of the program. Pixels are counted row by row over (h, w, c), as ``image.reshape(-1)`` does. ``A @ B`` is one after the
+other, a `Stack` one for each image.
+
+A new operator that a run can be asked for by name is one file, which ends with its `Kind`, and one import here.
 """
 
 from csdip_jax.operators.base import (
@@ -56,10 +64,11 @@ from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_o
 from csdip_jax.registry import named
 
 __all__ = [
+    "DTYPES",
+    "OPERATORS",
     "Blur",
     "Composition",
     "Count",
-    "DTYPES",
     "Dense",
     "Fourier",
     "Identity",
@@ -68,7 +77,6 @@ __all__ = [
     "Linear",
     "LinearOperator",
     "Nonlinear",
-    "OPERATORS",
     "Operator",
     "Rademacher",
     "RandomizedTransform",

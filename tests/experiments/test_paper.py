@@ -347,7 +347,7 @@ def made_up_sweep(monkeypatch):
         write_images(workdir, rows)
         return rows
 
-    monkeypatch.setattr(rendering.sweep_run, "sweep", sweep)
+    monkeypatch.setattr(rendering.computing, "sweep", sweep)
     return asked
 
 
