@@ -1,6 +1,7 @@
 """What the pages take from the code: docstrings as reStructuredText; order and size of the gallery's scripts."""
 
 import ast
+import enum
 import inspect
 import re
 from pathlib import Path
@@ -95,8 +96,8 @@ def constant(name: str) -> list[str]:
 
 
 def _skip(app, what, name, value, skip, options) -> bool | None:
-    """Fields of a class are told by its docstring."""
-    is_told_above = what == "class" and not (inspect.isroutine(value) or isinstance(value, property))
+    """Fields of a class are told by its docstring, but for those of an enumeration."""
+    is_told_above = what == "class" and not (inspect.isroutine(value) or isinstance(value, property | enum.Enum))
     return True if is_told_above or inspect.ismodule(value) else None
 
 
