@@ -162,7 +162,7 @@ def default_levels(shape: tuple[int, ...]) -> int:
     """The number of levels, at least one, after which the approximation of an image of this shape is a single sample.
 
     Fewer leave many approximation coefficients, all of them large where the mean of an image is not 0: they are not
-    sparse, and few measurements do not fix them (docs/baselines.md).
+    sparse, and few measurements do not fix them (docs: The baselines).
     """
     return max(1, math.ceil(math.log2(max(shape[:2]))))
 

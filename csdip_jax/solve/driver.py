@@ -90,7 +90,8 @@ def reconstruct(
             them. While the fits run, the weights of every restart are kept on the host.
         pixel_range: (black, white), the lowest and the highest value that a pixel may have, in your own units: the
             image comes out in them. None for (-1, 1), "auto" to estimate it from the measurements of a linear operator
-            (see `estimate_pixel_range`). The unit of A does not matter, nor a common offset of its rows: docs/units.md.
+            (see `estimate_pixel_range`). The unit of A does not matter, nor a common offset of its rows (docs: Units
+            and ranges).
         record: name -> function of the iterate, or of (iterate, state of the method), that JAX can trace; what it gives
             step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
             nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
