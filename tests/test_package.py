@@ -178,7 +178,10 @@ def test_the_changelog_tells_of_this_version():
     assert headings[0] == "Unreleased" or headings[0] == METADATA["version"]
 
 
-@pytest.mark.parametrize("page", ["CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md"])
+PAGES = ["CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", ".github/pull_request_template.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_pages_for_contributors_have_short_lines_and_links_that_lead_somewhere(page):
     text = (REPOSITORY / page).read_text()
     assert max(map(len, text.splitlines())) <= 120
