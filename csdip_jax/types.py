@@ -230,9 +230,10 @@ class Solution(NamedTuple):
             explained, 1 where no better than by a flat image. The mean that rows of A share has the weight of one row.
         trace: name -> [most steps, ...] of the chosen restart, step by step; NaN after it stopped. What the method's
             step tells ("measurement_loss" and "objective" always), what its stopping rule does, and what `record` asked
-            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs/units.md).
-        aux: name -> what the rules tell besides of the chosen restart: "standard_deviation" of an average, say. What
-            has the shape of the image is a difference of pixels, in their units.
+            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs: Units and
+            ranges).
+        aux: name -> what the rules tell besides of the chosen restart: the "standard_deviation" of `rules.Tail`, say.
+            What has the shape of the image is a difference of pixels, in their units.
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
 
     Example:

@@ -101,7 +101,7 @@ class Method:
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
-        """The settings of the paper, or of its reference code where the two differ (docs/method.md).
+        """The settings of the paper, or of its reference code where the two differ (docs: The method).
 
         Args:
             name: "paper" or "reference".

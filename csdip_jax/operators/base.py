@@ -189,7 +189,9 @@ class LinearOperator(Operator):
         return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(self.probe_seed), PROBES))))
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md).
+        """What A is divided by before a method sees it: the root mean square norm of its columns.
+
+        See docs: Units and ranges.
 
         Args:
             frobenius_norm: of A, as the method of this name gives it.
