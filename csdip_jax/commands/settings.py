@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
+from csdip_jax.commands import own_code
 from csdip_jax.commands.configs.sweep import AXES
 from csdip_jax.methods import METHODS, PARTS
 from csdip_jax.operators import COUNTS
@@ -48,6 +49,7 @@ def study(
 ) -> Study:
     """The same of a configuration without parts; `sweep` adds to its field `grids`."""
     axes = listed_axes(config)
+    methods = tuple(own_code.method_name(name.strip()) for name in config.methods.split(","))  # before their settings
     values = {name: tuple(config[name]) if name in axes else (config[name],) for name in AXES}
     # A list of operators may come as one text, as --config.operator=gaussian,hadamard does.
     named = [value.split(",") if isinstance(value, str) else [value] for value in values["operator"]]
@@ -58,14 +60,16 @@ def study(
         num_images=config.num_images,
         first_image=config.first_image,
         pixel_range=pixel_range,
-        operator=tuple(kind.strip() if isinstance(kind, str) else kind for kinds in named for kind in kinds),
+        operator=tuple(
+            own_code.operator_name(kind.strip()) if isinstance(kind, str) else kind for kinds in named for kind in kinds
+        ),
         counts={name: values[name] for name in COUNTS},
         noise_variance=values["noise_variance"],
         matrix_dtype=config.matrix_dtype,
         seed=values["seed"],
-        methods=tuple(name.strip() for name in config.methods.split(",")),
+        methods=methods,
         preset=config.preset,
-        settings={name: dict(config[name].items()) for name in (*METHODS, *PARTS)},
+        settings={name: dict(config[name].items()) for name in (*METHODS, *PARTS) if name in config},
         grids=grids([*config.get("grids", ()), *sweep]),
         vae=config.vae,
         prior=config.prior,

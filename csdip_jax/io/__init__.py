@@ -6,6 +6,6 @@ solution = csdip_jax.reconstruct(method, own.problem, key, pixel_range=own.pixel
 
 from csdip_jax.io import learned_priors, vae_weights
 from csdip_jax.io.arrays import read_array
-from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
+from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix, with_operator
 
-__all__ = ["OwnProblem", "learned_priors", "read_array", "vae_weights", "with_mask", "with_matrix"]
+__all__ = ["OwnProblem", "learned_priors", "read_array", "vae_weights", "with_mask", "with_matrix", "with_operator"]

@@ -35,6 +35,7 @@ from csdip_jax.operators.fourier import (
 from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonlinear, as_operator as as_operator
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
+    UNCOUNTED as UNCOUNTED,
     Count as Count,
     Kind as Kind,
     first_of_each_count as first_of_each_count,

@@ -14,7 +14,7 @@ import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.methods.recipe import NONE
-from csdip_jax.runs.row import Row, Status, facts, stem
+from csdip_jax.runs.row import Row, Status, code_of, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import Array, InputError
@@ -57,7 +57,8 @@ def solve(
     fits = []
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
-        row = Row(**which, **known, **facts(solution, problem.measurements, seconds, noise_energy))
+        found = facts(solution, problem.measurements, seconds, noise_energy)
+        row = Row(**{"more": code_of(sweep.name)} | which | dict(known) | found)
         warn(row, sweep.method)
         fits.append(Fit(solution, row))
     return fits
@@ -91,7 +92,7 @@ def warn(row: Row, method: cs.methods.Method) -> None:
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
-    return workdir.path / f"checkpoint-{stem(prefix, sweep.name)}.npz"
+    return workdir.path / f"checkpoint-{stem(prefix, sweep.name, *code_of(sweep.name).values())}.npz"
 
 
 def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:

@@ -146,7 +146,7 @@ class Study:
             raise InputError(f"unknown operator {name!r} in `operator`: choose from {', '.join(kinds)}")
         kind = operators.unnamed_kind(kinds, image_shape, numbers) if name is None else kinds[name]
         require_number("noise_variance", noise_variance)
-        given = numbers[kind.count.name]
+        given = numbers.get(kind.count.name)
         number = given if given is not None else kind.count.default(image_shape)
         kind.require(number, image_shape)
         operators.require_dtype(self.matrix_dtype)
