@@ -79,6 +79,7 @@ def operator_name(text: str) -> str:
         toy=1,
         count=UNCOUNTED,
         is_drawn=is_factory,
+        image_shape=thing.image_shape if isinstance(thing, Operator) else None,
     )
     return _register(OPERATORS, kind, text, digest)
 

@@ -58,6 +58,7 @@ class Kind:
         unasked: whether it may be meant where no operator is named.
         matrix_bytes: (number, pixels, bytes of an entry) -> bytes of its matrix; other arrays are small.
         code: a checksum of the file in which a user wrote it; None for the library's.
+        image_shape: of the images that it measures, where there is no choice.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Kind:
     unasked: bool = False
     matrix_bytes: Callable[[int, int, int], int] = _small
     code: str | None = None
+    image_shape: Shape | None = None
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
         """The operator that this key draws.

@@ -119,7 +119,7 @@ def save(
         workdir: of the run.
         fit: its solution in [-1, 1], whose traces are written; its row names the files.
         image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
-        more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
+        more: further arrays. Measurements and adjoint are those of the image in [-1, 1]; an adjoint of NaN is none.
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
     """
     path = reconstruction(workdir.path, fit.row.file)
@@ -163,9 +163,11 @@ def _half(pixel_range: tuple[float, float] | None) -> float:
     return 1.0 if pixel_range is None else abs(pixel_range[1] - pixel_range[0]) / 2
 
 
-def write_picture(path: Path, image: np.ndarray | Array) -> None:
-    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
+def write_picture(path: Path, image: np.ndarray | Array, least_side: int = 1) -> None:
+    """[h, w, c] in [-1, 1] -> an 8-bit .png; each pixel several times where its longer side would be below the least."""
     pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
+    times = -(-least_side // max(pixels.shape[:2]))
+    pixels = pixels.repeat(times, 0).repeat(times, 1)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     write_atomically(path, lambda file: picture.save(file, format="png"))
 
@@ -198,6 +200,11 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
             raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
         arrays |= {AUX + name: values / _half(ends) for name, values in maps(arrays).items()}
     return arrays
+
+
+def known(adjoint: np.ndarray) -> np.ndarray | None:
+    """The adjoint A^H y of a file, or None where it is NaN: its operator has none."""
+    return None if np.isnan(adjoint).all() else adjoint
 
 
 def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:

@@ -54,7 +54,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
             pictures.Comparison(
                 label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
                 original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
-                adjoint=arrays[first.label]["adjoint"],
+                adjoint=saved.known(arrays[first.label]["adjoint"]),
                 reconstructions={label: found["image"] for label, found in arrays.items()},
                 captions={row.label: row_tables.caption(row) for row in rows},
                 maps={label: saved.maps(found) for label, found in arrays.items()},
