@@ -45,6 +45,9 @@ SHORTHANDS = {
     "methods": "What reconstructs, separated by commas: names, or your own as module:Class. Same as --config.methods.",
     "operator": "What measures: a name, or your own as module:name, a function (key, image_shape) -> operator, a "
     "function of the image, an operator or a Kind. Same as --config.operator.",
+    "max_side": "Images with a longer side are averaged down to this many pixels; 0: however large they are. Without it "
+    "csdip reconstruct stops where images of more than 512 pixels a side would take it over an hour. Same as "
+    "--config.max_side.",
 }
 """Field of the configuration that has an option of its own -> what its help says."""
 
@@ -70,7 +73,7 @@ def define_config(default: str, folder: Path = CONFIGS) -> flags.FlagHolder:
 def define_shorthands() -> None:
     """The flags of `SHORTHANDS`, see `config_of`, which --help lists after flags.adopt_module_key_flags(launcher)."""
     for name, about in SHORTHANDS.items():
-        flags.DEFINE_string(name, None, about)
+        (flags.DEFINE_integer if name == "max_side" else flags.DEFINE_string)(name, None, about)
 
 
 def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
@@ -90,7 +93,7 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
             if long in flags.FLAGS and flags.FLAGS[long].present and before != value:
                 raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
             with config.unlocked():
-                config[name] = (value,) if isinstance(config[name], tuple) else value
+                config[name] = (value,) if isinstance(config[name], tuple) else value or None
     return config
 
 

@@ -57,6 +57,7 @@ def study(
         data=files or config.data,
         data_dir=data_dir,
         image_shape=config.image_shape,
+        max_side=config.max_side,
         num_images=config.num_images,
         first_image=config.first_image,
         pixel_range=pixel_range,
@@ -132,11 +133,16 @@ def open_workdir(
     `read` makes its rows, see `Workdir`.
     """
     described = describe(config, **inputs)
-    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
-    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, read=read, share=share)
+    path = path or default_path(default_name, described, free)
+    workdir = Workdir(path, described, free=free, read=read, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
+
+
+def default_path(default_name: str, described: dict, free: Iterable[str] = FREE_SETTINGS) -> Path:
+    """The folder of a run that is given none: the same for what `describe` says of the same settings."""
+    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
+    return Path("runs") / f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
 
 
 def describe(config, **inputs) -> dict:
