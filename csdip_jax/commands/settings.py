@@ -142,7 +142,8 @@ def open_workdir(
 def default_path(default_name: str, described: dict, free: Iterable[str] = FREE_SETTINGS) -> Path:
     """The folder of a run that is given none: the same for what `describe` says of the same settings."""
     fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
-    return Path("runs") / f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
+    content = fixed + repr(sorted(described["flags"].items()))
+    return Path("runs") / f"{default_name}-{zlib.crc32(content.encode()):08x}"
 
 
 def describe(config, **inputs) -> dict:

@@ -164,7 +164,7 @@ def _half(pixel_range: tuple[float, float] | None) -> float:
 
 
 def write_picture(path: Path, image: np.ndarray | Array, least_side: int = 1) -> None:
-    """[h, w, c] in [-1, 1] -> an 8-bit .png; each pixel several times where its longer side would be below the least."""
+    """[h, w, c] in [-1, 1] -> an 8-bit .png, its pixels repeated until the longer side is the least that is asked."""
     pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
     times = -(-least_side // max(pixels.shape[:2]))
     pixels = pixels.repeat(times, 0).repeat(times, 1)
