@@ -45,8 +45,8 @@ SHORTHANDS = {
     "methods": "What reconstructs, separated by commas: names, or your own as module:Class. Same as --config.methods.",
     "operator": "What measures: a name, or your own as module:name, a function (key, image_shape) -> operator, a "
     "function of the image, an operator or a Kind. Same as --config.operator.",
-    "max_side": "Images with a longer side are averaged down to this many pixels; 0: however large they are. Without it "
-    "csdip reconstruct stops where images of more than 512 pixels a side would take it over an hour. Same as "
+    "max_side": "Images with a longer side are averaged down to this many pixels; 0: however large they are. Without "
+    "it csdip reconstruct stops where images of more than 512 pixels a side would take over an hour. Same as "
     "--config.max_side.",
 }
 """Field of the configuration that has an option of its own -> what its help says."""

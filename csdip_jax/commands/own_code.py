@@ -68,7 +68,9 @@ def operator_name(text: str) -> str:
     is_factory = isinstance(thing, type) or (not isinstance(thing, Operator) and _takes_two(thing))
 
     def draw(key: Array, number: int, image_shape: tuple[int, int, int]) -> Operator:
-        return linear_if_it_is(as_operator(_called(thing, text, key, image_shape) if is_factory else thing, image_shape))
+        return linear_if_it_is(
+            as_operator(_called(thing, text, key, image_shape) if is_factory else thing, image_shape)
+        )
 
     kind = Kind(
         name=name,

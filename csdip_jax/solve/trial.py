@@ -50,9 +50,9 @@ def trial(method, problem, key, **options) -> Trial:
 
     fits, _ = turn(fits)
     seconds = []
-    while (
-        (len(seconds) < LEAST_TURNS and sum(seconds) < ENOUGH_SECONDS) or sum(seconds) < LEAST_SECONDS
-    ) and bool((np.asarray(fits.status) == RUNNING).any()):
+    while ((len(seconds) < LEAST_TURNS and sum(seconds) < ENOUGH_SECONDS) or sum(seconds) < LEAST_SECONDS) and bool(
+        (np.asarray(fits.status) == RUNNING).any()
+    ):
         fits, more = turn(fits)
         seconds.append(more)
     return Trial(job.chunk.bytes, job.chunk.compile_seconds, min(seconds, default=0.0) / TURN, len(job.blocks))
