@@ -176,6 +176,7 @@ def test_a_second_report_is_the_same(runs):
     before = path.read_bytes(), text.read_bytes()
     page.report(run, None)  # the first one's files are no results of the run
     assert (path.read_bytes(), text.read_bytes()) == before
+    assert not page.contents(find.find(runs))["runs"][0]["texts"]  # nor of a folder above
 
 
 def test_the_markdown_says_the_same(runs, tmp_path):

@@ -156,8 +156,11 @@ def _name(folder: Path) -> str:
 
 def _overviewed(runs: Sequence[Mapping]) -> pd.DataFrame:
     """A line per run, which leads to it."""
+    flagged = any(run["badge"] for run in runs)
     lines = [
-        {"run": run["title"], "flag": run["badge"], "what was run": run["asked"], "cells": str(len(run["cells"]))}
+        {"run": run["title"]}
+        | ({"flag": run["badge"]} if flagged else {})
+        | {"what was run": run["asked"], "cells": str(len(run["cells"]))}
         for run in runs
     ]
     return pd.DataFrame(lines, dtype=object)
