@@ -41,11 +41,6 @@ def test_an_example_shows_what_it_claims(path, tmp_path, monkeypatch, capsys):
     assert f"python examples/{path.name}" in module.__doc__
 
 
-def test_the_gallery_lists_every_example():
-    gallery = (REPOSITORY / "docs" / "examples.md").read_text()
-    assert [path.name for path in SCRIPTS if f"(../examples/{path.name})" not in gallery] == []
-
-
 def test_the_commands_that_they_were_say_so():
     told = refused(run_process("phantom", "--config.num_lines=15"))
     assert told.endswith("experiments.phantom is an example now, without flags: python examples/phantom.py")

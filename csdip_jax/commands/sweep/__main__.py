@@ -12,7 +12,7 @@ together may show in the last bits: a cell's MSE beside other noise variances or
 about six digits (images, seeds, methods and the order of every axis change no bit of it). The workdir gets config.json,
 results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold pixels in [-1, 1], or in
 your units with --pixel_range, which then lies beside them.
-On several machines: --share, docs/clusters.md.
+On several machines: --share; docs: Several devices, several machines.
 """
 
 from absl import flags
