@@ -21,18 +21,30 @@ digits, without noise, fall by 0 to 0.6 there, fits that have come to their nois
 
 
 def verdict(solution: Solution, noise_energy: float | None = None) -> str:
-    """In a line, how well the image explains its measurements, and what may be tried.
+    """Says in one line how well the image explains its measurements, and what may be tried if it does not.
+
+    The *contrast* of the measurements is what the best flat image leaves of them. A good verdict is no proof of a good
+    image: with few measurements many images explain y. A bad one shows that something is wrong.
 
     Args:
-        solution: of one problem.
-        noise_energy: E ||eta||^2 of the noise where it is known, m sigma^2 of m measurements.
+        solution: of one problem, as `reconstruct` returns it.
+        noise_energy: the expected `||noise||^2` of all measurements together, where it is known: m sigma^2 for m
+            measurements with noise of standard deviation sigma each, or the `noise_variance` that `operators.measure`
+            was given. It is compared with the loss of the image. None where it is not known.
+
+    Returns:
+        A line of text. With `noise_energy` it tells how many times the noise the image leaves unexplained: about 1 is
+        right, much less is noise that was fitted, much more a fit that is not done or a wrong model.
 
     Raises:
-        InputError: solutions of several problems.
+        InputError: solutions of several problems, or a noise energy that is no number of at least 0.
 
     Example:
-        >>> print(csdip_jax.verdict(solution))
-        explains 99.98 % of the measurements' contrast
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> solution = cs.reconstruct(cs.methods.Tv((8, 8, 1)), problem, jax.random.key(1))
+        >>> print(cs.verdict(solution))
+        explains 99... % of the measurements' contrast
     """
     if np.ndim(solution.status):
         raise InputError(f"solutions of {len(solution.status)} problems: give verdict one of them")

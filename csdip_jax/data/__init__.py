@@ -1,6 +1,12 @@
 """Images for measuring: a data set by name, or any folder, glob or image file.
 
-All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sources:
+All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name.
+
+>>> images = cs.data.load("demo", image_shape=(32, 32, 1), num_images=2)
+>>> images.shape
+(2, 32, 32, 1)
+
+Sources::
 
     "mnist"   the 10,000 test digits in their official order, mnist_test_00000 on; "mnist:train" the others;
               "mnist:jpeg" the test digits as JPEG files give them back, as the paper's seem to have been.
@@ -37,7 +43,25 @@ def load(
     first: int = 0,
     pixel_range: Sequence[float] | None = None,
 ) -> np.ndarray:
-    """The images of `load_named` without their names: float32 [b, h, w, c] in [-1, 1]."""
+    """Reads images: those of `load_named`, without their names.
+
+    Args:
+        source: "mnist", "xray", "retino", "demo", or a folder, a glob or a file of your own; see above.
+        data_dir: folder that holds mnist/, xray/, retino/; used for those sources only.
+        image_shape: (h, w, c), c = 1 or 3, that the images are cut and averaged to; None: as stored.
+        num_images: how many; None for all from `first` on.
+        first: index of the first image.
+        pixel_range: (black, white), the stored values that become -1 and 1; None: as `load_named` says.
+
+    Returns:
+        float32 [b, h, w, c] in [-1, 1].
+
+    Raises:
+        InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
+
+    Warns:
+        PixelRangeWarning: as for `load_named`.
+    """
     _, images = load_named(
         source,
         data_dir,
@@ -61,7 +85,7 @@ def load_named(
     """Reads images, and names each.
 
     Args:
-        source: see the table of this module.
+        source: "mnist", "xray", "retino", "demo", or a folder, a glob or a file of your own; see above.
         data_dir: folder that holds mnist/, xray/, retino/; used for those sources only.
         image_shape: (h, w, c), c = 1 or 3. Images are cut centrally to the aspect ratio h : w, averaged down
             (or interpolated up) to h x w, and colour becomes grey by luminance where c = 1. An image of this
@@ -79,8 +103,13 @@ def load_named(
         InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
 
     Warns:
-        PixelRangeWarning: images of one's own that use less than `pixels.WIDE` of the range of their type, as 12 bits
-            in 16 or floats in [0, 1] do; not where pixel_range is given.
+        PixelRangeWarning: images of one's own that use less than 60 % of the range of their type, as 12 bits in 16 or
+            floats in [0, 1] do; not where pixel_range is given.
+
+    Example:
+        >>> names, images = cs.data.load_named("demo", image_shape=(32, 32, 1), num_images=2)
+        >>> names, images.shape
+        (['camera', 'cell'], (2, 32, 32, 1))
     """
     shape = shape_of_pictures(image_shape)
     items = find_images(source, data_dir, shape)

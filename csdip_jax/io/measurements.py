@@ -14,11 +14,11 @@ from csdip_jax.types import InputError, Problem
 
 
 class OwnProblem(NamedTuple):
-    """A problem in the user's units, as `csdip_jax.reconstruct` takes it.
+    """A problem in the user's units, as `with_matrix` and `with_mask` make it.
 
     Attributes:
-        problem: operator and measurements.
-        pixel_range: (black, white) of its image.
+        problem: operator and measurements, for `reconstruct`.
+        pixel_range: (black, white) of its image, for `reconstruct` too.
         unit: what the measurements were divided by.
         notes: what was assumed about the files, for the user to check.
     """
@@ -37,7 +37,7 @@ def with_matrix(
     matrix_dtype: str = "float32",
     order: str | None = None,
 ) -> OwnProblem:
-    """y = A x with a given matrix.
+    """Makes a problem of measurements and the matrix that made them, y = A x.
 
     Args:
         measurements: y, [m] (or [m, 1], [1, m]).
@@ -47,6 +47,16 @@ def with_matrix(
         matrix_dtype: what A is stored in, one of `operators.DTYPES`; the rounding of A is then an error of the model.
         order: of the pixels, "C" (row-major, numpy's) or "F" (column by column, MATLAB's). None: C, with a note where
             the matrix is stored column by column.
+
+    Raises:
+        InputError: shapes that do not fit, what is no number or not finite, or pixels far from the pixel range.
+
+    Example:
+        >>> matrix = np.random.default_rng(0).integers(0, 2, (50, 64))
+        >>> y = matrix @ np.linspace(0, 255, 64)
+        >>> own = cs.io.with_matrix(y, matrix, (8, 8, 1), pixel_range=(0, 255))
+        >>> own.pixel_range, own.notes
+        ((0.0, 255.0), ("pixels taken row by row; `order='F'` takes them column by column, as MATLAB's x(:)",))
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(matrix, "matrix")
@@ -98,7 +108,7 @@ def with_mask(
     order: str | None = None,
     force_real: bool = False,
 ) -> OwnProblem:
-    """Cartesian samples of the 2-D DFT of a real image.
+    """Makes a problem of samples of k-space and the mask that chose them: Cartesian samples of a real image's 2-D DFT.
 
     Args:
         measurements: complex, the whole grid [h, w], [h, w, c] or [c, h, w] (unmeasured entries are not looked at),
@@ -120,6 +130,16 @@ def with_mask(
 
     Raises:
         InputError: not complex, of several coils, shapes that do not fit, NaN, a complex image, far too large pixels.
+
+    Example:
+        >>> image = np.zeros((32, 32))
+        >>> image[8:20, 10:24] = 1.0
+        >>> mask = np.random.default_rng(0).random((32, 32)) < 0.5
+        >>> kspace = np.fft.fftshift(np.fft.fft2(image))
+        >>> mask[16, 16] = True  # DC
+        >>> own = cs.io.with_mask(kspace * mask, mask, (32, 32, 1), pixel_range=(0, 1), dc="centre", norm="backward")
+        >>> int(mask.sum()) == own.problem.measurements.size
+        True
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(mask, "mask")

@@ -23,7 +23,7 @@ NONE: Mapping[str, Any] = types.MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A method as it is asked for by name.
+    """A method as it is asked for by name: `METHODS` holds one for each.
 
     Attributes:
         name: on the command line and in files.
@@ -37,7 +37,9 @@ class Recipe:
         check: called with the image shape; raises InputError where it cannot be used.
 
     Example:
-        >>> method = METHODS["tv"].preset("paper", (28, 28, 1))
+        >>> recipe = cs.methods.METHODS["tv"]
+        >>> recipe.make("paper", (28, 28, 1), {"mu": 64.0, "stop": "plateau"}, {"stop": {"patience": 20}}).stop
+        Plateau(tolerance=0.001, patience=20)
     """
 
     name: str
@@ -62,7 +64,11 @@ class Recipe:
         return {field.name: field for field in fields if field.name in PARTS or kind_of(field) is not None}
 
     def preset(self, name: str, image_shape: tuple[int, int, int]) -> Method:
-        """The settings of the "paper", or of its "reference" code where the two differ; see `Method.preset`.
+        """The settings of the paper, or of its reference code where the two differ; see `Method.preset`.
+
+        Args:
+            name: "paper" or "reference".
+            image_shape: (h, w, c).
 
         Raises:
             InputError: unknown preset, an image shape that it cannot take, or a package that is missing.
@@ -82,7 +88,7 @@ class Recipe:
         """The preset with what departs from it.
 
         Args:
-            preset: see `preset`.
+            preset: name of the preset, "paper" or "reference".
             image_shape: (h, w, c).
             settings: field -> value, None for the preset's; of one of `PARTS` its name.
             parts: field of `PARTS` -> field of that part -> value, None for its own default. What the part does not

@@ -16,7 +16,7 @@ LARGEST_UNASKED = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-    """The one number that a run gives an operator, a whole one: how much it measures, or how strongly it blurs.
+    """The one whole number that a run gives an operator: how much it measures, or how strongly it blurs.
 
     Attributes:
         name: of the setting.
@@ -40,7 +40,9 @@ def _small(number: int, pixels: int, itemsize: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """An operator by name. Whatever lists, draws, names or tests operators reads it, so a new one is registered once.
+    """An operator that a run can be asked for by name.
+
+    Whatever lists, draws, names or tests operators reads it, so a new one is registered once, in its own file.
 
     Attributes:
         name: that it is asked for by.
@@ -54,7 +56,13 @@ class Kind:
         is_drawn: whether the key matters; one without serves all images.
         takes_dtype: whether it stores a matrix, in one of `DTYPES`.
         unasked: whether it may be meant where no operator is named.
-        matrix_bytes: (number, pixels, bytes of an entry) -> bytes of its matrix; other arrays are small.
+        matrix_bytes: (number, pixels, itemsize), the last the bytes of an entry -> bytes of its matrix; other arrays
+            are small.
+
+    Example:
+        >>> kind = cs.operators.OPERATORS["hadamard"]
+        >>> kind.label, kind.make(jax.random.key(0), 10, (8, 8, 1)).measurements_like.shape
+        ('randomised Hadamard', (10,))
     """
 
     name: str
@@ -70,7 +78,13 @@ class Kind:
     matrix_bytes: Callable[[int, int, int], int] = _small
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
-        """The operator that this key draws.
+        """The operator that a key draws.
+
+        Args:
+            key: random key; without effect where `is_drawn` is False.
+            number: what `count` counts.
+            image_shape: (h, w, c).
+            dtype: one of `DTYPES`; without effect where `takes_dtype` is False.
 
         Raises:
             InputError: a number or dtype out of range.
@@ -78,15 +92,21 @@ class Kind:
         return self.draw(key, number, image_shape, *([dtype] if self.takes_dtype else []))
 
     def require(self, number: int, image_shape: Shape) -> None:
-        """Raises InputError for a number out of range; draws nothing."""
+        """Raises InputError for a number out of range, of images of this `image_shape`; draws nothing."""
         jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
 
     def bytes(self, number: int, pixels: int, dtype: str = "float32") -> int:
-        """Of the operator's matrix; 0 without one."""
+        """How much memory the operator's matrix takes; 0 without one.
+
+        Args:
+            number: as for `make`.
+            pixels: n = h w c.
+            dtype: of the matrix.
+        """
         return self.matrix_bytes(number, pixels, np.dtype(dtype).itemsize)
 
     def stem(self, number: int) -> str:
-        """Its part of the names of files."""
+        """Its part of the names of files, with this number in it."""
         return f"{self.prefix}{number}"
 
     def described(self, number: int) -> str:

@@ -122,7 +122,7 @@ class Workdir:
     """A run's folder: config.json (settings, versions, device, commit), results.jsonl, reconstructions, pictures.
 
     Opening it again with the same settings goes on with the run; with others it is refused. Several processes of one
-    run (see docs/clusters.md) share it, each with a file of rows of its own.
+    run (see docs, Several devices, several machines) share it, each with a file of rows of its own.
     """
 
     def __init__(

@@ -42,10 +42,10 @@ from pathlib import Path
 
 from absl import flags
 
+from csdip_jax.commands import launcher
 from csdip_jax.files import write_json
 from csdip_jax.runs.workdir import cpu_model, environment
 from csdip_jax.types import InputError
-from experiments import launcher
 from experiments.benchmark import cases, catalogue, turns
 from experiments.benchmark.catalogue import SECTIONS
 

@@ -9,7 +9,7 @@ TV_WEIGHT = 0.01
 
 
 class Case(NamedTuple):
-    """One network (docs/method.md).
+    """One network (docs/paper/method.md).
 
     Attributes:
         image_shape: (h, w, c).

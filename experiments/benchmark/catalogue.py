@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from csdip_jax.commands import tables
+from csdip_jax.commands.pictures import plt, save_figure
 from csdip_jax.types import InputError
-from experiments import tables
 from experiments.benchmark import one_process, peers, several_processes
 from experiments.benchmark.cases import Counts
 from experiments.benchmark.turns import exponent
-from experiments.pictures import plt, save_figure
 
 PYTORCH, SKLEARN, BM3D = ("torch", "PyTorch"), ("sklearn", "scikit-learn"), ("bm3d", "the bm3d wheel")
 

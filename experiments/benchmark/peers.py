@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 import csdip_jax as cs
+from csdip_jax.commands import tables
 from csdip_jax.runs.workdir import cpu_model
-from experiments import tables
 from experiments.benchmark import cases
 from experiments.benchmark.cases import Counts, PeerCase
 from experiments.benchmark.turns import cores, tell
@@ -157,7 +157,7 @@ def frame(results: Mapping) -> pd.DataFrame:
 
 def versions() -> str:
     """A line: machine, and what is compared in which versions."""
-    packages = ("csdip_jax", "jax", "bm3d", "deepinv", "torch", "sigpy", "numpy")
+    packages = ("jax", "bm3d", "deepinv", "torch", "sigpy", "numpy")
     there = [name for name in packages if importlib.util.find_spec(name)]
-    told = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in there)
-    return f"{cpu_model()}, {cores()} cores, load average {os.getloadavg()[0]:.1f} at the end; {told}"
+    told = [f"csdip_jax {cs.__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in there)]
+    return f"{cpu_model()}, {cores()} cores, load average {os.getloadavg()[0]:.1f} at the end; {', '.join(told)}"
