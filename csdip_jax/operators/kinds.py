@@ -75,6 +75,7 @@ class Kind:
     is_drawn: bool = True
     takes_dtype: bool = False
     unasked: bool = False
+    is_linear: bool = True
     matrix_bytes: Callable[[int, int, int], int] = _small
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:

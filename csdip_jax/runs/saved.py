@@ -14,6 +14,7 @@ import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.methods.recipe import NONE
+from csdip_jax.operators import OPERATORS
 from csdip_jax.runs.row import Row, Status, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
@@ -197,6 +198,12 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
             raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
         arrays |= {AUX + name: values / _half(ends) for name, values in maps(arrays).items()}
     return arrays
+
+
+def arrays_beside(row: Row) -> tuple[str, ...]:
+    """Names of the arrays that the file of a measured image's reconstruction has beside the image, for `load`."""
+    kind = OPERATORS.get(row.operator)
+    return ("trace", "adjoint") if kind is None or kind.is_linear else ("trace",)
 
 
 def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:

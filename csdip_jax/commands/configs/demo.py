@@ -19,8 +19,8 @@ def get_config():
     config.methods = default.installed("csdip", "bm3d_amp", "tv", "lasso_dct")  # the paper's Figure 2 has this order
     config.parts = config_dict.ConfigDict(
         {
-            "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 3000},
-            "grey": {"image_shape": (256, 256, 1), "operator": "radial_fourier", "num_lines": 40},
+            "phase": {"image_shape": (16, 16, 1), "operator": "phase_retrieval", "num_measurements": 256},
+            "few": {"image_shape": (16, 16, 3), "operator": "gaussian", "num_measurements": 100},
         }
     )
     return config
