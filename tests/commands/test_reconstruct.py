@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from csdip_jax.commands import pictures
+from csdip_jax.commands.csdip import DEMO
 from csdip_jax.commands.reconstruct import images
 from csdip_jax.io import vae_weights
 from csdip_jax.io.lines import read_all_rows
@@ -305,6 +306,38 @@ def test_bad_input_of_a_process(option, tmp_path):
     """Refused while the flags are defined, and by the run."""
     assert "nope" in refused(run_process("reconstruct", option, f"--workdir={tmp_path / 'run'}"))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_picture_grows_scene_by_scene(scans, tmp_path, monkeypatch):
+    """Each image goes through all methods before the next one does."""
+    drawn = []
+    monkeypatch.setattr(pictures, "save_comparison", lambda path, images: drawn.append(images))
+    options = [f"--images={scans}/*.png", "--config.methods=tv,lasso_dct", f"--workdir={tmp_path / 'run'}"]
+    result = run("reconstruct", *options, "--config.tv.steps=3", "--config.lasso_dct.steps=3")
+    assert result.returncode == 0, result.stderr
+    assert [len(images) for images in drawn] == [1, 2, 3]
+    assert all(set(image.reconstructions) == {"tv", "lasso_dct"} for images in drawn for image in images)
+    assert result.stdout.count(f"picture: {tmp_path / 'run' / 'comparison.png'}") == 2
+    assert [row["method"] for row in rows_of(tmp_path / "run")] == 3 * ["tv", "lasso_dct"]
+
+
+def test_the_demo_tells_who_wins_and_what_each_method_needs(tmp_path):
+    """At toy size: parts with another operator each, one of which is not linear; what is done is not done again."""
+    options = [f"--config={DEMO}", f"--workdir={tmp_path / 'run'}", "--config.methods=csdip,tv", STEPS]
+    options += ["--config.tv.steps=3", "--config.image_shape=(16, 16, 1)", "--config.num_measurements=100"]
+    first, again = (run("reconstruct", *options, "--config.num_lines=5") for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    for result in (first, again):
+        for told in (
+            "note: tv needs a linear operator, and phase_retrieval is none: left out there",
+            "phase-cell, |Gaussian|, m = 100: csdip ",
+            "(tv cannot)",
+            "  tv: a linear operator",
+            "csdip reconstruct --images=photo.jpg",
+        ):
+            assert told in result.stdout
+    assert "step" in first.stderr and "step" not in again.stderr
+    assert len(rows_of(tmp_path / "run")) == 5
 
 
 def test_nothing_given_means_a_photograph_of_the_demo(tmp_path, monkeypatch):
