@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = "csdip_jax"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_theme_options = {"source_repository": URLS["Repository"], "source_branch": "main", "source_directory": "docs/"}
 

@@ -34,7 +34,7 @@ def test_links_lead_somewhere(page):
     for target in links(page):
         path, _, anchor = target.partition("#")
         there = page if not path else page.parent / path
-        script = re.sub(r".*/gallery/(\w+)\.rst$", r"\1", there.as_posix())
+        script = re.sub(r".*/gallery/(?:images/sphx_glr_)?(\w+?)(?:_\d\d\d\.png|\.rst)$", r"\1", there.as_posix())
         if re.match(r"https?:|mailto:", target):
             continue
         if "/gallery/" in there.as_posix():  # made of the examples when the pages are built
