@@ -3,10 +3,10 @@
 Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of any size. The coefficients form one array
 of the image's shape.
 
->>> image = jnp.arange(48.0).reshape(4, 4, 3)
->>> coefficients = cs.transforms.dct(image)
->>> bool(jnp.allclose(cs.transforms.inverse_dct(coefficients), image, atol=1e-4))
-True
+>>> flat = jnp.ones((8, 8, 1))
+>>> coefficients = cs.transforms.hadamard(flat)
+>>> float(coefficients[0, 0, 0]), int(jnp.count_nonzero(coefficients))
+(8.0, 1)
 """
 
 import math

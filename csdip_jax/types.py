@@ -232,8 +232,8 @@ class Solution(NamedTuple):
             step tells ("measurement_loss" and "objective" always), what its stopping rule does, and what `record` asked
             for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs: Units and
             ranges).
-        aux: name -> what the rules tell besides of the chosen restart: "standard_deviation" of an average, say. What
-            has the shape of the image is a difference of pixels, in their units.
+        aux: name -> what the rules tell besides of the chosen restart: the "standard_deviation" of `rules.Tail`, say.
+            What has the shape of the image is a difference of pixels, in their units.
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
 
     Example:

@@ -123,9 +123,10 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
     """
 
     def program(_):
-        for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that are no text
+        for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+                # Names of files may hold bytes that are no text; and whoever follows a file sees each line at once.
+                stream.reconfigure(errors="backslashreplace", line_buffering=True)
         logging.set_verbosity(logging.WARNING)  # JAX tells at INFO which other devices it looked for
         _use_compilation_cache()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):

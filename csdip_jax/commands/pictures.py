@@ -1,6 +1,7 @@
 """The pictures of a run: comparisons, loss curves, images as files."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,10 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.colors import to_rgb  # noqa: E402
 
 from csdip_jax.files import write_atomically  # noqa: E402
+from csdip_jax.methods import METHODS  # noqa: E402
 
 IMAGES_PER_PICTURE = 6
 NAMED_CURVES = 12
@@ -93,9 +96,12 @@ def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
 
 
 def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
-    """A curve and a name for each (label, trace), in colours of their own; beyond NAMED_CURVES grey and counted."""
+    """A curve and a name for each (label, trace), a method's in its own colour; beyond NAMED_CURVES grey and counted.
+
+    A label begins with its method.
+    """
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    colours, rest = plt.get_cmap("Paired").colors, len(curves) - NAMED_CURVES
+    colours, rest = _colours([label for label, _ in curves[:NAMED_CURVES]]), len(curves) - NAMED_CURVES
     for number, (label, trace) in reversed(list(enumerate(curves))):  # the named ones on top
         style = {"color": colours[number], "label": label} if number < NAMED_CURVES else {"color": "0.8"}
         axis.plot(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.8, **style)
@@ -107,8 +113,22 @@ def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
     handles, labels = (found[::-1] for found in axis.get_legend_handles_labels())
     if rest > 0:
         handles, labels = [*handles, plt.Line2D([], [], color="0.8")], [*labels, f"and {rest} more"]
-    axis.legend(handles, labels, fontsize=7)
+    for text in axis.legend(handles, labels, fontsize=7).get_texts():
+        text.set_parse_math(False)  # names of files
     return figure
+
+
+def _colours(labels: Sequence[str]) -> list[tuple[float, ...]]:
+    """Of curves by their labels: the colour of the method, from dark to light where it has several."""
+    methods = [re.split("[ ,]", label)[0] for label in labels]
+    known = {name: recipe.colour for name, recipe in METHODS.items()}
+    colours = []
+    for i, method in enumerate(methods):
+        count, before = methods.count(method), methods[:i].count(method)
+        light = 0.0 if count == 1 else -0.5 + 1.1 * before / (count - 1)  # -1 is black, 1 is white
+        colour = np.array(to_rgb(known.get(method, "0.4")))
+        colours.append(tuple(colour + light * (1 - colour) if light > 0 else colour * (1 + light)))
+    return colours
 
 
 def show(axis, image: np.ndarray) -> None:

@@ -61,8 +61,8 @@ class Kind:
 
     Example:
         >>> kind = cs.operators.OPERATORS["hadamard"]
-        >>> kind.make(jax.random.key(0), 10, (8, 8, 1)).forward(np.ones((8, 8, 1))).shape
-        (10,)
+        >>> kind.label, kind.make(jax.random.key(0), 10, (8, 8, 1)).measurements_like.shape
+        ('randomised Hadamard', (10,))
     """
 
     name: str

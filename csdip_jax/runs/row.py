@@ -54,7 +54,7 @@ class Row:
         operator, count: kind of the operator, and its number of measurements or lines.
         measurement: the same for people.
         num_measurements: m; None for a user's own measurements.
-        noise_variance: s of the noise; None for a user's own measurements.
+        noise_variance: s, of the whole noise vector; None for a user's own measurements.
         preset, method, label, swept: of the fit; label is the method with its swept settings, field -> value.
         seconds: its share of the time; None where an earlier process did part of the work.
         compiled: whether these contain compiling its program.

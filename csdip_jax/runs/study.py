@@ -35,7 +35,7 @@ class Study:
             a pixel range.
         operator: names of `operators.OPERATORS`; of None what a number or the size of the images makes it.
         counts: name of what operators count (`operators.COUNTS`) -> numbers.
-        noise_variance: s, see `Measurement`.
+        noise_variance: each s, the variance of the whole noise vector, not of one measurement; see `Measurement`.
         matrix_dtype: of a dense matrix, one of `operators.DTYPES`.
         seed: of operators, noise and fits.
         methods: names of `METHODS`.
