@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import pytest
 from absl import app
 
+import csdip_jax as cs
 from csdip_jax.commands.csdip import COMMANDS
 from tests.commands import typed
 from tests.conftest import REPOSITORY
@@ -121,7 +122,7 @@ def told_by_the_code() -> str:
 def test_the_messages_that_are_explained_are_those_of_the_code():
     page = (REPOSITORY / "docs" / "howto" / "troubleshooting.md").read_text()
     terms = re.findall(r"^(.*)\n: ", page, re.MULTILINE)
-    code = told_by_the_code() + "\nUnknown command line flag"  # which absl says
+    code = "\n".join([told_by_the_code(), "Unknown command line flag", *cs.Status.__members__])  # the second is absl's
     unknown = []
     for term in terms:
         for message in re.findall(r"`` ?(.+?) ?``|`([^`]+)`", term):
