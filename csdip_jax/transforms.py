@@ -48,7 +48,7 @@ HADAMARD_LOG = 6
 
 
 def dct(image: Array) -> Array:
-    """The 2-D DCT-II of each channel, as ``scipy.fft.dctn(..., norm="ortho")``.
+    """The 2-D DCT-II of each channel, as `scipy.fft.dctn(..., norm="ortho")`.
 
     Args:
         image: [h, w, c].
@@ -113,7 +113,7 @@ ORTHONORMAL = {
 def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array:
     """Periodised 2-D wavelet transform of each channel.
 
-    On sides that can be halved as often as asked for it is ``pywt.wavedec2(..., mode="periodization")``. A side of odd
+    On sides that can be halved as often as asked for it is `pywt.wavedec2(..., mode="periodization")`. A side of odd
     length is transformed but for its last sample, which goes on with the approximation: a direct sum of two
     orthonormal maps, and so one itself.
 

@@ -28,7 +28,7 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
 
     Args:
         solution: of one problem, as `reconstruct` returns it.
-        noise_energy: the expected ``||noise||^2`` of all measurements together, where it is known: m sigma^2 for m
+        noise_energy: the expected `||noise||^2` of all measurements together, where it is known: m sigma^2 for m
             measurements with noise of standard deviation sigma each, or the `noise_variance` that `operators.measure`
             was given. It is compared with the loss of the image. None where it is not known.
 

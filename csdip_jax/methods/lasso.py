@@ -98,7 +98,7 @@ class Lasso(Method):
         wavelet: one of `transforms.WAVELETS`.
         levels: of the wavelet transform, at least 1; None for `transforms.default_levels`.
         solver: "primal_dual", "fista" or "ista", see above.
-        alpha: > 0, weight of ``||c||_1``.
+        alpha: > 0, weight of `||c||_1`.
         tolerance: > 0, of the relative duality gap; float32 reaches 1e-4 to 1e-5, less takes measurements in float64.
 
     Raises:

@@ -11,7 +11,7 @@ own derived from `LinearOperator` or `Operator`. `measure` simulates measurement
 ((20,), (8, 8, 1))
 
 Every operator acts on ONE image and is a frozen dataclass and a pytree. Its arrays are data, its `image_shape` is part
-of the program. Pixels are counted row by row over (h, w, c), as ``image.reshape(-1)`` does. ``A @ B`` is one after the
+of the program. Pixels are counted row by row over (h, w, c), as `image.reshape(-1)` does. `A @ B` is one after the
 other, a `Stack` one for each image.
 
 A SciPy LinearOperator or one of pylops comes in by `from_scipy`, and goes out by `to_scipy`.

@@ -67,7 +67,7 @@ def reconstruct(
     measurements decide: no true image is looked at.
 
     Args:
-        method: one of `csdip_jax.methods`, such as ``cs.methods.CsDip.preset("paper", image_shape)``, or a `Method` of
+        method: one of `csdip_jax.methods`, such as `cs.methods.CsDip.preset("paper", image_shape)`, or a `Method` of
             your own. Any of its numbers (weights, rates) may be an array [s], and its
             prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
