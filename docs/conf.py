@@ -40,6 +40,7 @@ autodoc_member_order = "groupwise"
 autodoc_default_options = {"members": True, "imported-members": True, "undoc-members": True, "no-value": True}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 napoleon_custom_sections = ["Warns"]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
