@@ -23,7 +23,7 @@ import skimage.io
 
 import csdip_jax as cs
 from tests.conftest import REPOSITORY
-from tests.pages import READ_BY_USERS, commands
+from tests.pages import READ_BY_USERS, commands, files
 
 LEFT_OUT = {"make": "sets up environments: run it by itself", "csdip data": "downloads"}
 """Beginning of a command -> why it is not run here."""
@@ -80,6 +80,9 @@ def write_files(folder: Path, data_dir: Path | None) -> None:
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     skimage.io.imsave(folder / "photo.jpg", skimage.data.astronaut())
+    for page in READ_BY_USERS:
+        for name, text in files(page).items():
+            (folder / name).write_text(text)
     (folder / "scans").mkdir()
     for name in ("coffee", "chelsea"):
         skimage.io.imsave(folder / "scans" / f"{name}.png", getattr(skimage.data, name)()[:256:4, :256:4])

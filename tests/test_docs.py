@@ -15,7 +15,7 @@ import csdip_jax as cs
 from csdip_jax.commands.csdip import COMMANDS
 from tests.commands import typed
 from tests.conftest import REPOSITORY
-from tests.pages import PAGES, READ_BY_USERS, anchors, commands, fenced, links, name_of
+from tests.pages import PAGES, READ_BY_USERS, anchors, commands, fenced, files, links, name_of
 from tests.test_api import ROOMS
 
 LONGEST = 120
@@ -71,8 +71,12 @@ def parse_only(program, flags_parser):
 
 
 @pytest.mark.parametrize("page, line", LINES, ids=[line for _, line in LINES])
-def test_commands_have_such_options(page, line, monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
+def test_commands_have_such_options(page, line, tmp_path, monkeypatch):
+    (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
+    for name, text in files(REPOSITORY / page).items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     program, *options = shlex.split(line)
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
@@ -92,7 +96,8 @@ def test_commands_have_such_options(page, line, monkeypatch):
         assert name in PROGRAMS
         options = [*COMMANDS[name].options, *options]
         name = PROGRAMS[name]
-    with mock.patch.object(app, "run", parse_only):
+    own = mock.patch.dict(cs.methods.METHODS), mock.patch.dict(cs.operators.OPERATORS)
+    with own[0], own[1], mock.patch.object(app, "run", parse_only):
         result = typed.run(name, *options)
     assert result.returncode == 0, result.stderr
 
