@@ -35,6 +35,7 @@ class Recipe:
         toy: field -> value for images of few pixels, a fit in seconds.
         extra: a package that it needs besides the library's own; None for none.
         check: called with the image shape; raises InputError where it cannot be used.
+        code: a checksum of the file in which a user wrote it; None for the library's.
 
     Example:
         >>> recipe = cs.methods.METHODS["tv"]
@@ -51,6 +52,7 @@ class Recipe:
     toy: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: str | None = None
     check: Callable[[tuple[int, int, int]], None] | None = None
+    code: str | None = None
 
     @property
     def installed(self) -> bool:

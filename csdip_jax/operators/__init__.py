@@ -47,6 +47,7 @@ from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonline
 from csdip_jax.operators.host import HostOperator as HostOperator, from_scipy as from_scipy, to_scipy as to_scipy
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
+    UNCOUNTED as UNCOUNTED,
     Count as Count,
     Kind as Kind,
     first_of_each_count as first_of_each_count,

@@ -21,6 +21,7 @@ def get_config() -> config_dict.ConfigDict:
     # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
     config.data = config_dict.placeholder(str)
     config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
+    config.max_side = config_dict.placeholder(int)  # average larger images down until no side is longer
     config.num_images = config_dict.placeholder(int)  # None: all
     config.first_image = 0  # index of the first one taken
 

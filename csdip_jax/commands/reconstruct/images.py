@@ -4,9 +4,11 @@ It is a sweep (`csdip sweep`) over the images; this adds the table by image and 
 """
 
 from collections.abc import Collection
+from pathlib import Path
 
 from csdip_jax.commands import pictures, row_tables, settings
-from csdip_jax.commands.sweep.computing import open_workdir
+from csdip_jax.commands.reconstruct import large_images
+from csdip_jax.commands.sweep.computing import default_path, open_workdir
 from csdip_jax.runs import saved
 from csdip_jax.runs.plan import programs
 from csdip_jax.runs.row import Row, stem
@@ -14,8 +16,8 @@ from csdip_jax.runs.run import compute
 from csdip_jax.runs.workdir import Workdir
 
 
-def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
-    """Reconstructs simulated measurements of images, from files or as configured."""
+def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range, any_size=False) -> None:
+    """Reconstructs simulated measurements of images, from files or as configured; of `any_size` if the user says so."""
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
@@ -24,8 +26,11 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)
     found = programs(settings.studies(config, data_dir, files, pixel_range))
-    name = "images" if files else config.data
-    workdir = open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
+    name, inputs = "images" if files else config.data, {"images": files, "pixel_range": pixel_range}
+    folder = workdir or default_path(config, name, **inputs)
+    sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
+    large_images.tell(found, Path(folder), any_size or all(sizes))
+    workdir = open_workdir(config, folder, name, **inputs)
     scenes = by_scene(compute(found, workdir))
     row_tables.print_images([row for rows in scenes for row in rows])
     _draw(workdir, scenes)
@@ -54,7 +59,7 @@ def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
             pictures.Comparison(
                 label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
                 original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
-                adjoint=arrays[first.label]["adjoint"],
+                adjoint=saved.known(arrays[first.label]["adjoint"]),
                 reconstructions={label: found["image"] for label, found in arrays.items()},
                 captions={row.label: row_tables.caption(row) for row in rows},
                 maps={label: saved.maps(found) for label, found in arrays.items()},
