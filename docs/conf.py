@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = "csdip_jax"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_theme_options = {"source_repository": URLS["Repository"], "source_branch": "main", "source_directory": "docs/"}
 
@@ -39,6 +40,7 @@ autodoc_member_order = "groupwise"
 autodoc_default_options = {"members": True, "imported-members": True, "undoc-members": True, "no-value": True}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 napoleon_custom_sections = ["Warns"]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
