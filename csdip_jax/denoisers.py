@@ -2,7 +2,11 @@
 
 Images are [h, w, c], meant for x* in [-1, 1]; the noisy image may reach beyond. `tv` and `wavelet` are JAX through and
 through; `bm3d` is the project's one callback to the host, since its wheel is compiled code. All three are pure
-functions, so `jax.jit`, `jax.vmap` and control flow take them.
+functions, so `jax.jit`, `jax.vmap` and control flow take them. So does `methods.Damp`, and any function of your own:
+
+>>> method = cs.methods.Damp((28, 28, 1), denoiser=cs.denoisers.wavelet)
+>>> cs.denoisers.tv(jnp.zeros((8, 8, 1)), 0.1).shape
+(8, 8, 1)
 """
 
 from collections.abc import Callable
@@ -17,7 +21,19 @@ from csdip_jax.prox import soft_threshold
 from csdip_jax.transforms import default_levels, inverse_wavelet, wavelet as wavelet_transform
 from csdip_jax.types import Array, InputError
 
+__all__ = [
+    "TV_WEIGHT",
+    "Denoiser",
+    "bayes_shrink",
+    "bm3d",
+    "require_bm3d",
+    "tv",
+    "tv_prox",
+    "wavelet",
+]
+
 Denoiser = Callable[[Array, Array], Array]
+"""(noisy image [h, w, c], standard deviation sigma of its noise) -> denoised image [h, w, c]."""
 
 TV_WEIGHT = 0.85
 """Weight of TV per sigma. Best on photographs, digits and x-rays for sigma = 0.02, 0.1, 0.4 and 1.5: 0.4 to 1.2.
@@ -38,13 +54,19 @@ a machine of one core the copy would wait for the program, which waits for the c
 
 
 def tv(image: Array, sigma: Array) -> Array:
-    """The proximal map of `TV_WEIGHT` sigma TV, see `tv_prox`."""
+    """Total variation: `tv_prox` with a weight of `TV_WEIGHT` times sigma.
+
+    Args:
+        image: noisy, [h, w, c].
+        sigma: >= 0, standard deviation of the noise.
+    """
     return tv_prox(image, TV_WEIGHT * sigma)
 
 
 def tv_prox(image: Array, weight: Array, iterations: int = 50) -> Array:
-    """argmin_x 1/2 ||x - image||^2 + weight TV(x), TV the isotropic total variation, coupled over channels.
+    """The proximal map of total variation, isotropic and coupled over channels.
 
+    It is `argmin_x 1/2 ||x - image||^2 + weight TV(x)`, where
     TV(x) = sum over pixels of sqrt(sum over channels of dx^2 + dy^2), with dx and dy forward differences.
 
     Args:
@@ -88,6 +110,9 @@ def wavelet(image: Array, sigma: Array, name: str = "db4") -> Array:
         sigma: >= 0.
         name: one of `transforms.WAVELETS`.
 
+    Raises:
+        InputError: unknown wavelet.
+
     References:
         Chang, Yu, Vetterli: Adaptive wavelet thresholding for image denoising and compression, IEEE TIP 9(9), 2000;
         Coifman, Donoho: Translation-invariant de-noising, 1995.
@@ -104,7 +129,13 @@ def wavelet(image: Array, sigma: Array, name: str = "db4") -> Array:
 
 
 def bayes_shrink(coefficients: Array, sigma: Array, levels: int) -> Array:
-    """The details of each subband and channel, soft thresholded, in Mallat's layout [h, w, c]."""
+    """Soft thresholds the details of each subband and channel by BayesShrink, as `wavelet` says.
+
+    Args:
+        coefficients: [h, w, c], in Mallat's layout.
+        sigma: >= 0, standard deviation of the noise.
+        levels: of the transform.
+    """
     h, w = coefficients.shape[:2]
     for _ in range(levels):
         low_h, low_w = -(-h // 2), -(-w // 2)
@@ -156,12 +187,12 @@ def bm3d(image: Array, sigma: Array) -> Array:
 
 
 def require_bm3d(image_shape: tuple[int, ...]) -> None:
-    """Raises InputError where the wheel is missing, or images of this shape [h, w, c] are beyond it."""
+    """Raises InputError where the wheel is missing, or images of this `image_shape`, (h, w, c), are beyond it."""
     try:
         import bm3d  # noqa: F401 (an optional extra)
     except ImportError as error:
         raise InputError(
-            "BM3D needs the package bm3d, free for non-commercial use: pip install -e '.[bm3d]'"
+            "BM3D needs the package bm3d, free for non-commercial use: pip install 'csdip_jax[bm3d]'"
         ) from error
     if min(image_shape[:2]) < BM3D_SMALLEST_SIDE or image_shape[2] not in (1, 3):
         raise InputError(

@@ -1,7 +1,12 @@
-"""How close two images are. Images are [h, w, c] in [-1, 1], so the data range is 2 (stated where it counts).
+"""How close two images are: `mse`, `psnr` and `ssim`.
 
-Any type of numbers is taken, grey images without c as well. A batch is refused: `jax.vmap(metrics.psnr)(a, b)` gives a
-number per image, where all pixels together would give another one than their mean.
+Images are [h, w, c] in [-1, 1], so the data range is 2; say so where yours is another. Any type of numbers is taken,
+grey images without c as well. A batch is refused: `jax.vmap(cs.metrics.psnr)(a, b)` gives a number per image, where
+all pixels together would give another one than their mean.
+
+>>> image = np.zeros((8, 8, 1))
+>>> round(float(cs.metrics.psnr(image + 0.02, image)), 2)
+40.0
 """
 
 import math
@@ -15,6 +20,12 @@ import numpy as np
 from csdip_jax.checks import as_floating, as_numbers
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError
+
+__all__ = [
+    "mse",
+    "psnr",
+    "ssim",
+]
 
 SSIM_WINDOW = 7
 
@@ -73,17 +84,34 @@ def _checked_range(data_range: Any) -> Any:
 
 @without_switches
 def mse(a: Array, b: Array) -> Array:
-    """Mean squared error per pixel and channel in [-1, 1] units, the paper's ||x - x*||^2 / n.
+    """Mean squared error per pixel and channel, the paper's `||x - x*||^2 / n`.
+
+    Args:
+        a, b: images [h, w, c] or [h, w], in the same units; the order of the two does not matter.
+
+    Returns:
+        Scalar, in squared units of the pixels.
 
     Raises:
-        InputError: shapes that differ, a batch, or no real numbers; `psnr` and `ssim` likewise.
+        InputError: shapes that differ, a batch, or no real numbers.
     """
     return jnp.mean(jnp.square(_difference(a, b)))
 
 
 @without_switches
 def psnr(a: Array, b: Array, data_range: float = 2.0) -> Array:
-    """Peak signal-to-noise ratio in dB, 10 log10(data_range^2 / MSE); inf for equal images."""
+    """Peak signal-to-noise ratio, 10 log10(data_range^2 / MSE).
+
+    Args:
+        a, b: images [h, w, c] or [h, w]; the order of the two does not matter.
+        data_range: largest minus smallest possible pixel value: 2 for [-1, 1], 1 for [0, 1], 255 for 8 bits.
+
+    Returns:
+        Scalar, in dB; inf for equal images.
+
+    Raises:
+        InputError: as for `mse`, or a `data_range` that is no number above 0.
+    """
     return -10.0 * jnp.log10(jnp.mean(jnp.square(_difference(a, b, _checked_range(data_range)))))
 
 
@@ -95,9 +123,15 @@ def ssim(a: Array, b: Array, data_range: float = 2.0, window: int = SSIM_WINDOW)
     (divided by N - 1), K1 = 0.01, K2 = 0.03, windows that lie wholly inside the image.
 
     Args:
-        a, b: [h, w, c], both sides at least `window`.
+        a, b: [h, w, c] or [h, w], both sides at least `window`.
         data_range: largest minus smallest possible pixel value.
         window: odd side of the square window.
+
+    Returns:
+        Scalar, at most 1, which equal images have.
+
+    Raises:
+        InputError: as for `psnr`, or images smaller than the window.
 
     References:
         Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 13(4), 2004.

@@ -1,15 +1,21 @@
-"""Proximal maps, prox_f(x) = argmin_z f(z) + 1/2 ||z - x||^2."""
+"""Proximal maps, `prox_f(x) = argmin_z f(z) + 1/2 ||z - x||^2`: the parts that methods of your own are made of.
+
+>>> cs.prox.soft_threshold(jnp.asarray([-2.0, 0.5, 4.0]), 1.0).tolist()
+[-1.0, 0.0, 3.0]
+"""
 
 import jax.numpy as jnp
 
 from csdip_jax.types import Array
 
+__all__ = ["project_box", "soft_threshold"]
+
 
 def soft_threshold(x: Array, threshold: Array | float) -> Array:
-    """Of f = threshold ||z||_1, for real or complex x of any shape: each modulus less the threshold, zero at least.
+    """The proximal map of `f = threshold ||z||_1`: each modulus less the threshold, zero at least.
 
     Args:
-        x: any shape.
+        x: real or complex, of any shape.
         threshold: >= 0, a number or an array that broadcasts against x.
     """
     modulus = jnp.abs(x)
@@ -18,5 +24,10 @@ def soft_threshold(x: Array, threshold: Array | float) -> Array:
 
 
 def project_box(x: Array, low: Array | float = -1.0, high: Array | float = 1.0) -> Array:
-    """Of the indicator of {low <= z <= high}: the nearest point of the box, by default that of images."""
+    """The proximal map of the indicator of a box: its nearest point.
+
+    Args:
+        x: real, of any shape.
+        low, high: bounds of the entries, by default those of images, -1 and 1.
+    """
     return jnp.clip(x, low, high)

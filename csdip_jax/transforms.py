@@ -2,6 +2,11 @@
 
 Each keeps the norm, and its inverse is its transpose, for images [h, w, c] of any size. The coefficients form one array
 of the image's shape.
+
+>>> flat = jnp.ones((8, 8, 1))
+>>> coefficients = cs.transforms.hadamard(flat)
+>>> float(coefficients[0, 0, 0]), int(jnp.count_nonzero(coefficients))
+(8.0, 1)
 """
 
 import math
@@ -17,6 +22,19 @@ import scipy.linalg
 
 from csdip_jax.types import Array, InputError
 
+__all__ = [
+    "ORTHONORMAL",
+    "WAVELETS",
+    "Orthonormal",
+    "dct",
+    "default_levels",
+    "hadamard",
+    "inverse_dct",
+    "inverse_hadamard",
+    "inverse_wavelet",
+    "wavelet",
+]
+
 WAVELETS = (
     "haar",
     *(f"db{order}" for order in range(1, 39)),
@@ -30,7 +48,7 @@ HADAMARD_LOG = 6
 
 
 def dct(image: Array) -> Array:
-    """2-D DCT-II of each channel, as `scipy.fft.dctn(..., norm="ortho")`.
+    """The 2-D DCT-II of each channel, as `scipy.fft.dctn(..., norm="ortho")`.
 
     Args:
         image: [h, w, c].
@@ -42,12 +60,12 @@ def dct(image: Array) -> Array:
 
 
 def inverse_dct(coefficients: Array) -> Array:
-    """The image [h, w, c] whose `dct` this is."""
+    """The image [h, w, c] whose `dct` the coefficients [h, w, c] are."""
     return jax.scipy.fft.idctn(coefficients, axes=(0, 1), norm="ortho")
 
 
 def hadamard(image: Array) -> Array:
-    """The Walsh-Hadamard transform of all entries of an array [h, w, c] as one vector, orthonormal.
+    """The Walsh-Hadamard transform of all entries of an `image` [h, w, c] as one vector, orthonormal.
 
     Where their number is q 2^k, q odd, it is the Kronecker product of the DCT-II of length q and the transform of
     length 2^k (in Sylvester's order). Computed by products with small matrices, in O(n log n) operations.
@@ -56,7 +74,7 @@ def hadamard(image: Array) -> Array:
 
 
 def inverse_hadamard(coefficients: Array) -> Array:
-    """The image [h, w, c] whose `hadamard` this is."""
+    """The image [h, w, c] whose `hadamard` the coefficients [h, w, c] are."""
     return _hadamard(coefficients, partial(jax.scipy.fft.idct, axis=0, norm="ortho"))
 
 
@@ -74,7 +92,12 @@ def _hadamard(image, transform_odd):
 
 
 class Orthonormal(NamedTuple):
-    """A transform of images [h, w, c] and its inverse."""
+    """A transform of images [h, w, c] and its inverse.
+
+    Attributes:
+        forward: image -> coefficients of its shape.
+        inverse: the way back, also the transpose.
+    """
 
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
@@ -117,17 +140,29 @@ def wavelet(image: Array, name: str = "db4", levels: int | None = None) -> Array
 
 
 def inverse_wavelet(coefficients: Array, name: str = "db4", levels: int | None = None) -> Array:
-    """The image [h, w, c] whose `wavelet` this is, by transposition; same arguments and errors."""
+    """The image whose `wavelet` transform this is, by transposition.
+
+    Args:
+        coefficients: [h, w, c], in Mallat's layout.
+        name: one of `WAVELETS`.
+        levels: as for `wavelet`.
+
+    Returns:
+        [h, w, c].
+
+    Raises:
+        InputError: as for `wavelet`.
+    """
     transform = partial(wavelet, name=name, levels=levels)
     (image,) = jax.linear_transpose(transform, coefficients)(coefficients)
     return image
 
 
 def default_levels(shape: tuple[int, ...]) -> int:
-    """The number of levels, at least one, after which the approximation is a single sample.
+    """The number of levels, at least one, after which the approximation of an image of this shape is a single sample.
 
     Fewer leave many approximation coefficients, all of them large where the mean of an image is not 0: they are not
-    sparse, and few measurements do not fix them (docs/baselines.md).
+    sparse, and few measurements do not fix them (docs: The baselines).
     """
     return max(1, math.ceil(math.log2(max(shape[:2]))))
 

@@ -14,9 +14,29 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def pytree_dataclass(cls):
-    """Frozen dataclass and pytree in one: fields are data unless declared `static_field()`.
+    """Decorator that makes a class a frozen dataclass and a JAX pytree, as an operator or a method has to be.
 
-    What JAX rebuilds is not checked again: its fields may be anything there, a placeholder or a derivative.
+    A field is data (an array or a number, which may be swept, traced and differentiated) unless it is declared by
+    `static_field`. A `__post_init__` that checks the fields runs when a user makes an instance, and not when JAX
+    rebuilds one: there a field may be anything, a placeholder or a derivative.
+
+    Args:
+        cls: the class, its fields annotated as those of a dataclass; it may be derived from one that is decorated so.
+
+    Returns:
+        The class, decorated.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class Scaled(cs.operators.LinearOperator):
+        ...     factor: jax.Array
+        ...     image_shape: tuple[int, int, int] = cs.static_field()
+        ...
+        ...     def forward(self, image):
+        ...         return self.factor * image.reshape(-1)
+        >>> operator = Scaled(jnp.asarray(2.0), (2, 2, 1))
+        >>> operator.adjoint(jnp.ones(4)).shape
+        (2, 2, 1)
     """
     cls = dataclasses.dataclass(frozen=True)(cls)
     of_kind = {False: [], True: []}
@@ -41,12 +61,23 @@ def pytree_dataclass(cls):
 
 
 def static_field(default: Any = dataclasses.MISSING) -> Any:
-    """A field that belongs to the program, not to its data."""
+    """Declares a field of a `pytree_dataclass` that belongs to the program: a shape, a count, a name, a function.
+
+    Another value compiles another program, and so the value has to be hashable, and cannot be swept.
+
+    Args:
+        default: the field's default value; none if left out.
+    """
     return dataclasses.field(default=default, metadata={"static": True})
 
 
 def keyword_field(default: Any, static: bool = False) -> Any:
-    """A field that is given by its name alone, so that what is derived from the class may have fields before it."""
+    """Declares a field that is given by its name alone, so that a derived class may have fields before it.
+
+    Args:
+        default: the field's default value.
+        static: whether it belongs to the program, as `static_field` says.
+    """
     return dataclasses.field(default=default, kw_only=True, metadata={"static": static})
 
 
@@ -59,7 +90,10 @@ def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> 
         check: whether the dataclasses look at their values; not where these were looked at before, inside of jit.
 
     Example:
-        >>> with_fields(CsDip((28, 28, 1)), {"tv_weight": 0.0, "keep.window": 5})
+        >>> method = cs.methods.CsDip((28, 28, 1), keep=cs.rules.Best())
+        >>> method = cs.types.with_fields(method, {"tv_weight": 0.0, "keep.window": 5})
+        >>> method.tv_weight, method.keep.window
+        (0.0, 5)
     """
     parts: dict[str, dict] = {}
     direct = {}
@@ -78,7 +112,10 @@ def with_fields(instance: T, changes: Mapping[str, Any], check: bool = True) -> 
 
 
 class ReconstructionWarning(UserWarning):
-    """What a user should know of a reconstruction that is no error: a doubtful pixel range, say."""
+    """What a user should know of a reconstruction that is no error: a doubtful pixel range, say.
+
+    `reconstruct` warns by it; `warnings.simplefilter("error", cs.ReconstructionWarning)` makes an error of each.
+    """
 
 
 class EndsOfRangeWarning(ReconstructionWarning):
@@ -86,13 +123,21 @@ class EndsOfRangeWarning(ReconstructionWarning):
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used. One line: the offending value and the remedy.
+    """What a user gave cannot be used: one line, with the offending value and the remedy.
 
-    Parameters to change stand in it as Python has them, in backquotes: `order='F'`. A program may spell its options so.
+    It is a `ValueError`. Parameters to change stand in it as Python has them, in backquotes, so that a program may
+    spell them as its own options.
 
     Attributes:
         needs: what has to be made or fetched first, where that is the remedy: "mnist", "xray", "retino" (the images),
             "vae" or "prior" (the trained files). A program may know how.
+
+    Example:
+        >>> try:
+        ...     cs.operators.gaussian(jax.random.key(0), 0, (8, 8, 1))
+        ... except cs.InputError as error:
+        ...     print(error)
+        num_measurements m = 0 of n = 64 pixels: it must be a whole number, at least 1
     """
 
     def __init__(self, message: str = "", *, needs: str | None = None):
@@ -119,13 +164,24 @@ class PixelRangeWarning(UserWarning):
 
 
 class Problem(NamedTuple):
-    """Measurements y = A x* + eta of ONE unknown image; a leading axis on both fields makes a batch.
+    """What is known of an unknown image x*: its measurements y = A x* + noise, and the operator A that took them.
+
+    For several images give y a leading axis, [b, m]: `reconstruct` then solves all of them at once.
 
     Attributes:
-        operator: A, one of `csdip_jax.operators` (or any differentiable callable image -> measurements).
-            In a batch either one operator for all images, or one per image: a `Stack`, or an operator whose arrays have
-            a leading axis each, where that is recognised (`operators.functions.recognised`).
-        measurements: y, [m], real or complex as `operator.forward` gives it.
+        operator: A, one of `csdip_jax.operators`, or any function of an image [h, w, c] that JAX can differentiate. It
+            serves all images of a batch, unless it is an `operators.Stack`, which has one for each. (An operator whose
+            arrays all have a leading axis of images, as `jax.vmap` of a constructor leaves them, is taken for a stack
+            where only that fits; say Stack to be sure.)
+        measurements: y, [m], or [b, m] of a batch; whatever holds numbers, real or complex as A makes them. Their
+            noise is no part of the problem; `verdict` compares with it where it is known.
+
+    Example:
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+        >>> image = jnp.zeros((8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(image))
+        >>> problem.measurements.shape
+        (20,)
     """
 
     operator: Any
@@ -133,45 +189,59 @@ class Problem(NamedTuple):
 
 
 class Status(enum.IntEnum):
-    """How a fit ended, the good ends first.
+    """How a fit ended, the good ends first; it says nothing of how good the image is.
 
-    CONVERGED: the method's own tolerance was met.
-    STOPPED: its stopping rule ended it.
-    FINISHED: it took all its steps, and has no tolerance to meet.
-    OUT_OF_STEPS: it took all its steps before its tolerance was met.
-    UNEXPLAINED: it ended well, but its image explains too little of what the measurements tell beyond a flat image:
-        `Solution.unexplained` is above 0.25.
-    DIVERGED: its loss was no longer finite, or beyond what its method allows.
-    COLLAPSED: its rule `fail` gave it up.
+    Example:
+        >>> cs.Status(2).name
+        'FINISHED'
     """
 
     CONVERGED = 0
+    """The method's own tolerance was met."""
     STOPPED = 1
+    """Its stopping rule ended it."""
     FINISHED = 2
+    """It took all its steps, and has no tolerance to meet."""
     OUT_OF_STEPS = 3
+    """It took all its steps before its tolerance was met."""
     UNEXPLAINED = 4
+    """It ended well, but its image explains too little of what the measurements tell beyond a flat image:
+    `Solution.unexplained` is above 0.25."""
     DIVERGED = 5
+    """Its loss was no longer finite, or beyond what its method allows."""
     COLLAPSED = 6
+    """Its rule `fail` gave it up."""
 
 
 class Solution(NamedTuple):
-    """What `csdip_jax.reconstruct` returns; for a batch of problems every field has a leading axis.
+    """What `reconstruct` returns: the image, and how well it explains the measurements.
+
+    For a batch of problems, or a sweep, every array has a leading axis. Look at `ok` first, then at `verdict`.
 
     Attributes:
-        image: the reconstruction, [h, w, c] in the pixel range of the problem, [-1, 1] by default.
+        image: the reconstruction, [h, w, c] in the pixel range that `reconstruct` was given, [-1, 1] by default.
         status: how the chosen restart ended, a number of `Status`: `Status(int(solution.status))`.
-        measurement_loss: ||y - A image||^2 of that image.
+        measurement_loss: `||y - A image||^2` of that image, in the units of y. Noise alone leaves its energy, m
+            sigma^2 of m measurements.
         steps: steps taken by the chosen restart (redrawn attempts not counted).
-        restart: index of the chosen restart.
+        restart: index of the chosen restart, that with the lowest score by the rule that keeps.
         redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
-        unexplained: ||y - A image||^2 relative to that of the best flat image, which tells nothing: 0 where y is
+        unexplained: `||y - A image||^2` relative to that of the best flat image, which tells nothing: 0 where y is
             explained, 1 where no better than by a flat image. The mean that rows of A share has the weight of one row.
         trace: name -> [most steps, ...] of the chosen restart, step by step; NaN after it stopped. What the method's
             step tells ("measurement_loss" and "objective" always), what its stopping rule does, and what `record` asked
-            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs/units.md).
-        aux: name -> what the rules tell besides of the chosen restart: "standard_deviation" of an average, say. What
-            has the shape of the image is a difference of pixels, in their units.
+            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs: Units and
+            ranges).
+        aux: name -> what the rules tell besides of the chosen restart: the "standard_deviation" of `rules.Tail`, say.
+            What has the shape of the image is a difference of pixels, in their units.
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
+
+    Example:
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 30, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> solution = cs.reconstruct(cs.methods.Tv((8, 8, 1)), problem, jax.random.key(1))
+        >>> solution.image.shape, bool(solution.ok), cs.Status(int(solution.status)).name
+        ((8, 8, 1), True, 'CONVERGED')
     """
 
     image: Array

@@ -7,7 +7,10 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+
+from csdip_jax.commands.estimates import Estimate
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -54,3 +57,12 @@ def percent_decreases() -> dict[tuple[float, int], float]:
 def coefficient_counts() -> dict[int, int]:
     """Radial lines -> Fourier coefficients on 256 x 256, the upper half plane without DC."""
     return read("radial_line_counts").table.set_index("lines")["coefficients"].to_dict()
+
+
+def difference(ours: Estimate, published: Value) -> float:
+    """(ours - published) in standard errors of the difference; NaN where either has none.
+
+    The two sets of images count as independent. Where they share some (the first MNIST digits) the difference is known
+    better than that, and this is too small.
+    """
+    return (ours.mean - published.value) / float(np.hypot(ours.standard_error, published.standard_error))

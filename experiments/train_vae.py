@@ -23,6 +23,8 @@ from ml_collections.config_dict import ConfigDict
 
 import csdip_jax as cs
 from csdip_jax.checks import require, require_number
+from csdip_jax.commands import launcher
+from csdip_jax.commands.tables import number
 from csdip_jax.files import content_digest, write_atomically
 from csdip_jax.generators import VAE, TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
@@ -32,10 +34,9 @@ from csdip_jax.runs.saved import write_picture
 from csdip_jax.runs.workdir import Workdir, device_name, environment
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.types import Array, InputError
-from experiments import launcher
-from experiments.tables import number
+from experiments import configs
 
-_CONFIG = launcher.define_config("vae_mnist")
+_CONFIG = launcher.define_config("vae_mnist", configs.FOLDER)
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the weights; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")

@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
+from csdip_jax.commands import launcher, pictures, settings, tables
+from csdip_jax.commands.sweep import computing
 from csdip_jax.files import write_atomically
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.runs.plan import Program, programs
 from csdip_jax.runs.row import Row
 from csdip_jax.runs.run import compute
 from csdip_jax.types import InputError
-from experiments import launcher, pictures, settings, tables
-from experiments.sweep import run
+from experiments import configs
 
 
 class Grid(NamedTuple):
@@ -148,7 +149,7 @@ def tune(config, workdir: str, data_dir: str | None, pixel_range: tuple[float, f
     if not config.get("grids", ()):
         raise InputError("--config.grids is empty: give the values to choose from, like '(\"tv.mu=16,64\",)'")
     found = programs(settings.studies(config, data_dir, None, pixel_range))
-    rows = compute(found, run.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
+    rows = compute(found, computing.open_workdir(config, workdir, "tuning", pixel_range=pixel_range))
     found = [grid for grid in grids(rows, presets_of(found)) if grid.settings[0]]
     images = list(dict.fromkeys(row.image for row in rows))
     text = f"Mean MSE of {len(images)} images, {images[0]} to {images[-1]}.\n\n" + "\n\n".join(
@@ -165,7 +166,7 @@ def tune(config, workdir: str, data_dir: str | None, pixel_range: tuple[float, f
 
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    CONFIG = launcher.define_config("tuning")
+    CONFIG = launcher.define_config("tuning", configs.FOLDER)
     flags.adopt_module_key_flags(launcher)
     flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/tuning-<method>-<data>.")
     flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")

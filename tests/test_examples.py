@@ -6,8 +6,8 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 
+from tests.commands.typed import refused, run_process
 from tests.conftest import REPOSITORY
-from tests.experiments.commands import refused, run_process
 
 SCRIPTS = sorted((REPOSITORY / "examples").glob("*.py"))
 CLAIMS = {
@@ -42,11 +42,6 @@ def test_an_example_shows_what_it_claims(path, tmp_path, monkeypatch, capsys):
     assert (tmp_path / f"{path.stem}.png").stat().st_size > 5_000
     assert f"picture: {path.stem}.png" in capsys.readouterr().out
     assert f"python examples/{path.name}" in module.__doc__
-
-
-def test_the_gallery_lists_every_example():
-    gallery = (REPOSITORY / "docs" / "examples.md").read_text()
-    assert [path.name for path in SCRIPTS if f"(../examples/{path.name})" not in gallery] == []
 
 
 def test_the_commands_that_they_were_say_so():

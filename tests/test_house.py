@@ -33,6 +33,8 @@ ROOMS = (
     "io",
     "__init__",
     "runs",
+    "commands",
+    "__main__",
 )
 """Of csdip_jax/, in the order in which they are read: each imports from those before it alone. `__init__` is what
 `import csdip_jax` gives."""
@@ -45,7 +47,7 @@ BRANCHES = {
     ("csdip_jax/transforms.py", "dct"): "a transform",
     ("csdip_jax/transforms.py", "hadamard"): "a transform",
     ("experiments/benchmark/turns.py", "best"): "the fastest of several programs",
-    ("experiments/launcher.py", "vae"): "the files that a command makes",
+    ("csdip_jax/commands/launcher.py", "vae"): "the files that a command makes",
     ("experiments/learned_regularization/study.py", "csdip"): "what the study is about",
     (
         "experiments/learned_regularization/study.py",
@@ -145,7 +147,7 @@ def test_configurations_import_nothing_above_them():
 @pytest.mark.parametrize("tree", ["csdip_jax", "experiments"])
 def test_no_base_name_comes_twice(tree):
     names = Counter(Path(path).stem for path in below(tree))
-    every = ("__init__", "__main__", "base")  # of a package each
+    every = ("__init__", "__main__", "base", "sweep")  # of a package each; a command and its configuration
     assert not [name for name, count in names.items() if count > 1 and name not in every]
 
 

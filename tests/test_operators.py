@@ -48,7 +48,7 @@ def every_coefficient(shape=SHAPE):
     return operators.subsampled_dct(key(2), math.prod(shape), shape, 1.5)
 
 
-LINEAR = KINDS | {
+LINEAR = {name: make for name, make in KINDS.items() if operators.OPERATORS[name].is_linear} | {
     "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
     "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
@@ -70,11 +70,15 @@ LINEAR = KINDS | {
     "of_three": lambda: operators.Identity(SHAPE) @ operators.Linear(blurred, SHAPE) @ every_coefficient(),
 }
 ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "orthonormal_dct", "orthonormal_hadamard")
-EVERY = LINEAR | {
-    "nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE),
-    "linear_of_nonlinear": lambda: operators.gaussian(key(1), 30, SHAPE) @ jnp.abs,
-    "nonlinear_of_linear": lambda: jnp.abs @ operators.radial_fourier(3, SHAPE),
-}
+EVERY = (
+    KINDS
+    | LINEAR
+    | {
+        "nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE),
+        "linear_of_nonlinear": lambda: operators.gaussian(key(1), 30, SHAPE) @ jnp.abs,
+        "nonlinear_of_linear": lambda: jnp.abs @ operators.radial_fourier(3, SHAPE),
+    }
+)
 
 
 def image(i=0):
@@ -205,7 +209,8 @@ def test_a_kind_is_what_it_says(name):
     assert kind.name == name and kind.label and kind.about and kind.stem(7).endswith("7")
     n, drawn = math.prod(SHAPE), [kind.make(key(i), kind.toy, SHAPE).forward(image()) for i in (1, 2)]
     assert kind.is_drawn == bool((drawn[0] != drawn[1]).any())
-    if kind.is_drawn:
+    assert kind.is_linear == isinstance(operator, operators.LinearOperator)
+    if kind.is_drawn and kind.is_linear:
         np.testing.assert_allclose(operator.frobenius_norm() / math.sqrt(n), 1.0, rtol=0.05)
     large = sum(leaf.nbytes for leaf in jax.tree.leaves(operator) if leaf.size >= 10 * n)
     assert kind.bytes(kind.toy, n) == large and kind.takes_dtype == bool(large)

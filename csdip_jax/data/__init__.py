@@ -1,6 +1,12 @@
 """Images for measuring: a data set by name, or any folder, glob or image file.
 
-All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name. Sources:
+All come as float32 [b, h, w, c] in [-1, 1], each image with a stable name.
+
+>>> images = cs.data.load("demo", image_shape=(32, 32, 1), num_images=2)
+>>> images.shape
+(2, 32, 32, 1)
+
+Sources::
 
     "mnist"   the 10,000 test digits in their official order, mnist_test_00000 on; "mnist:train" the others;
               "mnist:jpeg" the test digits as JPEG files give them back, as the paper's seem to have been.
@@ -21,7 +27,15 @@ from pathlib import Path
 
 import numpy as np
 
-from csdip_jax.data.pixels import fit_to_shape, range_warning, shape_of_pictures, to_signed_range, values_of
+from csdip_jax.checks import checked_shape, require_count
+from csdip_jax.data.pixels import (
+    at_most,
+    fit_to_shape,
+    range_warning,
+    shape_of_pictures,
+    to_signed_range,
+    values_of,
+)
 from csdip_jax.data.sources import KNOWN_SOURCES, find_images, path_of
 from csdip_jax.types import InputError, PixelRangeWarning
 
@@ -36,8 +50,27 @@ def load(
     num_images: int | None = None,
     first: int = 0,
     pixel_range: Sequence[float] | None = None,
+    max_side: int | None = None,
 ) -> np.ndarray:
-    """The images of `load_named` without their names: float32 [b, h, w, c] in [-1, 1]."""
+    """Reads images: those of `load_named`, without their names.
+
+    Args:
+        source: "mnist", "xray", "retino", "demo", or a folder, a glob or a file of your own; see above.
+        data_dir: folder that holds mnist/, xray/, retino/; used for those sources only.
+        image_shape: (h, w, c), c = 1 or 3, that the images are cut and averaged to; None: as stored.
+        num_images: how many; None for all from `first` on.
+        first: index of the first image.
+        pixel_range: (black, white), the stored values that become -1 and 1; None: as `load_named` says.
+
+    Returns:
+        float32 [b, h, w, c] in [-1, 1].
+
+    Raises:
+        InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
+
+    Warns:
+        PixelRangeWarning: as for `load_named`.
+    """
     _, images = load_named(
         source,
         data_dir,
@@ -45,6 +78,7 @@ def load(
         num_images=num_images,
         first=first,
         pixel_range=pixel_range,
+        max_side=max_side,
     )
     return images
 
@@ -57,11 +91,12 @@ def load_named(
     num_images: int | None = None,
     first: int = 0,
     pixel_range: Sequence[float] | None = None,
+    max_side: int | None = None,
 ) -> tuple[list[str], np.ndarray]:
     """Reads images, and names each.
 
     Args:
-        source: see the table of this module.
+        source: "mnist", "xray", "retino", "demo", or a folder, a glob or a file of your own; see above.
         data_dir: folder that holds mnist/, xray/, retino/; used for those sources only.
         image_shape: (h, w, c), c = 1 or 3. Images are cut centrally to the aspect ratio h : w, averaged down
             (or interpolated up) to h x w, and colour becomes grey by luminance where c = 1. An image of this
@@ -79,10 +114,17 @@ def load_named(
         InputError: one line, naming what was given and the remedy, where the images cannot be had as asked.
 
     Warns:
-        PixelRangeWarning: images of one's own that use less than `pixels.WIDE` of the range of their type, as 12 bits
-            in 16 or floats in [0, 1] do; not where pixel_range is given.
+        PixelRangeWarning: images of one's own that use less than 60 % of the range of their type, as 12 bits in 16 or
+            floats in [0, 1] do; not where pixel_range is given.
+
+    Example:
+        >>> names, images = cs.data.load_named("demo", image_shape=(32, 32, 1), num_images=2)
+        >>> names, images.shape
+        (['camera', 'cell'], (2, 32, 32, 1))
     """
     shape = shape_of_pictures(image_shape)
+    if max_side is not None:
+        require_count("max_side", max_side)
     items = find_images(source, data_dir, shape)
     source = path_of(source, "source")
     if source == "demo" and shape is None:
@@ -94,7 +136,7 @@ def load_named(
         pixels = item.read()
         values.append(values_of(pixels, pixel_range, item.where))
         signed = to_signed_range(pixels, (values[-1].black, values[-1].white))
-        images.append(fit_to_shape(signed, shape, item.where))
+        images.append(fit_to_shape(signed, at_most(shape or checked_shape(signed.shape), max_side), item.where))
         if images[-1].shape != images[0].shape:
             raise InputError(
                 f"images differ in shape: {chosen[0].where} is {images[0].shape}, "

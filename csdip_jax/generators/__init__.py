@@ -1,4 +1,10 @@
-"""The networks that make images: DCGANs, which CS-DIP fits untrained, and a VAE, whose trained decoder CSGM searches.
+"""The networks that make images: `DCGAN` and `DeepDecoder`, which CS-DIP fits untrained, and a `VAE`, for CSGM.
+
+A generator is a frozen dataclass of settings with two pure functions: `init` draws a latent and weights, `apply` makes
+an image of them. Hand it to a method, or derive one of your own from `Generator`.
+
+>>> network = cs.generators.DeepDecoder((16, 16, 3), channels=32)
+>>> method = cs.methods.CsDip((16, 16, 3), generator=network)
 
 A new generator is one file, and one import here; `--config.csdip.generator=<name>` then finds it, and
 `--config.generator.<field>`. No other room imports Flax.
@@ -28,7 +34,32 @@ from csdip_jax.generators.vae import (
     decoder_of as decoder_of,
     decoder_sizes as decoder_sizes,
 )
+from csdip_jax.kernels import ConvTranspose as ConvTranspose
 from csdip_jax.registry import named_classes
 
+__all__ = [
+    "DCGAN",
+    "GENERATORS",
+    "INITIALIZERS",
+    "VAE",
+    "Bound",
+    "ConvTranspose",
+    "Decoder",
+    "DeepDecoder",
+    "Encoder",
+    "Generator",
+    "Initializer",
+    "Layers",
+    "TrainedDecoder",
+    "batch_norm",
+    "dcgan_layers",
+    "decoder_of",
+    "decoder_sizes",
+    "draw_params",
+    "from_torch",
+    "mnist_layers",
+    "to_torch",
+]
+
 GENERATORS = named_classes(globals(), Generator)
-"""Name -> class, each of which is made of an image shape."""
+"""Name -> class, each of which is made of an image shape, of what a run can be asked to fit."""

@@ -11,10 +11,11 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 @pytree_dataclass
 class Generator:
-    """The contract: a frozen dataclass of settings with two pure functions of ONE image.
+    """What every generator is: a frozen dataclass of settings with two pure functions of ONE image, `init` and `apply`.
 
-    Latent and weights are pytrees of any shapes: a vector, a noise image, coordinates. Which of the two a fit moves is
-    the method's choice. Settings are static where they change the program, and trained weights are data.
+    One of your own is a `pytree_dataclass` derived from this class; any library of networks serves, or none. Latent and
+    weights are pytrees of any shapes: a vector, a noise image, coordinates. Which of the two a fit moves is the
+    method's choice. Settings are static where they change the program, and trained weights are data.
 
     Attributes:
         image_shape: (h, w, c) of the images it makes.
@@ -22,9 +23,20 @@ class Generator:
         needs_weights: whether it is of use only with weights that were trained before.
 
     Example:
-        >>> generator = DCGAN((28, 28, 1))
+        >>> @cs.pytree_dataclass
+        ... class OneLayer(cs.generators.Generator):
+        ...     def init(self, key, dtype=jnp.float32):
+        ...         keys, (h, w, c) = jax.random.split(key), self.image_shape
+        ...         latent = jax.random.normal(keys[0], (h, w, 8), dtype)
+        ...         return latent, jax.random.normal(keys[1], (8, c), dtype)
+        ...
+        ...     def apply(self, params, latent):
+        ...         return jnp.tanh(latent @ params)
+        >>> generator = OneLayer((8, 8, 1))
         >>> latent, params = generator.init(jax.random.key(0))
-        >>> image = generator.apply(params, latent)
+        >>> generator.apply(params, latent).shape
+        (8, 8, 1)
+        >>> method = cs.methods.CsDip((8, 8, 1), generator=generator)
     """
 
     image_shape: tuple[int, int, int] = static_field()
@@ -40,16 +52,32 @@ class Generator:
         return None
 
     def init(self, key: Array, dtype: Any = jnp.float32) -> tuple[Any, Any]:
-        """(latent, params), drawn; of floating point type `dtype`."""
+        """Draws the latent and the weights.
+
+        Args:
+            key: random key.
+            dtype: their floating point type.
+
+        Returns:
+            latent, params: pytrees of any shapes.
+        """
         raise NotImplementedError
 
     def apply(self, params: Any, latent: Any) -> Array:
-        """The image [h, w, c], in (-1, 1)."""
+        """The image that these make.
+
+        Args:
+            params: the weights, as `init` gives them.
+            latent: likewise.
+
+        Returns:
+            [h, w, c], in (-1, 1).
+        """
         raise NotImplementedError
 
     @property
     def params_like(self) -> Any:
-        """Shapes of the weights."""
+        """Shapes and types of the weights, a pytree."""
         return jax.eval_shape(lambda key: self.init(key)[1], jax.random.key(0))
 
 

@@ -1,7 +1,7 @@
 """The untrained networks: DCGAN generators described by data, a tuple of `ConvTranspose` layers.
 
 Every layer but the last is followed by BatchNorm (statistics of this very image) and ReLU, the last by tanh
-(paper, section 5.1; layer tables in docs/method.md). No biases.
+(paper, section 5.1; layer tables in docs, The method). No biases.
 """
 
 import math
@@ -20,6 +20,7 @@ from csdip_jax.kernels.convolution import ConvTranspose
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 Layers = tuple[ConvTranspose, ...]
+"""The layers of a `DCGAN`, from the latent to the image."""
 BATCH_NORM_EPSILON = 1e-5
 
 
@@ -47,6 +48,10 @@ def dcgan_layers(image_shape: tuple[int, int, int], width: int = 64) -> Layers:
 
     Raises:
         InputError: a side below 2 or no channel.
+
+    Example:
+        >>> narrow = cs.generators.dcgan_layers((128, 128, 3), width=32)
+        >>> generator = cs.generators.DCGAN((128, 128, 3), narrow)
     """
     h, w, channels = image_shape
     if min(h, w) < 2 or channels < 1:
@@ -60,7 +65,7 @@ def dcgan_layers(image_shape: tuple[int, int, int], width: int = 64) -> Layers:
 
 
 class Initializer(NamedTuple):
-    """A weight-drawing rule: every weight is mean + spread * (one standard draw).
+    """A weight-drawing rule: every weight is its mean plus its spread times one standard draw.
 
     Attributes:
         draw: standard distribution, (key, shape, dtype) -> array.
@@ -88,6 +93,11 @@ def batch_norm(x: Array, scale: Array, shift: Array) -> Array:
     """BatchNorm in training mode on a batch of one: each channel of x [h, w, channels] over its own pixels.
 
     Biased variance, in two passes (one pass cancels catastrophically in float32 on nearly flat channels).
+
+    Args:
+        x: [h, w, channels].
+        scale: [channels], what each channel is multiplied by afterwards.
+        shift: [channels], what is added then.
     """
     centred = x - x.mean((0, 1))
     variance = jnp.square(centred).mean((0, 1))
@@ -109,6 +119,11 @@ class DCGAN(Generator):
 
     Raises:
         InputError: a setting out of its range, or layers that do not cover the image.
+
+    Example:
+        >>> generator = cs.generators.DCGAN((28, 28, 1))
+        >>> sum(leaf.size for leaf in jax.tree.leaves(generator.params_like))
+        2730432
     """
 
     layers: Layers = static_field(None)
@@ -208,7 +223,17 @@ def draw_params(key: Array, layers: Layers, latent_dim: int, initializer: str = 
 
 
 def from_torch(layers: Layers, weights: Sequence, scales: Sequence, shifts: Sequence) -> dict:
-    """Parameters from PyTorch's: per layer a weight [in, out, kh, kw], per BatchNorm a scale and a shift."""
+    """Parameters of a `DCGAN` from PyTorch's.
+
+    Args:
+        layers: those of the network.
+        weights: of each layer's `ConvTranspose2d`, [in, out, kh, kw].
+        scales: of each BatchNorm, [out]: PyTorch's `weight`.
+        shifts: of each BatchNorm, [out]: PyTorch's `bias`.
+
+    Returns:
+        As `DCGAN.apply` takes them.
+    """
     params = {
         f"layer_{i}": {"kernel": layer.from_torch(jnp.asarray(weight))}
         for i, (layer, weight) in enumerate(zip(layers, weights, strict=True))
@@ -219,7 +244,15 @@ def from_torch(layers: Layers, weights: Sequence, scales: Sequence, shifts: Sequ
 
 
 def to_torch(layers: Layers, params: dict) -> tuple[list, list, list]:
-    """(weights, scales, shifts), the inverse of `from_torch`."""
+    """Parameters of a `DCGAN` as PyTorch has them, the inverse of `from_torch`.
+
+    Args:
+        layers: those of the network.
+        params: as `DCGAN.init` draws them.
+
+    Returns:
+        weights, scales, shifts.
+    """
     blocks = [params["params"][f"layer_{i}"] for i in range(len(layers))]
     weights = [layer.to_torch(block["kernel"]) for layer, block in zip(layers, blocks, strict=True)]
     return weights, [block["scale"] for block in blocks[:-1]], [block["shift"] for block in blocks[:-1]]

@@ -30,7 +30,8 @@ class DeepDecoder(Generator):
         doublings: d, layers that double the sides; None for as many as leave 4 to 7 pixels on the shorter one.
 
     Example:
-        >>> CsDip((256, 256, 1), generator=DeepDecoder((256, 256, 1), channels=64))
+        >>> generator = cs.generators.DeepDecoder((256, 256, 1), channels=64)
+        >>> method = cs.methods.CsDip((256, 256, 1), generator=generator)
     """
 
     channels: int = static_field(64)

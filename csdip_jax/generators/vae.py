@@ -40,7 +40,7 @@ class Bound(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Image [h, w, c] in [-1, 1] -> mean and log-variance of its latent, [k] each.
+    """Image [h, w, c] in [-1, 1] -> mean and log-variance of its latent, [k] each; a module of Flax.
 
     Attributes:
         hidden: units of the hidden layers.
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """G: latent [k] -> image [h, w, c] in [-1, 1], in the latent's precision.
+    """G: latent [k] -> image [h, w, c] in [-1, 1], in the latent's precision; a module of Flax.
 
     Attributes:
         hidden: units of the hidden layers.
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def logits(self, latent: Array) -> Array:
-        """Log-odds [h w c] of every pixel being white."""
+        """Log-odds [h w c] of every pixel being white, of a latent [k]."""
         x = _hidden_layers(latent, self.hidden)
         return nn.Dense(math.prod(self.image_shape), dtype=latent.dtype, name="pixels")(x)
 
@@ -84,12 +84,18 @@ def _hidden_layers(x: Array, sizes: tuple[int, ...]) -> Array:
 
 
 class VAE(nn.Module):
-    """Encoder and decoder, as they are trained; calling it gives the `Bound` of one image.
+    """Encoder and decoder, a module of Flax, as they are trained; calling it gives the `Bound` of one image.
 
     Attributes:
         image_shape: (h, w, c).
         hidden: units of the encoder's hidden layers, and in reverse order of the decoder's.
         latent_dim: k.
+
+    Example:
+        >>> vae = cs.generators.VAE((8, 8, 1), hidden=(16,), latent_dim=4)
+        >>> image, noise = jnp.zeros((8, 8, 1)), jnp.zeros(4)
+        >>> params = vae.init(jax.random.key(0), image, noise)
+        >>> loss = -vae.apply(params, image, noise).elbo  # to be minimised over params
     """
 
     image_shape: tuple[int, int, int]
@@ -97,6 +103,7 @@ class VAE(nn.Module):
     latent_dim: int = 20
 
     def setup(self):
+        """Makes the two parts, when Flax asks for them."""
         self.encoder = Encoder(self.hidden, self.latent_dim)
         self.decoder = Decoder(self.hidden[::-1], self.image_shape)
 
@@ -121,12 +128,18 @@ def gaussian_divergence(mean: Array, log_variance: Array) -> Array:
 
 
 def decoder_of(params: dict) -> dict:
-    """The decoder's part of a VAE's parameters, as `TrainedDecoder` and `Decoder.apply` take it."""
+    """The decoder's part of a VAE's parameters, `params`, as `TrainedDecoder` and `Decoder.apply` take it."""
     return {"params": params["params"]["decoder"]}
 
 
 def decoder_sizes(params: dict) -> tuple[int, ...]:
-    """(k, hidden units ..., h w c) of a decoder's parameters.
+    """The sizes of a decoder's layers.
+
+    Args:
+        params: its parameters, as `decoder_of` gives them.
+
+    Returns:
+        (k, hidden units ..., h w c).
 
     Raises:
         InputError: these are not the parameters of a `Decoder`.
@@ -151,7 +164,7 @@ def decoder_sizes(params: dict) -> tuple[int, ...]:
 
 @pytree_dataclass
 class TrainedDecoder(Generator):
-    """G: latent z [k] -> image [h, w, c] in (-1, 1), the decoder of a trained VAE; z ~ N(0, I).
+    """The decoder of a trained VAE: latent z [k] -> image [h, w, c] in (-1, 1), z ~ N(0, I).
 
     Attributes:
         image_shape: (h, w, c).
@@ -180,7 +193,7 @@ class TrainedDecoder(Generator):
         return self.weights
 
     def init(self, key: Array, dtype=jnp.float32) -> tuple[Array, dict]:
-        """(z, the weights).
+        """A latent drawn with this key, of this `dtype`, and the weights that there are.
 
         Raises:
             InputError: there are none.

@@ -4,6 +4,7 @@ import math
 import mmap
 import os
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ def read_array(path: str | os.PathLike) -> np.ndarray:
 
     A sparse matrix, of .mat or as scipy.sparse.save_npz writes it, comes as a dense one; bytes come in the machine's
     order.
+
+    Args:
+        path: of the file, told apart by its content; "~" is the home folder.
+
+    Returns:
+        Numbers, of whatever type and shape the file has.
 
     Raises:
         InputError: no such file, not readable, several arrays and no name, what is no array of numbers, or one that is
@@ -78,7 +85,9 @@ def _read_mat(file: str, name: str) -> np.ndarray:
     if min(shapes[name], default=0) < 0:
         raise ValueError(f"{name} of shape {shapes[name]}")
     _require_room(8 * math.prod(shapes[name]), file)
-    value = scipy.io.loadmat(file, variable_names=[name])[name]
+    with warnings.catch_warnings():  # of whether a sparse one is a matrix or an array: both are made dense here
+        warnings.filterwarnings("ignore", "The default value for `spmatrix`", DeprecationWarning)
+        value = scipy.io.loadmat(file, variable_names=[name])[name]
     return _dense(value, file) if scipy.sparse.issparse(value) else np.asarray(value)
 
 

@@ -1,6 +1,9 @@
 """The file of a learned prior: an .npz of mean, covariance and names, the weight chosen for it, the provenance as JSON.
 
-The published statistics of the reference code, a folder with mu.npy and sig.npy, are read as well.
+The published statistics of the reference code, a folder with mu.npy and sig.npy, are read as well::
+
+    tensors = cs.priors.tensor_names(generator.params_like)
+    prior, lr_weight = cs.io.learned_priors.load("prior.npz", tensors)
 """
 
 import json
@@ -13,11 +16,20 @@ from csdip_jax import priors
 from csdip_jax.files import write_arrays
 from csdip_jax.types import InputError
 
+__all__ = ["load", "save"]
+
 PUBLISHED = ("mu.npy", "sig.npy")
 
 
 def save(path: Path, prior: priors.LayerGaussian, lr_weight: float | None, provenance: dict) -> None:
-    """Writes a prior, the lr_weight chosen for it (None: none was), and where it comes from (what JSON can hold)."""
+    """Writes a prior.
+
+    Args:
+        path: of the .npz file.
+        prior: one, as `priors.fit` gives it.
+        lr_weight: the weight chosen for it; None if none was.
+        provenance: where it comes from, what JSON can hold.
+    """
     write_arrays(
         path,
         mean=prior.mean,

@@ -1,4 +1,4 @@
-"""A user's own measurements as a problem: y with a matrix A, or samples of k-space with their mask."""
+"""A user's own measurements as a problem: y with a matrix or an operator, or samples of k-space with their mask."""
 
 import math
 from typing import Literal, NamedTuple
@@ -14,11 +14,11 @@ from csdip_jax.types import InputError, Problem
 
 
 class OwnProblem(NamedTuple):
-    """A problem in the user's units, as `csdip_jax.reconstruct` takes it.
+    """A problem in the user's units, as `with_matrix` and `with_mask` make it.
 
     Attributes:
-        problem: operator and measurements.
-        pixel_range: (black, white) of its image.
+        problem: operator and measurements, for `reconstruct`.
+        pixel_range: (black, white) of its image, for `reconstruct` too.
         unit: what the measurements were divided by.
         notes: what was assumed about the files, for the user to check.
     """
@@ -37,7 +37,7 @@ def with_matrix(
     matrix_dtype: str = "float32",
     order: str | None = None,
 ) -> OwnProblem:
-    """y = A x with a given matrix.
+    """Makes a problem of measurements and the matrix that made them, y = A x.
 
     Args:
         measurements: y, [m] (or [m, 1], [1, m]).
@@ -47,6 +47,16 @@ def with_matrix(
         matrix_dtype: what A is stored in, one of `operators.DTYPES`; the rounding of A is then an error of the model.
         order: of the pixels, "C" (row-major, numpy's) or "F" (column by column, MATLAB's). None: C, with a note where
             the matrix is stored column by column.
+
+    Raises:
+        InputError: shapes that do not fit, what is no number or not finite, or pixels far from the pixel range.
+
+    Example:
+        >>> matrix = np.random.default_rng(0).integers(0, 2, (50, 64))
+        >>> y = matrix @ np.linspace(0, 255, 64)
+        >>> own = cs.io.with_matrix(y, matrix, (8, 8, 1), pixel_range=(0, 255))
+        >>> own.pixel_range, own.notes
+        ((0.0, 255.0), ("pixels taken row by row; `order='F'` takes them column by column, as MATLAB's x(:)",))
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(matrix, "matrix")
@@ -70,14 +80,58 @@ def with_matrix(
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
     problem = Problem(operator, as_floating(measurements, "measurements"))
+    pixel_range, more = _range_of(problem, pixel_range)
+    return OwnProblem(problem, pixel_range, (*notes, *more))
+
+
+def with_operator(
+    measurements: np.ndarray,
+    operator: operators.Operator,
+    pixel_range: tuple[float, float] | Literal["auto"] | None,
+) -> OwnProblem:
+    """y = A x with an operator of one's own, which need not be linear.
+
+    Args:
+        measurements: y, real or complex as the operator's are, and of their shape; axes of length 1 may be there or
+            missing.
+        operator: A of images in the user's units.
+        pixel_range: (black, white) of the image x that was measured; "auto": as estimated, for a linear operator;
+            None: -1 and 1, or 0 and 1 where A x and A (-x) are the same, as in phase retrieval.
+
+    Raises:
+        InputError: numbers that are none, NaN, or a shape that does not fit.
+    """
+    _require_numbers(measurements, "measurements")
+    _require_finite(measurements, "measurements")
+    expected = operator.measurements_like.shape
+    if measurements.squeeze().shape != tuple(size for size in expected if size > 1):
+        raise InputError(
+            f"measurements of shape {measurements.shape} do not fit the operator: it makes {expected} of an image of "
+            f"shape {operator.image_shape}"
+        )
+    problem = Problem(operator, as_floating(measurements.reshape(expected), "measurements"))
+    if pixel_range is None and not isinstance(operator, operators.LinearOperator) and _is_blind_to_the_sign(operator):
+        note = "pixel range 0 to 1 taken, since the operator measures x and -x alike; `pixel_range` sets it"
+        return OwnProblem(problem, (0.0, 1.0), (note,))
+    return OwnProblem(problem, *_range_of(problem, pixel_range))
+
+
+def _is_blind_to_the_sign(operator: operators.Operator) -> bool:
+    """Whether it measures an image and its negative alike."""
+    image = np.random.default_rng(0).uniform(-1, 1, operator.image_shape).astype(np.float32)
+    measured, negative = (np.asarray(operator.forward(x)) for x in (image, -image))
+    return bool(np.linalg.norm(measured - negative) <= 1e-3 * np.linalg.norm(measured))
+
+
+def _range_of(problem: Problem, pixel_range) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """(black, white) as given, as estimated or by default, and what to say of it."""
     if pixel_range == "auto":
         pixel_range = estimate_pixel_range(problem)
         told = "{:.3g} to {:.3g}".format(*pixel_range)
-        notes = (*notes, f"pixel range {told} estimated from the measurements; `pixel_range` sets it")
-    elif pixel_range is None:
-        pixel_range = conventions.DEFAULT_RANGE
-        notes = (*notes, "pixel range -1 to 1 taken; `pixel_range` sets it")
-    return OwnProblem(problem, checked_range(pixel_range), notes)
+        return pixel_range, (f"pixel range {told} estimated from the measurements; `pixel_range` sets it",)
+    if pixel_range is None:
+        return conventions.DEFAULT_RANGE, ("pixel range -1 to 1 taken; `pixel_range` sets it",)
+    return checked_range(pixel_range), ()
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:
@@ -98,7 +152,7 @@ def with_mask(
     order: str | None = None,
     force_real: bool = False,
 ) -> OwnProblem:
-    """Cartesian samples of the 2-D DFT of a real image.
+    """Makes a problem of samples of k-space and the mask that chose them: Cartesian samples of a real image's 2-D DFT.
 
     Args:
         measurements: complex, the whole grid [h, w], [h, w, c] or [c, h, w] (unmeasured entries are not looked at),
@@ -120,6 +174,16 @@ def with_mask(
 
     Raises:
         InputError: not complex, of several coils, shapes that do not fit, NaN, a complex image, far too large pixels.
+
+    Example:
+        >>> image = np.zeros((32, 32))
+        >>> image[8:20, 10:24] = 1.0
+        >>> mask = np.random.default_rng(0).random((32, 32)) < 0.5
+        >>> kspace = np.fft.fftshift(np.fft.fft2(image))
+        >>> mask[16, 16] = True  # DC
+        >>> own = cs.io.with_mask(kspace * mask, mask, (32, 32, 1), pixel_range=(0, 1), dc="centre", norm="backward")
+        >>> int(mask.sum()) == own.problem.measurements.size
+        True
     """
     _require_numbers(measurements, "measurements")
     _require_numbers(mask, "mask")

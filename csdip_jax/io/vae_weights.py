@@ -1,4 +1,10 @@
-"""The file of a trained VAE: Flax's msgpack of its encoder and decoder, with the provenance as JSON inside."""
+"""The file of a trained VAE: Flax's msgpack of its encoder and decoder, with the provenance as JSON inside.
+
+`load_decoder` reads it for CSGM::
+
+    generator = cs.io.vae_weights.load_decoder((28, 28, 1), path="vae_mnist.msgpack")
+    method = cs.methods.Csgm((28, 28, 1), generator=generator)
+"""
 
 import json
 import os
@@ -14,17 +20,31 @@ from csdip_jax.files import write_atomically
 from csdip_jax.generators import TrainedDecoder, decoder_of, decoder_sizes
 from csdip_jax.types import InputError
 
+__all__ = ["find", "load", "load_decoder", "save"]
+
 DEFAULT = "vae_mnist"
 
 
 def save(path: Path, params: dict, provenance: dict) -> None:
-    """Writes the parameters of a `VAE` and where they come from (anything JSON can hold)."""
+    """Writes the parameters of a VAE.
+
+    Args:
+        path: of the file.
+        params: of a `generators.VAE`.
+        provenance: where they come from, what JSON can hold.
+    """
     content = serialization.msgpack_serialize({"vae": jax.device_get(params), "provenance": json.dumps(provenance)})
     write_atomically(path, lambda file: file.write(content))
 
 
 def load(path: Path | str) -> tuple[dict, dict]:
-    """(parameters, provenance) of a file that `save` wrote.
+    """Reads the file that `save` wrote.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        params, provenance: as they were saved.
 
     Raises:
         InputError: unreadable, of another kind, or with numbers that are not finite.
@@ -41,7 +61,11 @@ def load(path: Path | str) -> tuple[dict, dict]:
 
 
 def find(data_dir: str | os.PathLike | None = None, path: str | os.PathLike | None = None) -> Path:
-    """The weights' file: `path` if given, else data_dir/vae_mnist.msgpack, else runs/vae_mnist/vae_mnist.msgpack.
+    """The file of the weights: the one given, or one at the usual places.
+
+    Args:
+        data_dir: a folder where vae_mnist.msgpack is looked for, before runs/vae_mnist/vae_mnist.msgpack is.
+        path: of the file; None to look for it.
 
     Raises:
         InputError: there is none.
@@ -65,6 +89,11 @@ def load_decoder(
     path: str | os.PathLike | None = None,
 ) -> TrainedDecoder:
     """The decoder for `Csgm.generator`, with weights from where `find` finds them.
+
+    Args:
+        image_shape: (h, w, c) of its images.
+        data_dir: as for `find`.
+        path: likewise.
 
     Raises:
         InputError: no file, a damaged one, or a decoder that makes images of another size.

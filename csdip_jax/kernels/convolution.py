@@ -41,6 +41,14 @@ class ConvTranspose:
         stride: s; only 1 after an upsampling.
         padding: p.
         upsample: u, factor of the nearest-neighbour upsampling before the convolution.
+
+    Raises:
+        ValueError: both a stride and an upsampling.
+
+    Example:
+        >>> layer = cs.generators.ConvTranspose(64, (4, 4), stride=2, padding=1)
+        >>> layer.output_size(7, 7), layer.kernel_shape(32)
+        ((14, 14), (32, 4, 4, 64))
     """
 
     features: int
@@ -78,7 +86,7 @@ class ConvTranspose:
         return overlap_add(image, kernel, self.stride, self.padding, self.upsample)
 
     def from_torch(self, weight: Array) -> Array:
-        """PyTorch's [in, out, kh, kw] -> the layout of `kernel_shape`."""
+        """The kernel in the layout of `kernel_shape`, of PyTorch's `weight`, [in, out, kh, kw]."""
         if not self.is_sub_pixel:
             return weight.transpose(0, 2, 3, 1)
         inputs, outputs, s = *weight.shape[:2], self.stride
@@ -86,7 +94,7 @@ class ConvTranspose:
         return taps.transpose(2, 4, 0, 3, 5, 1)
 
     def to_torch(self, kernel: Array) -> Array:
-        """The inverse of `from_torch`."""
+        """PyTorch's weight, [in, out, kh, kw], of a `kernel`; the inverse of `from_torch`."""
         if not self.is_sub_pixel:
             return kernel.transpose(0, 3, 1, 2)
         _, _, inputs, s, _, outputs = kernel.shape
@@ -131,7 +139,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def _winograd_pays(h: int, w: int) -> bool:
-    """On a GPU the direct sum's single product is the faster (docs/performance.md)."""
+    """On a GPU the direct sum's single product is the faster (docs: Performance)."""
     fits = h % winograd.STEP == 0 and w % winograd.STEP == 0
     return fits and min(h, w) >= WINOGRAD_SIDE and jax.default_backend() == "cpu"
 

@@ -1,4 +1,14 @@
-"""The reconstruction methods, one file each, behind the contract of `base.Method`.
+"""The reconstruction methods: CS-DIP (`CsDip`) and what it is compared with, all behind the contract of `Method`.
+
+A method is its settings: make it by `preset`, replace what you want otherwise, and hand it to `reconstruct`. `CsDip`
+needs no training and takes any differentiable operator; `Tv` and `Lasso` solve convex problems, `Damp` iterates a
+denoiser, and all three need a linear operator; `Csgm` needs a trained generator.
+
+>>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
+>>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
+>>> sorted(cs.methods.METHODS)[:4]
+['bm3d_amp', 'csdip', 'csgm', 'damp_tv']
+>>> tv = cs.methods.METHODS["tv"].preset("paper", (28, 28, 1))
 
 A new method is one file, which ends with its `Recipe`, and one import here.
 """
@@ -6,12 +16,33 @@ A new method is one file, which ends with its `Recipe`, and one import here.
 from csdip_jax.methods.base import PRESETS as PRESETS, Method as Method
 from csdip_jax.methods.cs_dip import CSDIP as CSDIP, CsDip as CsDip
 from csdip_jax.methods.csgm import CSGM as CSGM, Csgm as Csgm
-from csdip_jax.methods.damp import BM3D_AMP as BM3D_AMP, DAMP_TV as DAMP_TV, DAMP_WAVELET as DAMP_WAVELET, Damp as Damp
+from csdip_jax.methods.damp import (
+    BM3D_AMP as BM3D_AMP,
+    DAMP_TV as DAMP_TV,
+    DAMP_WAVELET as DAMP_WAVELET,
+    Damp as Damp,
+    state_evolution as state_evolution,
+)
 from csdip_jax.methods.lasso import LASSO_DCT as LASSO_DCT, LASSO_WAVELET as LASSO_WAVELET, Lasso as Lasso
 from csdip_jax.methods.network import Network as Network
 from csdip_jax.methods.recipe import PARTS as PARTS, Recipe as Recipe
 from csdip_jax.methods.tv import TV as TV, Tv as Tv
 from csdip_jax.registry import named
 
+__all__ = [
+    "METHODS",
+    "PARTS",
+    "PRESETS",
+    "CsDip",
+    "Csgm",
+    "Damp",
+    "Lasso",
+    "Method",
+    "Network",
+    "Recipe",
+    "Tv",
+    "state_evolution",
+]
+
 METHODS = named(globals(), Recipe)
-"""Name -> recipe; each has `preset(name, image_shape)`."""
+"""Name -> `Recipe`, of what a run can be asked to reconstruct with; each has `preset(name, image_shape)`."""

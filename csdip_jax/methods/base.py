@@ -16,21 +16,25 @@ from csdip_jax.checks import checked_shape, require, require_count
 from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_dataclass, static_field
 
 PRESETS = ("paper", "reference")
+"""Names that `Method.preset` knows."""
 
 
 @pytree_dataclass
 class Method:
-    """The contract: `init`, `step` and `image` are the method's own, the rest has defaults.
+    """What every method is: `init`, `step` and `image` are its own, the rest has defaults.
 
-    The defaults read two fields of the state, which every state has: `step`, the steps taken, and `loss`, the
-    measurement loss at the last iterate evaluated.
+    One of your own is a `pytree_dataclass` derived from this class. Its fields are its settings: numbers may be swept,
+    what is declared by `static_field` changes the program. It acts on ONE image in [-1, 1], on measurements and an
+    operator that `reconstruct` has brought to its units. Its state is a NamedTuple of arrays with at least two fields,
+    which the defaults read: `step`, the steps taken, and `loss`, the measurement loss at the last iterate evaluated,
+    inf at first.
 
     Attributes:
         image_shape: (h, w, c) of the images it makes.
-        steps: the most steps it takes.
-        keep: which image a fit gives; None for what `stop` recommends, or else `usual_keep`.
-        stop: when a fit ends before its last step; None for only by the method's own tolerance, if it has one.
-        fail: when an attempt is drawn anew although its loss is finite; None for never.
+        steps: the most steps it takes, at least 1.
+        keep: which image a fit gives, a rule; None for what `stop` recommends, or else `usual_keep`.
+        stop: when a fit ends before its last step, a rule; None for only by the method's own tolerance, if it has one.
+        fail: when an attempt is drawn anew although its loss is finite, a rule; None for never.
         restarts: how many random starts it is meant to be given.
         scalars: names of what each step tells.
         has_tolerance: whether it can converge by a tolerance of its own.
@@ -38,6 +42,36 @@ class Method:
         fills_the_cache: whether one fit alone keeps a CPU busy; if not, fits of one image are advanced together there.
         needs_linear_operator: whether it can do with an adjoint only, not with any differentiable function.
         remedy: what a user may try where it failed or did not converge.
+
+    Raises:
+        InputError: a setting out of its range.
+
+    Example:
+        >>> from typing import NamedTuple
+        >>> class State(NamedTuple):
+        ...     last: jax.Array
+        ...     step: jax.Array
+        ...     loss: jax.Array
+        >>> @cs.pytree_dataclass
+        ... class ProjectedGradient(cs.methods.Method):
+        ...     rate: float = 0.5
+        ...
+        ...     def init(self, problem, key):
+        ...         return State(jnp.zeros(self.image_shape), jnp.zeros((), int), jnp.asarray(jnp.inf))
+        ...
+        ...     def step(self, problem, state, key):
+        ...         residual, back = problem.operator.residual_and_adjoint(problem.measurements, state.last)
+        ...         loss = cs.operators.squared_norm(residual)
+        ...         following = cs.prox.project_box(state.last + self.rate * back)
+        ...         return State(following, state.step + 1, loss), {"measurement_loss": loss, "objective": loss}
+        ...
+        ...     def image(self, state):
+        ...         return state.last
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> method = ProjectedGradient((8, 8, 1), steps=50)
+        >>> bool(cs.reconstruct(method, problem, jax.random.key(1)).ok)
+        True
     """
 
     image_shape: tuple[int, int, int] = static_field()
@@ -67,11 +101,14 @@ class Method:
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
-        """The settings of the "paper", or of its "reference" code where the two differ (docs/method.md).
+        """The settings of the paper, or of its reference code where the two differ (docs: The method).
 
         Args:
             name: "paper" or "reference".
-            image_shape: (h, w, c).
+            image_shape: (h, w, c) of the images that are to be reconstructed.
+
+        Returns:
+            The method; `dataclasses.replace` gives it other settings.
 
         Raises:
             InputError: unknown name.
@@ -82,7 +119,7 @@ class Method:
 
     @property
     def keeper(self) -> rules.Keep:
-        """The rule that keeps an image."""
+        """The rule that keeps an image: `keep`, or what stands in for None."""
         recommended = self.usual_keep if self.stop is None else self.stop.keep
         return recommended if self.keep is None else self.keep
 
@@ -105,6 +142,10 @@ class Method:
         """Names of the settings that are numbers and data: an array of values is a sweep (see `reconstruct`).
 
         Those of its parts (rules, a generator) are called "stop.tolerance" and so on.
+
+        Example:
+            >>> cs.methods.Damp((28, 28, 1)).sweepable()
+            ['strength', 'damping', 'probe']
         """
         return list(_numbers(self))
 
@@ -112,11 +153,16 @@ class Method:
         """Raises InputError for data that cannot be used; called outside of jit, for it looks at the numbers."""
 
     def init(self, problem: Problem, key: Array) -> Any:
-        """The state to start from; all randomness comes from `key`."""
+        """The state to start from.
+
+        Args:
+            problem: of one image, in the method's units.
+            key: all randomness of the start comes from it.
+        """
         raise NotImplementedError
 
     def step(self, problem: Problem, state: Any, key: Array) -> tuple[Any, dict[str, Array]]:
-        """One step further, and its `scalars`, which are traced.
+        """One step further, and what it tells, which is traced.
 
         Args:
             problem: of one image.
@@ -124,25 +170,26 @@ class Method:
             key: of this step alone.
 
         Returns:
-            The state after it, and name -> number: "measurement_loss", ||y - A x||^2 at an iterate of this step (the
-            one it started from, or a later one if at hand), and "objective", what is minimised, there.
+            The state after it, and name -> number for each of `scalars`: "measurement_loss", `||y - A x||^2` at an
+            iterate of this step (the one it started from, or a later one if at hand), and "objective", what is
+            minimised, there.
         """
         raise NotImplementedError
 
     def image(self, state: Any) -> Array:
-        """The last iterate, [h, w, c] in [-1, 1]."""
+        """The last iterate, [h, w, c] in [-1, 1], of a state."""
         raise NotImplementedError
 
     def converged(self, state: Any) -> Array:
-        """Whether its own tolerance is met."""
+        """Whether the method's own tolerance is met in this state; never so where it has none."""
         return jnp.zeros((), bool)
 
     def diverged(self, state: Any) -> Array:
-        """Whether there is nothing left to go on with."""
+        """Whether there is nothing left to go on with in this state: by default, whether its loss is not finite."""
         return ~jnp.isfinite(state.loss) & (state.step > 0)
 
     def params(self, state: Any) -> Any:
-        """The weights that the fit stands at, a pytree; None for a method that fits none."""
+        """The weights that the fit stands at in this state, a pytree; None for a method that fits none."""
         return None
 
 

@@ -27,12 +27,15 @@ _REFERENCE = {(28, 28, 1): (128, 0.01, 0.0), (256, 256, 1): (64, 0.05, 100.0), (
 
 @pytree_dataclass
 class CsDip(Network):
-    """Settings of CS-DIP; `preset` gives the paper's and the reference code's.
+    """Compressed sensing with a deep image prior: an untrained network is fitted to the measurements alone.
+
+    These are its settings; `preset` gives the paper's and the reference code's. It takes any differentiable operator
+    and needs no training data. All steps are taken unless `stop` says otherwise.
 
     Attributes:
         image_shape: (h, w, c).
-        steps: of the optimiser.
-        restarts: random starts.
+        steps: of the optimiser, 1000 by default.
+        restarts: random starts, of which that with the lowest measurement loss is returned.
         decay, momentum, epsilon: >= 0, of RMSProp as PyTorch defines it (epsilon outside the square root, no bias
             correction; optax's own defaults differ); of Adam the second and the first moment's decay, and epsilon.
         tv_weight: >= 0, weight of the anisotropic total variation (a sum, not a mean).
@@ -45,8 +48,24 @@ class CsDip(Network):
         room: >= 1, G's output goes from -room to room. At 1, the paper's, pixels near black or white saturate the
             tanh, and a fit where a channel lies there may explain the measurements and be wrong (a bright retina: MSE
             0.020, and 0.0015 with 1.3). A digit, black and white throughout, needs 1 (0.005, and 0.08 with 1.3).
+        moves: what is fitted: the weights ("params"), as the paper has it, the "latent", or "both".
         keep: by default the iterate with the lowest measurement loss of the last 20.
+        stop: by default None: all steps are taken.
         fail: by default `rules.Collapsed`.
+
+    Raises:
+        InputError: a setting out of its range, or a generator of other images.
+
+    Example:
+        >>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
+        >>> method.restarts, method.steps
+        (5, 1000)
+        >>> small = cs.generators.DCGAN((8, 8, 1), cs.generators.dcgan_layers((8, 8, 1), width=8))
+        >>> method = cs.methods.CsDip((8, 8, 1), steps=20, generator=small)
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> cs.reconstruct(method, problem, jax.random.key(1)).image.shape
+        (8, 8, 1)
     """
 
     restarts: int = static_field(1)
@@ -76,7 +95,11 @@ class CsDip(Network):
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> "CsDip":
-        """As `Method.preset` says; "reference" knows the image shapes of its three data sets only.
+        """The paper's settings or the reference code's; the latter knows the image shapes of its three data sets only.
+
+        Args:
+            name: "paper" or "reference".
+            image_shape: (h, w, c); 28 x 28 x 1 has five restarts, all others one.
 
         Raises:
             InputError: unknown name, or no reference settings for this shape.

@@ -25,20 +25,26 @@ from csdip_jax.types import Array, keyword_field, pytree_dataclass, static_field
 
 @pytree_dataclass
 class Csgm(Network):
-    """Settings of CSGM; its generator needs weights, see the example.
+    """Compressed sensing with a trained generator, whose latent is fitted to the measurements.
+
+    These are its settings. Its generator needs weights, see the example; `io.vae_weights.load_decoder` reads them.
 
     Attributes:
         image_shape: (h, w, c).
         steps: Adam steps.
         restarts: random starts z ~ N(0, I).
-        l2_weight: >= 0, weight of ||z||^2, in the units of ||y - A x||^2 with pixels in [-1, 1].
+        l2_weight: >= 0, weight of `||z||^2`, in the units of `||y - A x||^2` with pixels in [-1, 1].
         generator: G, trained; by default a `generators.TrainedDecoder` that has no weights yet.
         learning_rate: >= 0, of Adam.
+        moves: what is fitted: the "latent"; "params" or "both" fit the weights too.
 
     Example:
-        >>> method = Csgm.preset("paper", (28, 28, 1))
-        >>> generator = TrainedDecoder((28, 28, 1), decoder_of(params_of_a_vae))
-        >>> method = dataclasses.replace(method, generator=generator)
+        >>> vae = cs.generators.VAE((8, 8, 1), hidden=(16,), latent_dim=4)
+        >>> params = vae.init(jax.random.key(0), jnp.zeros((8, 8, 1)), jnp.zeros(4))  # to be trained first
+        >>> trained = cs.generators.TrainedDecoder((8, 8, 1), cs.generators.decoder_of(params))
+        >>> method = dataclasses.replace(cs.methods.Csgm.preset("paper", (8, 8, 1)), generator=trained)
+        >>> method.restarts
+        10
     """
 
     restarts: int = static_field(10)
@@ -68,4 +74,5 @@ CSGM = Recipe(
     method=Csgm,
     grid={"learning_rate": (0.003, 0.01, 0.03, 0.1)},
     toy={"steps": 40, "restarts": 2, "learning_rate": 0.1},
+    needs="a decoder trained on such images",
 )

@@ -63,7 +63,9 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Damp(Method):
-    """Settings of D-AMP.
+    """D-AMP: approximate message passing, which denoises the image again and again.
+
+    These are its settings. It needs a linear operator, and random measurements: about 4 % of the pixels for BM3D.
 
     Theory asks for columns of unit norm. A is divided by one number that makes their mean square 1, and y by the same,
     so that a common factor of both changes nothing. Theory is about dense random A; with Fourier samples the error of
@@ -71,7 +73,7 @@ class Damp(Method):
 
     Differs from the published code, whose divergence has a probe of the size max|r| / 1000: here it is `probe` sigma_t
     at least; 0 is the published one. BM3D and BayesShrink jump where a coefficient crosses a threshold, and so small a
-    probe measures the jumps rather than the trend where images are small and noise is strong (docs/baselines.md).
+    probe measures the jumps rather than the trend where images are small and noise is strong (docs: The baselines).
 
     Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what
@@ -82,10 +84,17 @@ class Damp(Method):
     Attributes:
         image_shape: (h, w, c).
         steps: iterations; all are taken.
-        denoiser: D, a pure function (image, sigma) -> image, see `csdip_jax.denoisers`.
+        denoiser: D, a pure function (image, sigma) -> image, one of `csdip_jax.denoisers` or your own.
         strength: > 0; the denoiser is told strength * sigma_t.
         damping: d in [0, 1); each new x and z is (1 - d) times itself plus d times the one before.
         probe: >= 0, least size of the divergence's probe, relative to sigma_t.
+
+    Example:
+        >>> def smooth(image, sigma):  # a denoiser of one's own; sigma may be traced
+        ...     around = (jnp.roll(image, 1, 0) + jnp.roll(image, -1, 0)) / 2
+        ...     return (image + sigma * around) / (1 + sigma)
+        >>> method = cs.methods.Damp((28, 28, 1), denoiser=smooth)
+        >>> bm3d_amp = cs.methods.Damp((28, 28, 1), denoiser=cs.denoisers.bm3d)
     """
 
     steps: int = static_field(30)
@@ -157,7 +166,7 @@ class Damp(Method):
         return kept._replace(step=state.step + 1, diverged=~sane), scalars
 
     def denoise(self, image: Array, sigma: Array) -> Array:
-        """D, told `strength` times the noise."""
+        """D, told `strength` times the noise: of an image [h, w, c] with noise of standard deviation sigma."""
         return self.denoiser(image, self.strength * sigma)
 
     def _damped(self, new: Array, old: Array) -> Array:
@@ -243,7 +252,8 @@ def state_evolution(method: Damp, image: Array, num_measurements: int, noise_var
         method: with D, its strength, and the number of steps.
         image: x*, [h, w, c].
         num_measurements: m, real ones.
-        noise_variance: s; one measurement's noise has variance s / m, as in `operators.measure`.
+        noise_variance: s >= 0, the variance of the whole noise vector: one measurement's noise is N(0, s / m), as
+            `operators.measure` makes it.
         key: of e.
 
     Returns:
@@ -273,6 +283,7 @@ BM3D_AMP = Recipe(
     fixed={"denoiser": denoisers.bm3d},
     grid={"strength": STRENGTHS[1:]},
     toy={"steps": 8, "damping": 0.3},  # undamped it oscillates on so small an image
+    needs="rows like random ones",
     extra="bm3d",
     check=denoisers.require_bm3d,
 )
@@ -285,6 +296,7 @@ DAMP_TV = Recipe(
     fixed={"denoiser": denoisers.tv},
     grid={"strength": STRENGTHS},
     toy={"steps": 12},
+    needs="rows like random ones",
 )
 
 DAMP_WAVELET = Recipe(
@@ -295,4 +307,5 @@ DAMP_WAVELET = Recipe(
     fixed={"denoiser": denoisers.wavelet},
     grid={"strength": STRENGTHS},
     toy={"steps": 12},
+    needs="rows like random ones",
 )

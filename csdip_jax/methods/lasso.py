@@ -75,18 +75,17 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Lasso(Method):
-    """Settings of the Lasso.
+    """The Lasso: the image with the sparsest coefficients in a basis that explains the measurements.
 
-    Bases, orthonormal, of each channel: "dct", the 2-D cosine transform, and "wavelet", a periodised wavelet transform.
+    These are its settings. Bases, orthonormal, of each channel: "dct", the 2-D cosine transform, and "wavelet", a
+    periodised wavelet transform. It needs a linear operator.
 
-    Solvers:
-        "primal_dual" (default): the primal-dual hybrid gradient of Chambolle and Pock, over-relaxed. Its dual variable
-            has a step size of its own, and so the number of steps hardly grows as alpha falls; in float32 it reaches
-            the tolerance even where the residual is lost in the rounding of y - B c.
-        "fista": accelerated proximal gradient, its momentum dropped when it points uphill.
-        "ista": proximal gradient, as it stands.
-    For the paper's alpha = 1e-5 the last two need many more steps, and in float32 their gap stays above 1e-4, though
-    the objective is then much closer to its minimum than that (docs/baselines.md).
+    Of the solvers "primal_dual" is the primal-dual hybrid gradient of Chambolle and Pock, over-relaxed. Its dual
+    variable has a step size of its own, and so the number of steps hardly grows as alpha falls; in float32 it reaches
+    the tolerance even where the residual is lost in the rounding of y - B c. "fista" is accelerated proximal gradient,
+    its momentum dropped when it points uphill, and "ista" proximal gradient, as it stands. For the paper's alpha = 1e-5
+    the last two need many more steps, and in float32 their gap stays above 1e-4, though the objective is then much
+    closer to its minimum than that (docs: The baselines).
 
     Converged means: the duality gap is at most `tolerance` times the objective, so that the objective is within that
     of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn
@@ -99,11 +98,14 @@ class Lasso(Method):
         wavelet: one of `transforms.WAVELETS`.
         levels: of the wavelet transform, at least 1; None for `transforms.default_levels`.
         solver: "primal_dual", "fista" or "ista", see above.
-        alpha: > 0, weight of ||c||_1.
+        alpha: > 0, weight of `||c||_1`.
         tolerance: > 0, of the relative duality gap; float32 reaches 1e-4 to 1e-5, less takes measurements in float64.
 
     Raises:
         InputError: a setting out of its range.
+
+    Example:
+        >>> method = cs.methods.Lasso((28, 28, 1), basis="wavelet", alpha=1e-3)
 
     References:
         Chambolle, Pock: A first-order primal-dual algorithm for convex problems, J. Math. Imaging Vis. 40, 2011.
@@ -133,19 +135,27 @@ class Lasso(Method):
         require_number("tolerance", self.tolerance, strictly=True)
 
     def synthesis(self, coefficients: Array) -> Array:
-        """Psi c, an image [h, w, c]."""
+        """Psi c, the image [h, w, c] of these coefficients [h, w, c]."""
         if self.basis == "dct":
             return transforms.inverse_dct(coefficients)
         return transforms.inverse_wavelet(coefficients, self.wavelet, self.levels)
 
     def analysis(self, image: Array) -> Array:
-        """Psi^T x, coefficients [h, w, c]; the inverse of `synthesis`."""
+        """Psi^T x, the coefficients [h, w, c] of an image [h, w, c]; the inverse of `synthesis`."""
         if self.basis == "dct":
             return transforms.dct(image)
         return transforms.wavelet(image, self.wavelet, self.levels)
 
     def residual(self, problem: Problem, coefficients: Array) -> tuple[Array, Array]:
-        """y - B c and B^H (y - B c)."""
+        """What coefficients leave unexplained, and its correlations with the columns of B = A Psi.
+
+        Args:
+            problem: of one image.
+            coefficients: c, [h, w, c].
+
+        Returns:
+            y - B c, [m], and B^H (y - B c), [h, w, c].
+        """
         operator, y = problem
         residual, back = operator.residual_and_adjoint(y, self.synthesis(coefficients))
         return residual, self.analysis(back)

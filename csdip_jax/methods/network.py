@@ -45,11 +45,11 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Network(Method):
-    """What every fit of a network has; a method adds its optimiser and its penalties.
+    """What every fit of a network has; a method adds its `optimizer` and its `penalties`.
 
     Attributes:
         image_shape: (h, w, c).
-        generator: G, of images of this shape.
+        generator: G, of images of this shape, a `generators.Generator`.
         moves: what is fitted: the weights ("params"), the "latent", or "both".
         room: >= 1, G's output goes from -room to room.
         learning_rate: >= 0, of the optimiser.
@@ -70,18 +70,29 @@ class Network(Method):
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        """What turns gradients into steps."""
+        """What turns gradients into steps, an optimiser of optax."""
         raise NotImplementedError
 
     def penalties(self, image: Array, latent: Any, params: Any) -> list[Array]:
-        """The terms that are minimised besides the measurement loss, in their order."""
+        """The terms that are minimised besides the measurement loss, in their order; none by default.
+
+        Args:
+            image: room times what the generator makes, [h, w, c].
+            latent: z.
+            params: w.
+        """
         return []
 
     def init(self, problem: Problem, key: Array) -> State:
         return self.start(*self.generator.init(key, jnp.finfo(problem.measurements.dtype).dtype))
 
     def start(self, latent: Any, params: Any) -> State:
-        """The state to start from with a given latent and given weights (`init` has the generator draw both)."""
+        """The state to start from with a given latent and given weights (`init` has the generator draw both).
+
+        Args:
+            latent: z, as the generator takes it.
+            params: w, likewise.
+        """
         fixed = self.generator.trained is not None and "params" not in MOVES[self.moves]
         drawn = [leaf.dtype for leaf in jax.tree.leaves((latent, params)) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
         dtype = jnp.result_type(jnp.float32, *drawn)
@@ -101,7 +112,16 @@ class Network(Method):
         return state.params
 
     def objective(self, problem: Problem, latent: Any, params: Any) -> tuple[Array, tuple[Array, Array]]:
-        """(objective, (measurement loss, image)) of the image that these generate."""
+        """What is minimised: the measurement loss and the penalties.
+
+        Args:
+            problem: of one image.
+            latent: z.
+            params: w.
+
+        Returns:
+            objective, (measurement loss, image).
+        """
         image = self.room * self.generator.apply(params, latent)
         loss = measurement_loss(*problem, image)
         total = loss

@@ -23,7 +23,7 @@ NONE: Mapping[str, Any] = types.MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A method as it is asked for by name.
+    """A method as it is asked for by name: `METHODS` holds one for each.
 
     Attributes:
         name: on the command line and in files.
@@ -33,11 +33,15 @@ class Recipe:
         fixed: field -> value, what makes this one of several recipes of the class; no setting of it.
         grid: field -> the values that are tried in tuning.
         toy: field -> value for images of few pixels, a fit in seconds.
+        needs: what it needs besides an operator, or of one besides being linear, in words.
         extra: a package that it needs besides the library's own; None for none.
         check: called with the image shape; raises InputError where it cannot be used.
+        code: a checksum of the file in which a user wrote it; None for the library's.
 
     Example:
-        >>> method = METHODS["tv"].preset("paper", (28, 28, 1))
+        >>> recipe = cs.methods.METHODS["tv"]
+        >>> recipe.make("paper", (28, 28, 1), {"mu": 64.0, "stop": "plateau"}, {"stop": {"patience": 20}}).stop
+        Plateau(tolerance=0.001, patience=20)
     """
 
     name: str
@@ -47,13 +51,21 @@ class Recipe:
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     grid: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     toy: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    needs: str = ""
     extra: str | None = None
     check: Callable[[tuple[int, int, int]], None] | None = None
+    code: str | None = None
 
     @property
     def installed(self) -> bool:
         """Whether the package that it needs is there."""
         return self.extra is None or importlib.util.find_spec(self.extra) is not None
+
+    @property
+    def requirements(self) -> str:
+        """All that it needs, in words."""
+        operator = "a linear operator" if self.method.needs_linear_operator else "any differentiable operator"
+        return ", ".join(filter(None, [operator, self.needs, self.extra and f"the extra {self.extra}"]))
 
     @property
     def settings(self) -> dict[str, dataclasses.Field]:
@@ -62,7 +74,11 @@ class Recipe:
         return {field.name: field for field in fields if field.name in PARTS or kind_of(field) is not None}
 
     def preset(self, name: str, image_shape: tuple[int, int, int]) -> Method:
-        """The settings of the "paper", or of its "reference" code where the two differ; see `Method.preset`.
+        """The settings of the paper, or of its reference code where the two differ; see `Method.preset`.
+
+        Args:
+            name: "paper" or "reference".
+            image_shape: (h, w, c).
 
         Raises:
             InputError: unknown preset, an image shape that it cannot take, or a package that is missing.
@@ -82,7 +98,7 @@ class Recipe:
         """The preset with what departs from it.
 
         Args:
-            preset: see `preset`.
+            preset: name of the preset, "paper" or "reference".
             image_shape: (h, w, c).
             settings: field -> value, None for the preset's; of one of `PARTS` its name.
             parts: field of `PARTS` -> field of that part -> value, None for its own default. What the part does not

@@ -69,14 +69,17 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Tv(Method):
-    """Settings of the total variation method; the defaults are the paper's, which are TVAL3's.
+    """Total variation: the image with the fewest edges that explains the measurements, by convex optimisation.
+
+    These are its settings; the defaults are the paper's, which are TVAL3's. It needs a linear operator, and no random
+    start matters.
 
     Converged means: primal and dual residuals of ADMM are both below `tolerance`, relative to the size of what they
     compare (Boyd, Parikh, Chu, Peleato, Eckstein, Found. Trends Mach. Learn. 3(1), 2011, section 3.3), or after the
     last step below five times that.
 
     Differs from TVAL3: the problem is convex and solved to the optimum as `tolerance` falls, whereas TVAL3 alternates
-    single gradient steps and stops on the change of its iterates. A and y come normalised (docs/units.md).
+    single gradient steps and stops on the change of its iterates. A and y come normalised (docs: Units and ranges).
 
     Each step tells the losses of the over-relaxed iterate that it started from, and the larger of the two residuals.
 
@@ -89,6 +92,9 @@ class Tv(Method):
             the scale of A and y, so it needs no tuning.
         tolerance: >= 0, of the relative residuals, see above.
         lower, upper: bounds of the pixels, infinite for none. The image returned is clipped to [-1, 1] besides.
+
+    Example:
+        >>> method = cs.methods.Tv((28, 28, 1), mu=64.0)  # a smaller mu for noisier measurements
     """
 
     steps: int = static_field(300)

@@ -1,21 +1,32 @@
-"""Measurement operators A: image [h, w, c] -> measurements [m], as frozen dataclass pytrees.
+"""Measurement operators A: what took the measurements y = A x of an image x, [h, w, c] -> [m].
 
-Every operator acts on ONE image. Its arrays are data fields, `image_shape` is part of the program. Pixels are counted
-row-major over (h, w, c), as `image.reshape(-1)` does. A @ B is one after the other, a `Stack` one for each image.
+Take the one of your instrument (a matrix, masks of k-space, a blur, chosen pixels), draw a random one to try things
+out, or give any function that JAX can differentiate: the plain function, `Linear` if it is linear, or a class of your
+own derived from `LinearOperator` or `Operator`. `measure` simulates measurements of a known image.
 
-A new operator that a run can be asked for is one file, which ends with its `Kind`, and one import here.
+>>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+>>> y = operator.forward(np.zeros((8, 8, 1)))  # A x
+>>> x = operator.adjoint(y)  # A^H y
+>>> y.shape, x.shape
+((20,), (8, 8, 1))
 
-Any differentiable function serves as an operator too: `Linear` (adjoint by transposition), `Nonlinear`, or
-the plain callable itself. So does a SciPy LinearOperator or one of pylops (`from_scipy`), and `to_scipy` gives one.
+Every operator acts on ONE image and is a frozen dataclass and a pytree. Its arrays are data, its `image_shape` is part
+of the program. Pixels are counted row by row over (h, w, c), as `image.reshape(-1)` does. `A @ B` is one after the
+other, a `Stack` one for each image.
+
+A SciPy LinearOperator or one of pylops comes in by `from_scipy`, and goes out by `to_scipy`.
+
+A new operator that a run can be asked for by name is one file, which ends with its `Kind`, and one import here.
 """
 
 from csdip_jax.operators.base import (
     LinearOperator as LinearOperator,
     Operator as Operator,
+    Shape as Shape,
     measurement_loss as measurement_loss,
     squared_norm as squared_norm,
 )
-from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur
+from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur, gaussian_psf as gaussian_psf
 from csdip_jax.operators.compositions import Composition as Composition, compose as compose
 from csdip_jax.operators.dense import (
     DTYPES as DTYPES,
@@ -36,11 +47,13 @@ from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonline
 from csdip_jax.operators.host import HostOperator as HostOperator, from_scipy as from_scipy, to_scipy as to_scipy
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
+    UNCOUNTED as UNCOUNTED,
     Count as Count,
     Kind as Kind,
     first_of_each_count as first_of_each_count,
     unnamed_kind as unnamed_kind,
 )
+from csdip_jax.operators.magnitude import PHASE_RETRIEVAL as PHASE_RETRIEVAL, Magnitude as Magnitude
 from csdip_jax.operators.normalised import Normalised as Normalised, NormalisedFunction as NormalisedFunction
 from csdip_jax.operators.rademacher import RADEMACHER as RADEMACHER, Rademacher as Rademacher, rademacher as rademacher
 from csdip_jax.operators.randomized import (
@@ -54,6 +67,43 @@ from csdip_jax.operators.rows import RowOperator as RowOperator
 from csdip_jax.operators.simulation import measure as measure
 from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_of as one_of, stack as stack
 from csdip_jax.registry import named
+
+__all__ = [
+    "DTYPES",
+    "OPERATORS",
+    "Blur",
+    "Composition",
+    "Count",
+    "Dense",
+    "Fourier",
+    "Identity",
+    "Inpainting",
+    "Kind",
+    "Linear",
+    "LinearOperator",
+    "Nonlinear",
+    "Operator",
+    "Rademacher",
+    "RandomizedTransform",
+    "RowOperator",
+    "Shape",
+    "Stack",
+    "as_operator",
+    "cartesian_fourier",
+    "compose",
+    "gaussian",
+    "gaussian_psf",
+    "inpainting",
+    "measure",
+    "measurement_loss",
+    "rademacher",
+    "radial_fourier",
+    "radial_mask",
+    "squared_norm",
+    "stack",
+    "subsampled_dct",
+    "subsampled_hadamard",
+]
 
 OPERATORS = named(globals(), Kind)
 """Name -> kind, of what a run can be asked to measure with."""

@@ -15,6 +15,7 @@ from csdip_jax.types import Array, InputError
 PROBES = 16
 
 Shape = tuple[int, int, int]
+"""(h, w, c) of an image: rows, columns, channels; c = 1 for grey."""
 
 TAKEN = {
     "forward": ("image",),
@@ -50,7 +51,27 @@ def _of_numbers(method: Callable, names: tuple[str, ...]) -> Callable:
 
 
 class Operator:
-    """A differentiable map from images to measurements; A @ B is one after the other, see `compositions.compose`."""
+    """A differentiable map from ONE image to its measurements.
+
+    An operator of your own that is not linear is a `pytree_dataclass` derived from this class, with `image_shape` and
+    `forward`; or simply the function itself. For a linear one derive from `LinearOperator`. `A @ B` is one after the
+    other, B first, see `compose`.
+
+    Attributes:
+        image_shape: (h, w, c) of the images that it measures.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class Magnitudes(cs.operators.Operator):
+        ...     matrix: jax.Array
+        ...     image_shape: cs.operators.Shape = cs.static_field()
+        ...
+        ...     def forward(self, image):
+        ...         return jnp.abs(self.matrix @ image.reshape(-1))
+        >>> operator = Magnitudes(jnp.ones((3, 4)), (2, 2, 1))
+        >>> operator.forward(np.ones((2, 2, 1))).tolist()
+        [4.0, 4.0, 4.0]
+    """
 
     image_shape: Shape
 
@@ -61,7 +82,14 @@ class Operator:
             setattr(cls, name, _of_numbers(vars(cls)[name], TAKEN[name]))
 
     def forward(self, image: Array) -> Array:
-        """Measurements [m] (real or complex) of `image` [h, w, c]; any type of numbers is taken."""
+        """The measurements of an image, A x; an operator of your own defines this.
+
+        Args:
+            image: x, [h, w, c]. Any type of numbers is taken: they are floating point when this is called.
+
+        Returns:
+            [m], real or complex (an operator of your own may give any shape). Write it with `jax.numpy`.
+        """
         raise NotImplementedError
 
     def __matmul__(self, inner: "Operator | Callable") -> "Operator":
@@ -86,9 +114,28 @@ class Operator:
 class LinearOperator(Operator):
     """An operator with an adjoint: Re <A x, y> = <x, A^H y> for every real image x.
 
+    A linear operator of your own is a `pytree_dataclass` derived from this class. `image_shape` and `forward` are all
+    that it needs; the rest follows from them by JAX's transposition. Where a faster way is known, it may replace
+    `adjoint`, `residual_and_adjoint` (which every method rests on) or `regularized_solve` (which TV rests on).
+
     Attributes:
-        is_balanced: whether flat images are to weigh as much in A x as they do (samples of k-space, say).
+        image_shape: (h, w, c) of the images that it measures.
+        is_balanced: whether flat images are to weigh as much in A x as they do (samples of k-space, say). If not, and
+            they stand out, as rows of 0 and 1 make them, they are given the weight of one measurement.
         probe_seed: of the random images by which norms are estimated.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class RowSums(cs.operators.LinearOperator):
+        ...     image_shape: cs.operators.Shape = cs.static_field()
+        ...
+        ...     def forward(self, image):
+        ...         return image.sum(axis=(1, 2))
+        >>> operator = RowSums((2, 3, 1))
+        >>> operator.forward(np.ones((2, 3, 1))).tolist()
+        [3.0, 3.0]
+        >>> operator.adjoint(np.asarray([1.0, 2.0]))[..., 0].tolist()
+        [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
     """
 
     is_balanced = False
@@ -105,7 +152,17 @@ class LinearOperator(Operator):
         return type(self).regularized_solve is not LinearOperator.regularized_solve
 
     def adjoint(self, measurements: Array) -> Array:
-        """A^H y, a real image [h, w, c], by transposing `forward` (so the two cannot disagree)."""
+        """A^H y, by transposing `forward`, so that the two cannot disagree.
+
+        Args:
+            measurements: y, of the shape that `forward` gives.
+
+        Returns:
+            A real image, [h, w, c].
+
+        Raises:
+            InputError: measurements of another shape, or complex ones where A makes real ones.
+        """
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.finfo(measurements.dtype).dtype)
         like = jax.eval_shape(self.forward, image)
         if measurements.shape != like.shape or (jnp.iscomplexobj(measurements) and not jnp.iscomplexobj(like)):
@@ -119,7 +176,7 @@ class LinearOperator(Operator):
         return transposed
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
-        """The root of the sum of |A_ij|^2, estimated by A of random signs, always the same.
+        """The root of the sum of `|A_ij|^2`, estimated by A of random signs, always the same.
 
         Args:
             without: u, [m], of length 1: of (I - u u^H) A instead; None for A.
@@ -132,16 +189,37 @@ class LinearOperator(Operator):
         return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(self.probe_seed), PROBES))))
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md)."""
+        """What A is divided by before a method sees it: the root mean square norm of its columns.
+
+        See docs: Units and ranges.
+
+        Args:
+            frobenius_norm: of A, as the method of this name gives it.
+        """
         return frobenius_norm / math.sqrt(math.prod(self.image_shape))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
-        """r = y - A x, [m], and A^H r, [h, w, c]: -2 A^H r is the gradient of ||y - A x||^2."""
+        """What the image leaves unexplained, and which way to change it: -2 A^H r is the gradient of `||y - A x||^2`.
+
+        Args:
+            measurements: y, of the shape that `forward` gives.
+            image: x, [h, w, c].
+
+        Returns:
+            r = y - A x, as y, and A^H r, [h, w, c].
+        """
         residual = measurements - self.forward(image)
         return residual, self.adjoint(residual)
 
     def normal(self, image: Array) -> Array:
-        """A^H A x, a real image [h, w, c]."""
+        """A^H A x.
+
+        Args:
+            image: x, [h, w, c].
+
+        Returns:
+            A real image, [h, w, c].
+        """
         none = self.measurements_like
         return -self.residual_and_adjoint(jnp.zeros(none.shape, none.dtype), image)[1]
 
@@ -166,9 +244,18 @@ class LinearOperator(Operator):
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
-    """||y - A x||^2; the gradient of a linear operator's comes along with its value (`residual_and_adjoint`).
+    """The measurement loss `||y - A x||^2`, which all methods make small.
 
-    To be differentiated in reverse mode first, and under jit: elsewhere the derivative by the operator is computed too.
+    A linear operator's gradient comes along with its value (`LinearOperator.residual_and_adjoint`). To be
+    differentiated in reverse mode first, and under jit: elsewhere the derivative by the operator is computed too.
+
+    Args:
+        operator: A.
+        measurements: y, as A makes it of one image.
+        image: x, [h, w, c].
+
+    Returns:
+        A real scalar.
     """
     loss = _linear_loss if isinstance(operator, LinearOperator) else _loss
     return loss(operator, measurements, image)
@@ -197,5 +284,12 @@ _linear_loss.defvjp(_loss_forward, _loss_backward)
 
 
 def squared_norm(x: Array) -> Array:
-    """||x||^2 of an array of any shape, real or complex."""
+    """`||x||^2`, the sum of the squared moduli of all entries.
+
+    Args:
+        x: of any shape, real or complex.
+
+    Returns:
+        A real scalar.
+    """
     return jnp.sum(jnp.square(x.real) + jnp.square(x.imag))

@@ -27,7 +27,9 @@ class Blur(LinearOperator):
         InputError: a point spread function that is not [kh, kw], or larger than the image.
 
     Example:
-        >>> operator = Blur(np.ones((5, 5)) / 25, (64, 64, 1))
+        >>> operator = cs.operators.Blur(np.ones((5, 5)) / 25, (64, 64, 1))
+        >>> operator.forward(np.ones((64, 64, 1))).shape
+        (4096,)
     """
 
     psf: Array
@@ -70,7 +72,14 @@ class Blur(LinearOperator):
 
 
 def gaussian_psf(width: float, image_shape: Shape) -> np.ndarray:
-    """A normal distribution of this standard deviation in pixels, cut off at three of them, of sum 1.
+    """A normal distribution as the point spread function of `Blur`, of sum 1.
+
+    Args:
+        width: > 0, its standard deviation in pixels; it is cut off at three of them, or at the image's sides.
+        image_shape: (h, w, c) of the images that are to be blurred.
+
+    Returns:
+        float32 [kh, kw], both odd.
 
     Raises:
         InputError: a width that is not a number above 0.

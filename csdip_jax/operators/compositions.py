@@ -16,7 +16,7 @@ from csdip_jax.types import Array, InputError, pytree_dataclass
 
 @pytree_dataclass
 class Composition(LinearOperator):
-    """x -> A B x of two linear operators, as `A @ B` makes it.
+    """Two linear operators one after the other, x -> A B x, as `A @ B` makes it.
 
     B makes an image that A takes, as [h, w, c] or flat; or a stack of them, [..., h, w, c], each of which A measures.
     Where it is complex, A acts on real and imaginary part.
@@ -24,6 +24,12 @@ class Composition(LinearOperator):
     Attributes:
         outer: A, no composition itself: (A @ B) @ C is kept as A @ (B @ C).
         inner: B.
+
+    Example:
+        >>> blur = cs.operators.Blur(np.ones((3, 3)) / 9, (8, 8, 1))
+        >>> some = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+        >>> (some @ blur).forward(np.ones((8, 8, 1))).shape
+        (20,)
     """
 
     outer: LinearOperator
@@ -118,8 +124,17 @@ def compose(outer: Operator | Callable, inner: Operator | Callable) -> Operator:
             makes.
         inner: B; a plain function is one of images of A's shape.
 
+    Returns:
+        The operator x -> A (B x), of images of B's shape.
+
     Raises:
         InputError: neither operators nor functions, a stack of operators, or images that do not fit.
+
+    Example:
+        >>> blur = cs.operators.Blur(np.ones((3, 3)) / 9, (8, 8, 1))
+        >>> magnitudes = cs.operators.compose(jnp.abs, blur)
+        >>> type(magnitudes).__name__
+        'Nonlinear'
     """
     for operator in (outer, inner):
         if isinstance(operator, Stack):

@@ -52,6 +52,12 @@ class Dense(RowOperator):
 
     Raises:
         InputError: shapes do not fit, or the matrix holds no numbers.
+
+    Example:
+        >>> patterns = np.random.default_rng(0).integers(0, 2, (50, 64))  # of a single-pixel camera
+        >>> operator = cs.operators.Dense(patterns, (8, 8, 1))
+        >>> operator.forward(np.zeros((8, 8, 1))).shape
+        (50,)
     """
 
     matrix: Array
@@ -77,10 +83,13 @@ class Dense(RowOperator):
             raise InputError(f"row_scale of shape {self.row_scale.shape} does not fit {shape[-2]} rows")
 
     def astype(self, dtype: str) -> "Dense":
-        """The same operator up to rounding, its matrix stored as one of DTYPES.
+        """The same operator up to rounding, its matrix stored in fewer bits, or in more.
 
         For float16 and int8 each row is divided by its largest entry first, so that any range fits: float16 rounds an
         entry by at most 2^-11 of itself, int8 by 1/254 of the largest.
+
+        Args:
+            dtype: one of `DTYPES`.
 
         Raises:
             InputError: unknown dtype, or a matrix that is complex or narrow already.
@@ -93,7 +102,7 @@ class Dense(RowOperator):
 
     @property
     def num_measurements(self) -> int:
-        """The rows of A, m."""
+        """How many rows A has, m."""
         return self.matrix.shape[-2]
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
@@ -111,7 +120,7 @@ class Dense(RowOperator):
         return self._fastest_form()(self, measurements, image)
 
     def _fastest_form(self) -> Callable:
-        """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs/performance.md)."""
+        """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs: Performance)."""
         if jax.default_backend() != "cpu":
             return RowOperator.residual_and_adjoint if self.is_narrow else LinearOperator.residual_and_adjoint
         large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES
@@ -132,7 +141,7 @@ def require_dtype(dtype: str) -> None:
 
 
 def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str = "float32") -> Dense:
-    """Dense A with i.i.d. N(0, 1/m) entries (paper, section 5.1).
+    """A random matrix with independent N(0, 1/m) entries (paper, section 5.1).
 
     Args:
         key: random key.
@@ -140,6 +149,17 @@ def gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str =
         image_shape: (h, w, c).
         dtype: one of DTYPES, see `Dense.astype`; the same key draws the same matrix up to its rounding, but for
             float64, which draws another one.
+
+    Returns:
+        The operator; its matrix takes 4 m n bytes in float32.
+
+    Raises:
+        InputError: m or dtype out of range, or a key of `jax.random.PRNGKey`.
+
+    Example:
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+        >>> operator.matrix.shape
+        (20, 64)
     """
     require_key(key)
     require_num_measurements(num_measurements, image_shape)

@@ -17,12 +17,14 @@ from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 @pytree_dataclass
 class Fourier(LinearOperator):
-    """Chosen coefficients of the unitary 2-D DFT of each channel, y_k = weight_k (F x)_k.
+    """Chosen samples of k-space: coefficients of the unitary 2-D DFT of each channel, y_k = weight_k (F x)_k.
+
+    `cartesian_fourier` makes one of a mask, `radial_fourier` one of radial lines.
 
     Attributes:
         indices: [m] whole numbers, into the flattened h x w grid of `jnp.fft.fft2` (DC is 0, not centred).
         weights: [m] positive factors (1 for plain samples).
-        image_shape: (h, w, c); measurements of c channels follow each other channel by channel, [c m].
+        image_shape: (h, w, c). The measurements are complex and follow each other channel by channel, [c m].
 
     Raises:
         InputError: an index that is none of the grid's, or weights that are not above 0, or not as many.
@@ -97,6 +99,13 @@ def radial_mask(num_lines: int, size: tuple[int, int]) -> np.ndarray:
 
     Returns:
         Boolean [h, w], centred (DC at [h // 2, w // 2], as `numpy.fft.fftshift` puts it).
+
+    Raises:
+        InputError: fewer than one line.
+
+    Example:
+        >>> int(cs.operators.radial_mask(10, (256, 256)).sum())
+        1260
     """
     if num_lines < 1:
         raise InputError(f"num_lines = {num_lines}: at least one radial line is needed")
@@ -134,6 +143,14 @@ def radial_fourier(num_lines: int, image_shape: Shape) -> Fourier:
 
     Returns:
         Operator with complex measurements [c (1 + k)], k the number of samples of `radial_mask`.
+
+    Raises:
+        InputError: fewer than one line, or an `image_shape` that is none.
+
+    Example:
+        >>> operator = cs.operators.radial_fourier(10, (256, 256, 1))
+        >>> operator.measurements_like.shape
+        (1261,)
     """
     image_shape = checked_shape(image_shape)
     h, w, _ = image_shape
@@ -151,8 +168,18 @@ def cartesian_fourier(mask: np.ndarray, image_shape: Shape, centred: bool = True
         image_shape: (h, w, c); the same mask for each channel.
         centred: DC of the mask at [h // 2, w // 2] (as scanners and fftshift put it) or at [0, 0].
 
+    Returns:
+        Operator with complex measurements [c k] of k samples, channel by channel.
+
     Raises:
         InputError: wrong shape, not numbers, NaN, or nothing selected.
+
+    Example:
+        >>> mask = np.zeros((8, 8), bool)
+        >>> mask[:, 3:6] = True  # columns around DC, which lies at [4, 4]
+        >>> operator = cs.operators.cartesian_fourier(mask, (8, 8, 1))
+        >>> operator.forward(np.ones((8, 8, 1))).shape
+        (24,)
     """
     image_shape = checked_shape(image_shape)
     flat = selected_entries(mask, image_shape[:2], "k-space")

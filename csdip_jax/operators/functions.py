@@ -19,13 +19,21 @@ def as_partial(fn: Callable) -> Callable:
 
 @pytree_dataclass
 class Linear(LinearOperator):
-    """Any linear function of the image, traceable by JAX.
+    """Any linear function of the image as an operator; its adjoint is found by transposition.
 
     Attributes:
         fn: image [h, w, c] -> measurements, linear. Bind large arrays with `jax.tree_util.Partial(fn, array)`
             rather than in a closure: bound arrays are arguments of the compiled program, closed-over ones
             constants of it.
         image_shape: (h, w, c).
+
+    Raises:
+        InputError: `fn` is not callable. That it is linear is looked at by `reconstruct`.
+
+    Example:
+        >>> operator = cs.operators.Linear(lambda image: jnp.cumsum(image, axis=0), (4, 4, 1))
+        >>> operator.adjoint(jnp.ones((4, 4, 1)))[:, 0, 0].tolist()
+        [4.0, 3.0, 2.0, 1.0]
     """
 
     fn: Callable
@@ -43,11 +51,24 @@ class Linear(LinearOperator):
 
 @pytree_dataclass
 class Nonlinear(Operator):
-    """Any differentiable function of the image, e.g. |A x| (phase retrieval). It has no adjoint.
+    """Any differentiable function of the image as an operator, such as phase retrieval's `|A x|`; it has no adjoint.
+
+    Methods that need none take it: CS-DIP, CSGM. Where f(x) = f(-x), as for `|A x|`, an image in [-1, 1] cannot be
+    told from its negative: give `reconstruct` a `pixel_range` from 0 on.
 
     Attributes:
         fn: image [h, w, c] -> measurements. Bind large arrays as `Linear` says.
         image_shape: (h, w, c).
+
+    Raises:
+        InputError: `fn` is not callable.
+
+    Example:
+        >>> matrix = np.random.default_rng(0).normal(size=(30, 16))
+        >>> magnitudes = jax.tree_util.Partial(lambda a, image: jnp.abs(a @ image.reshape(-1)), jnp.asarray(matrix))
+        >>> operator = cs.operators.Nonlinear(magnitudes, (4, 4, 1))
+        >>> operator.forward(np.zeros((4, 4, 1))).shape
+        (30,)
     """
 
     fn: Callable
@@ -59,7 +80,11 @@ class Nonlinear(Operator):
 
 
 def as_operator(operator: Operator | Callable, image_shape: tuple[int, ...]) -> Operator:
-    """`operator` itself, or a plain callable wrapped as `Nonlinear`.
+    """The operator itself, or a plain function wrapped as `Nonlinear`.
+
+    Args:
+        operator: one, or a function of an image.
+        image_shape: (h, w, c) of the images that it has to measure.
 
     Raises:
         InputError: neither an operator nor callable, made for images of another shape, or a user's own that JAX cannot

@@ -15,7 +15,11 @@ from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
 @pytree_dataclass
 class Identity(LinearOperator):
-    """Every pixel is measured (denoising), y = x."""
+    """Every pixel is measured, y = x: denoising.
+
+    Attributes:
+        image_shape: (h, w, c).
+    """
 
     image_shape: Shape = static_field()
     is_balanced = True
@@ -27,7 +31,7 @@ class Identity(LinearOperator):
         return image.reshape(-1)
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """1: pixels are what they are."""
+        """1: pixels are what they are; `frobenius_norm` does not matter."""
         return jnp.ones(())
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
@@ -35,20 +39,20 @@ class Identity(LinearOperator):
 
     @property
     def isometry(self) -> float:
-        """1."""
+        """1, since A is the identity."""
         return 1.0
 
 
 @pytree_dataclass
 class Inpainting(LinearOperator):
-    """Chosen entries of the flattened image are measured.
+    """Chosen entries of the flattened image are measured; `inpainting` makes it of a mask.
 
     Attributes:
         indices: [m] whole numbers, pixels of `image.reshape(-1)` counted from 0.
         image_shape: (h, w, c).
 
     Raises:
-        InputError: an index that is none of the image's, see `checked_indices`.
+        InputError: an index that is none of the image's.
     """
 
     indices: Array
@@ -64,7 +68,7 @@ class Inpainting(LinearOperator):
         return image.reshape(-1)[self.indices]
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """1: pixels are what they are."""
+        """1: pixels are what they are; `frobenius_norm` does not matter."""
         return jnp.ones(())
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
@@ -73,7 +77,7 @@ class Inpainting(LinearOperator):
 
 
 def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
-    """The pixels that `mask` selects, row-major.
+    """The pixels that a mask selects, row by row.
 
     Args:
         mask: [h, w] (all channels of a pixel) or [h, w, c]; non-zero = measured.
@@ -81,6 +85,11 @@ def inpainting(mask: np.ndarray, image_shape: Shape) -> Inpainting:
 
     Raises:
         InputError: wrong shape, not numbers, NaN, or nothing selected.
+
+    Example:
+        >>> mask = np.arange(64).reshape(8, 8) % 2  # every other pixel
+        >>> cs.operators.inpainting(mask, (8, 8, 3)).forward(np.ones((8, 8, 3))).shape
+        (96,)
     """
     mask, image_shape = checked_mask(mask), checked_shape(image_shape)
     if mask.shape == image_shape[:2]:

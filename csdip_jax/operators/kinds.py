@@ -16,7 +16,7 @@ LARGEST_UNASKED = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-    """The one number that a run gives an operator, a whole one: how much it measures, or how strongly it blurs.
+    """The one whole number that a run gives an operator: how much it measures, or how strongly it blurs.
 
     Attributes:
         name: of the setting.
@@ -33,6 +33,8 @@ MEASUREMENTS = Count(
     "num_measurements", "m; None: a tenth of the pixels", lambda image_shape: max(1, math.prod(image_shape) // 10)
 )
 
+UNCOUNTED = Count("", "of an operator that is as it is", lambda image_shape: 1)
+
 
 def _small(number: int, pixels: int, itemsize: int) -> int:
     return 0
@@ -40,7 +42,9 @@ def _small(number: int, pixels: int, itemsize: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """An operator by name. Whatever lists, draws, names or tests operators reads it, so a new one is registered once.
+    """An operator that a run can be asked for by name.
+
+    Whatever lists, draws, names or tests operators reads it, so a new one is registered once, in its own file.
 
     Attributes:
         name: that it is asked for by.
@@ -54,7 +58,15 @@ class Kind:
         is_drawn: whether the key matters; one without serves all images.
         takes_dtype: whether it stores a matrix, in one of `DTYPES`.
         unasked: whether it may be meant where no operator is named.
-        matrix_bytes: (number, pixels, bytes of an entry) -> bytes of its matrix; other arrays are small.
+        matrix_bytes: (number, pixels, itemsize), the last the bytes of an entry -> bytes of its matrix; other arrays
+            are small.
+        code: a checksum of the file in which a user wrote it; None for the library's.
+        image_shape: of the images that it measures, where there is no choice.
+
+    Example:
+        >>> kind = cs.operators.OPERATORS["hadamard"]
+        >>> kind.label, kind.make(jax.random.key(0), 10, (8, 8, 1)).measurements_like.shape
+        ('randomised Hadamard', (10,))
     """
 
     name: str
@@ -67,10 +79,19 @@ class Kind:
     is_drawn: bool = True
     takes_dtype: bool = False
     unasked: bool = False
+    is_linear: bool = True
     matrix_bytes: Callable[[int, int, int], int] = _small
+    code: str | None = None
+    image_shape: Shape | None = None
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
-        """The operator that this key draws.
+        """The operator that a key draws.
+
+        Args:
+            key: random key; without effect where `is_drawn` is False.
+            number: what `count` counts.
+            image_shape: (h, w, c).
+            dtype: one of `DTYPES`; without effect where `takes_dtype` is False.
 
         Raises:
             InputError: a number or dtype out of range.
@@ -78,20 +99,32 @@ class Kind:
         return self.draw(key, number, image_shape, *([dtype] if self.takes_dtype else []))
 
     def require(self, number: int, image_shape: Shape) -> None:
-        """Raises InputError for a number out of range; draws nothing."""
-        jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
+        """Raises InputError for a number out of range, of images of this `image_shape`.
+
+        It draws nothing, but a user's own, which JAX may not trace.
+        """
+        if self.code is not None:
+            self.make(jax.random.key(0), number, image_shape)
+        else:
+            jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
 
     def bytes(self, number: int, pixels: int, dtype: str = "float32") -> int:
-        """Of the operator's matrix; 0 without one."""
+        """How much memory the operator's matrix takes; 0 without one.
+
+        Args:
+            number: as for `make`.
+            pixels: n = h w c.
+            dtype: of the matrix.
+        """
         return self.matrix_bytes(number, pixels, np.dtype(dtype).itemsize)
 
     def stem(self, number: int) -> str:
-        """Its part of the names of files."""
-        return f"{self.prefix}{number}"
+        """Its part of the names of files, with this number in it if it has one."""
+        return self.prefix if self.count is UNCOUNTED else f"{self.prefix}{number}"
 
     def described(self, number: int) -> str:
         """The label, after the number where that is not m, which is told anyway."""
-        return self.label if self.count is MEASUREMENTS else f"{number} {self.label}"
+        return self.label if self.count in (MEASUREMENTS, UNCOUNTED) else f"{number} {self.label}"
 
 
 def first_of_each_count(kinds: Mapping[str, Kind]) -> dict[str, Kind]:

@@ -25,7 +25,7 @@ def on_device(operator: Operator) -> Operator:
     if jax.tree_util.all_leaves([operator]):
         raise InputError(
             f"operator is a {type(operator).__name__}, which is no pytree: decorate the class by "
-            "csdip_jax.types.pytree_dataclass, or give operators.Linear(its forward, image_shape)"
+            "csdip_jax.pytree_dataclass, or give operators.Linear(its forward, image_shape)"
         )
     try:
         hash(jax.tree.structure(operator))

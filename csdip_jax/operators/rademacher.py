@@ -20,8 +20,8 @@ WORD = 32
 class Rademacher(RowOperator):
     """A with independent entries +-1/sqrt(m), drawn anew in each product: no storage, the same A every time.
 
-    Row i is made of the bits of a counter-based generator (Threefry) under a key of its own, so A is the same on every
-    device and however many rows are taken at once.
+    `rademacher` makes it of a random key. Row i is made of the bits of a counter-based generator (Threefry) under a key
+    of its own, so A is the same on every device and however many rows are taken at once.
 
     Attributes:
         key: [2] uint32, as `jax.random.key_data` gives it.
@@ -50,12 +50,20 @@ class Rademacher(RowOperator):
 
 
 def rademacher(key: Array, num_measurements: int, image_shape: Shape) -> Rademacher:
-    """Entries +-1/sqrt(m), of the mean and variance of `gaussian`'s.
+    """Random signs +-1/sqrt(m), of the mean and variance of the entries of `gaussian`, that take no memory.
 
     Args:
         key: random key.
         num_measurements: m >= 1; more than the n = h w c pixels are allowed.
         image_shape: (h, w, c).
+
+    Raises:
+        InputError: m out of range, or a key of `jax.random.PRNGKey`.
+
+    Example:
+        >>> operator = cs.operators.rademacher(jax.random.key(0), 20, (8, 8, 1))
+        >>> operator.forward(np.ones((8, 8, 1))).shape
+        (20,)
     """
     require_key(key)
     # Bits of the key, whatever generator it is of: Threefry's own keys are two words.

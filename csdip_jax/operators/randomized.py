@@ -19,8 +19,9 @@ from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 class RandomizedTransform(LinearOperator):
     """y = scale S T D x: random signs D, an orthonormal transform T, and m of its coefficients, S.
 
-    A A^T = scale^2 I. The signs spread any image evenly over all coefficients, and so any m of them serve. T mixes the
-    channels as well: coefficients of one channel each made TV of colour images 19 % worse.
+    `subsampled_dct` and `subsampled_hadamard` draw one. A A^T = scale^2 I. The signs spread any image evenly over all
+    coefficients, and so any m of them serve. T mixes the channels as well: coefficients of one channel each made TV of
+    colour images 19 % worse.
 
     Attributes:
         signs: [n] int8, +-1, D's diagonal.
@@ -75,7 +76,7 @@ class RandomizedTransform(LinearOperator):
 
 
 def subsampled_dct(key: Array, num_measurements: int, image_shape: Shape, scale: float = 1.0) -> RandomizedTransform:
-    """m random coefficients of the cosine transform, along all three axes, of the image with random signs.
+    """Draws m random coefficients of the cosine transform, along all three axes, of the image with random signs.
 
     Args:
         key: random key.
@@ -83,6 +84,14 @@ def subsampled_dct(key: Array, num_measurements: int, image_shape: Shape, scale:
         image_shape: (h, w, c).
         scale: > 0. At 1 the rows are orthonormal, as the theorem (section 4.1) has them. At sqrt(n / m) the columns
             have norm 1 in the mean, as those of `gaussian` have, and noise and weights mean the same as there.
+
+    Raises:
+        InputError: m or scale out of range, or a key of `jax.random.PRNGKey`.
+
+    Example:
+        >>> operator = cs.operators.subsampled_dct(jax.random.key(0), 20, (8, 8, 1))
+        >>> operator.measurements_like.shape
+        (20,)
     """
     return _subsampled("dct", key, num_measurements, image_shape, scale)
 
@@ -90,7 +99,17 @@ def subsampled_dct(key: Array, num_measurements: int, image_shape: Shape, scale:
 def subsampled_hadamard(
     key: Array, num_measurements: int, image_shape: Shape, scale: float = 1.0
 ) -> RandomizedTransform:
-    """m random coefficients of `transforms.hadamard` of the image with random signs; `subsampled_dct` has the rest."""
+    """Draws m random coefficients of `transforms.hadamard` of the image with random signs.
+
+    Args:
+        key: random key.
+        num_measurements: m, 1 <= m <= n = h w c.
+        image_shape: (h, w, c).
+        scale: > 0, as `subsampled_dct` says.
+
+    Raises:
+        InputError: m or scale out of range, or a key of `jax.random.PRNGKey`.
+    """
     return _subsampled("hadamard", key, num_measurements, image_shape, scale)
 
 

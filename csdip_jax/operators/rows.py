@@ -16,12 +16,29 @@ OTHER_BLOCK_ROWS = 512
 
 
 class RowOperator(LinearOperator):
-    """y = A x for a matrix A of which a block of rows is at hand at a time; column j multiplies pixel j."""
+    """y = A x for a matrix A of which a block of rows is at hand at a time; column j multiplies pixel j.
+
+    Derive from it where rows of A can be made or read, but A as a whole does not fit into memory: `num_measurements`
+    and `rows` are all that it needs.
+
+    Attributes:
+        image_shape: (h, w, c) of the images that it measures.
+        num_measurements: m, the rows of A.
+    """
 
     num_measurements: int
 
     def rows(self, first: Array | int, size: int, dtype: Any) -> Array:
-        """Rows `first` to `first + size` of A, [size, n], in `dtype` unless A has a dtype of its own."""
+        """A block of rows of A.
+
+        Args:
+            first: the first of them, from 0; it may be traced.
+            size: how many.
+            dtype: of the entries, unless A has a dtype of its own.
+
+        Returns:
+            [size, n].
+        """
         raise NotImplementedError
 
     def forward(self, image: Array) -> Array:

@@ -27,9 +27,11 @@ class Stack(Generic[OfForm]):
         InputError: no operator, or its arrays have no leading axis of one length.
 
     Example:
-        keys = jax.random.split(jax.random.key(0), 3)
-        three = Stack(jax.vmap(lambda key: gaussian(key, 50, (8, 8, 1)))(keys))
-        three.take(1).forward(image)
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> draw = lambda key: cs.operators.gaussian(key, 50, (8, 8, 1))
+        >>> three = cs.operators.Stack(jax.vmap(draw)(keys))
+        >>> three.size, three.take(1).forward(np.zeros((8, 8, 1))).shape
+        (3, (50,))
     """
 
     operator: OfForm
@@ -61,12 +63,15 @@ class Stack(Generic[OfForm]):
         return jax.eval_shape(lambda stack: stack.take(0), self).measurements_like
 
     def take(self, i: ArrayLike) -> OfForm:
-        """Operator i."""
+        """Operator i, counted from 0."""
         return jax.tree.map(lambda x: x[i], self.operator)
 
 
 def stack(operators: Sequence[OfForm]) -> Stack[OfForm]:
-    """These operators, of one form and with arrays of the same shapes, as a `Stack`.
+    """Joins operators into a `Stack`, one for each image of a batch.
+
+    Args:
+        operators: a list of them, of one class and with arrays of the same shapes.
 
     Raises:
         InputError: none, or they differ in more than the entries of their arrays.

@@ -103,6 +103,10 @@ def require_tensors(prior: LayerGaussian, available: Sequence[str]) -> None:
     """Raises InputError unless the prior's tensors are all those of their kinds that a network has.
 
     How large the tensors are does not matter: a prior serves networks of other widths and latents, not of other depths.
+
+    Args:
+        prior: one, or a stack.
+        available: names of the network's tensors, as `tensor_names` gives them.
     """
     expected = tuple(name for name in available if _kinds([name]) <= _kinds(prior.tensors))
     if expected != tuple(prior.tensors):
@@ -113,7 +117,9 @@ def require_tensors(prior: LayerGaussian, available: Sequence[str]) -> None:
 
 
 def penalty(prior: LayerGaussian, params: Any) -> Array:
-    """LR(w) = (w - mu)^T Sigma^-1 (w - mu); with mu = 0, Sigma = I and `weights` it is weight decay, sum w^2.
+    """The learned regularization, LR(w) = (w - mu)^T Sigma^-1 (w - mu) (paper, section 4.2).
+
+    With mu = 0, Sigma = I and the reading `weights` it is weight decay, the sum of the squared weights.
 
     Args:
         prior: over tensors that `params` has.
@@ -137,7 +143,15 @@ def penalty(prior: LayerGaussian, params: Any) -> Array:
 
 
 def log_prob(prior: LayerGaussian, params: Any) -> Array:
-    """log p(w) up to the constant that normalises it: -LR(w) / 2."""
+    """The logarithm of p(w) up to the constant that normalises it: -LR(w) / 2.
+
+    Args:
+        prior: over tensors that `params` has.
+        params: w, the weights of one network.
+
+    Returns:
+        Scalar.
+    """
     return -0.5 * penalty(prior, params)
 
 
@@ -146,6 +160,10 @@ def move_to_mean(prior: LayerGaussian, params: Any) -> Any:
 
     The spread within a layer stays: weights that are all equal to their mean would be a network whose channels are all
     the same, and stay so.
+
+    Args:
+        prior: one whose tensors `params` has.
+        params: the weights of one network.
     """
     means = dict(zip(prior.tensors, prior.mean, strict=True))
 
@@ -185,6 +203,17 @@ def fit(
     Raises:
         InputError: unknown reading or kinds, parameters that are not stacked, weights that are not finite, samples
             without a key, or a covariance that is not positive definite.
+
+    Returns:
+        The prior, checked.
+
+    Example:
+        >>> generator = cs.generators.DCGAN((8, 8, 1), cs.generators.dcgan_layers((8, 8, 1), width=8))
+        >>> draw = jax.vmap(lambda key: generator.init(key)[1])
+        >>> prior = cs.priors.fit(draw(jax.random.split(jax.random.key(0), 3)))  # of networks that were fitted
+        >>> prior.tensors
+        ('params/layer_0/kernel', 'params/layer_1/kernel')
+        >>> method = cs.methods.CsDip((8, 8, 1), generator=generator, prior=prior, lr_weight=100.0)
 
     References:
         Algorithm 1 of arXiv 1806.06438, which leaves S, T and what counts as a layer open.

@@ -9,9 +9,9 @@ from csdip_jax.types import Array
 def total_variation(image: Array, isotropic: bool = False, coupled: bool = False) -> Array:
     """Total variation: the sum over pixels and channels of the size of the differences between neighbours.
 
-    Anisotropic: |vertical| + |horizontal|; isotropic: the length of the two. Coupled channels enter by their Euclidean
-    norm, so that they prefer to have their edges in the same places: isotropic and coupled is the vectorial total
-    variation of Bresson and Chan, Inverse Problems and Imaging 2(4), 2008.
+    Anisotropic: `|vertical| + |horizontal|`; isotropic: the length of the two. Coupled channels enter by their
+    Euclidean norm, so that they prefer to have their edges in the same places: isotropic and coupled is the vectorial
+    total variation of Bresson and Chan, Inverse Problems and Imaging 2(4), 2008.
 
     Args:
         image: [h, w, c].
@@ -25,20 +25,26 @@ def total_variation(image: Array, isotropic: bool = False, coupled: bool = False
 
 
 def image_gradient(image: Array) -> Array:
-    """Differences to the pixel below and to the right, [2, h, w, c]; zero where there is none."""
+    """Differences of an image [h, w, c] to the pixel below and to the right, [2, h, w, c]; zero where there is none."""
     vertical = jnp.pad(jnp.diff(image, axis=0), ((0, 1), (0, 0), (0, 0)))
     horizontal = jnp.pad(jnp.diff(image, axis=1), ((0, 0), (0, 1), (0, 0)))
     return jnp.stack([vertical, horizontal])
 
 
 def image_gradient_adjoint(differences: Array) -> Array:
-    """The transpose of `image_gradient`, [h, w, c]: the negative divergence."""
+    """The transpose of `image_gradient`, the negative divergence: `differences` [2, h, w, c] -> [h, w, c]."""
     image = jax.ShapeDtypeStruct(differences.shape[1:], differences.dtype)
     return jax.linear_transpose(image_gradient, image)(differences)[0]
 
 
 def difference_norms(differences: Array, isotropic: bool, coupled: bool) -> Array:
-    """The norms that total variation sums, of what `image_gradient` gives, with axes of length 1 kept."""
+    """The norms that total variation sums, with axes of length 1 kept.
+
+    Args:
+        differences: [2, h, w, c], as `image_gradient` gives them.
+        isotropic: both differences of a pixel as one vector.
+        coupled: all channels of a pixel as one vector.
+    """
     axes = (0,) * isotropic + (3,) * coupled
     if not axes:
         return differences * jax.lax.stop_gradient(jnp.sign(differences))

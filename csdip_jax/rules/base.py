@@ -35,7 +35,7 @@ class Iterate(NamedTuple):
 
 
 class Rule:
-    """What the three kinds of rules share.
+    """What the three kinds of rules, `Keep`, `Stop` and `Fail`, share.
 
     Attributes:
         name: that it is asked for by; "" for one that is no choice by itself.
@@ -45,58 +45,121 @@ class Rule:
 
 
 class Keep(Rule):
-    """Which image a fit gives.
+    """Which image a fit gives; one of your own is a `pytree_dataclass` derived from this class.
 
     Attributes:
         by: the scalar that it goes by, one of those that the method or its stopping rule tells.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class Halfway(cs.rules.Keep):
+        ...     def init(self, image):
+        ...         return jnp.zeros_like(image)
+        ...
+        ...     def update(self, state, seen):
+        ...         return jnp.where(2 * seen.step <= seen.steps, seen.image, state)
+        ...
+        ...     def image(self, state, last):
+        ...         return state
+        >>> method = cs.methods.Tv((28, 28, 1), keep=Halfway())
     """
 
     by: str = "measurement_loss"
 
     def init(self, image: Array) -> Any:
-        """What it remembers at first; an iterate, [h, w, c], tells shape and type."""
+        """What it remembers at first, a pytree of arrays, for iterates of the shape and type of `image`."""
         return ()
 
     def update(self, state: Any, seen: Iterate) -> Any:
-        """What it remembers after one more step."""
+        """What it remembers after one more step.
+
+        Args:
+            state: what it remembered before.
+            seen: the step, an `Iterate`.
+        """
         return state
 
     def image(self, state: Any, last: Array) -> Array:
-        """The image if the fit ended now, [h, w, c]; `last` is its last iterate."""
+        """The image if the fit ended now.
+
+        Args:
+            state: what it remembers.
+            last: the last iterate, [h, w, c].
+
+        Returns:
+            [h, w, c].
+        """
         return last
 
     def score(self, state: Any, last: Array) -> Array:
-        """What decides between restarts, the lower the better; `last` is the last measurement loss."""
+        """What decides between restarts, the lower the better.
+
+        Args:
+            state: what it remembers.
+            last: the last measurement loss.
+        """
         return last
 
     def aux(self, state: Any) -> dict[str, Array]:
-        """What else `Solution.aux` tells of the image; what has its shape is a difference of pixels."""
+        """What else `Solution.aux` tells, made of `state`; what has the image's shape are differences of pixels."""
         return {}
 
 
 class Stop(Rule):
-    """When a fit ends before its last step.
+    """When a fit ends before its last step; one of your own is a `pytree_dataclass` derived from this class.
 
     Attributes:
         scalars: names of what `update` tells.
         keep: which image such a fit gives where the method is told none.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class Explained(cs.rules.Stop):
+        ...     loss: float = 0.0  # that of the noise, say
+        ...
+        ...     def update(self, state, seen):
+        ...         return state, seen.scalars["measurement_loss"] <= self.loss, {}
+        >>> method = cs.methods.CsDip((28, 28, 1), stop=Explained(1e-3))
     """
 
     scalars: ClassVar[tuple[str, ...]] = ()
     keep: ClassVar[Keep] = Keep()
 
     def init(self, image: Array) -> Any:
-        """As `Keep.init`."""
+        """What it remembers at first, a pytree of arrays, for iterates of the shape and type of `image`."""
         return ()
 
     def update(self, state: Any, seen: Iterate) -> tuple[Any, Array, dict[str, Array]]:
-        """What it remembers after one more step, whether the fit ends, and its scalars, which are traced."""
+        """Looks at one more step.
+
+        Args:
+            state: what it remembered before.
+            seen: the step, an `Iterate`.
+
+        Returns:
+            What it remembers now, whether the fit ends, and name -> number for each of `scalars`, which are traced.
+        """
         return state, jnp.zeros((), bool), {}
 
 
 class Fail(Rule):
-    """When an attempt is given up and drawn anew, judged from the measurements alone."""
+    """When an attempt is given up and drawn anew; one of your own is a `pytree_dataclass` derived from this class.
+
+    Example:
+        >>> @cs.pytree_dataclass
+        ... class Black(cs.rules.Fail):
+        ...     def failed(self, problem, seen):
+        ...         return seen.is_last & (seen.image.max() < -0.99)
+        >>> method = cs.methods.CsDip((28, 28, 1), fail=Black())
+    """
 
     def failed(self, problem: Problem, seen: Iterate) -> Array:
-        """Whether this attempt is lost; `seen.image` is the image kept. Losses not finite are the driver's business."""
+        """Whether this attempt is lost, judged from the measurements alone.
+
+        Losses that are not finite need no rule: such an attempt is drawn anew anyway.
+
+        Args:
+            problem: operator and measurements, of one image.
+            seen: the step; `seen.image` is the image that would be kept.
+        """
         return jnp.zeros((), bool)

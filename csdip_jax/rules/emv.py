@@ -46,6 +46,9 @@ class Emv(Stop):
     Attributes:
         forgetting: a, in (0, 1], the weight of the newest iterate.
         patience: steps without a lower variance.
+
+    Example:
+        >>> method = cs.methods.CsDip((28, 28, 1), steps=5000, stop=cs.rules.Emv(patience=300))
     """
 
     forgetting: float = 0.1

@@ -11,7 +11,7 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 @pytree_dataclass
 class Last(Keep):
-    """The last iterate."""
+    """Keeps the last iterate."""
 
     name = "last"
 
@@ -32,12 +32,15 @@ class BestState(NamedTuple):
 
 @pytree_dataclass
 class Best(Keep):
-    """The best of the last iterates, judged from the measurements alone; the first where several are equally good.
+    """Keeps the best of the last iterates, judged from the measurements alone; the first of equally good ones.
 
     Attributes:
         window: how many of the last of all steps compete; None for all of them.
         by: the scalar that is to be small: "measurement_loss", "objective", or one of a stopping rule.
         restarts: compete by the measurement loss of the iterate "kept", or of the "last" one.
+
+    Example:
+        >>> method = cs.methods.CsDip((28, 28, 1), keep=cs.rules.Best(window=None))
     """
 
     window: int | None = static_field(20)
@@ -84,10 +87,13 @@ class AverageState(NamedTuple):
 
 @pytree_dataclass
 class Average(Keep):
-    """The exponential average of the iterates: the one of k steps ago has the weight decay^k.
+    """Keeps the exponential average of the iterates: the one of k steps ago has the weight decay^k.
 
     Attributes:
         decay: in [0, 1); 0.99 averages over about the last hundred.
+
+    Example:
+        >>> method = cs.methods.CsDip((28, 28, 1), keep=cs.rules.Average(0.99))
 
     References:
         Wang et al., Early stopping for deep image prior, TMLR 2023 (section 3, on averaging the iterates).
@@ -126,12 +132,17 @@ class TailState(NamedTuple):
 
 @pytree_dataclass
 class Tail(Keep):
-    """The mean of the last iterates, and how much they differ: `Solution.aux["standard_deviation"]`, [h, w, c].
+    """Keeps the mean of the last iterates, and tells how much they differ, in `Solution.aux`.
+
+    The name there is "standard_deviation", [h, w, c].
 
     The spread is that of the iterates. It shows where a fit has not settled, and is no error bar.
 
     Attributes:
         share: in (0, 1], of all steps, the last ones. A fit that ends before them gives its last iterate, and NaN.
+
+    Example:
+        >>> method = cs.methods.CsDip((28, 28, 1), keep=cs.rules.Tail(share=0.1))
     """
 
     share: float = 0.2
@@ -145,7 +156,7 @@ class Tail(Keep):
         return TailState(jnp.zeros((), image.dtype), jnp.zeros_like(image), jnp.zeros_like(image))
 
     def update(self, state: TailState, seen: Iterate) -> TailState:
-        """As Welford has it, so that nothing cancels."""
+        """Mean and spread after one more step, as Welford has it, so that nothing cancels."""
         counts = seen.step >= jnp.floor((1 - self.share) * seen.steps)
         count = state.count + counts
         departure = jnp.where(counts, seen.image - state.mean, 0)

@@ -31,6 +31,9 @@ class Plateau(Stop):
     Attributes:
         tolerance: >= 0, the share by which the loss has to fall to count as progress.
         patience: steps without any.
+
+    Example:
+        >>> method = cs.methods.CsDip((28, 28, 1), steps=5000, stop=cs.rules.Plateau(patience=200))
     """
 
     tolerance: float = 1e-3

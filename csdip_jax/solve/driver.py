@@ -30,6 +30,7 @@ from csdip_jax.solve.inputs import (
     checked_ids,
     checked_record,
     num_cases,
+    require_pytree,
     split_swept,
 )
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
@@ -60,16 +61,19 @@ def reconstruct(
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
-    Each case is fitted `method.restarts` times; the restart with the lowest score by the rule that keeps is returned.
-    An attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key.
+    A *case* is one image under one setting. Each case is fitted `method.restarts` times, from random starts; the
+    restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss). An
+    attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key. Only the
+    measurements decide: no true image is looked at.
 
     Args:
-        method: one of `csdip_jax.methods`. Any of its numbers (weights, rates) may be an array [s], and its
+        method: one of `csdip_jax.methods`, such as `cs.methods.CsDip.preset("paper", image_shape)`, or a `Method` of
+            your own. Any of its numbers (weights, rates) may be an array [s], and its
             prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
         problem: one problem, or a batch with a leading axis on the measurements, and an `operators.Stack` where each
             image has an operator of its own (or that operator, with a leading axis on its arrays).
-        key: random key, `jax.random.key(...)`, or one per image of a batch. Restart r of image i draws from
+        key: random key, `jax.random.key(seed)`, or one per image of a batch. Restart r of image i draws from
             fold_in(fold_in(key, i), r), so an image's answer does not depend on what else is in the batch.
         image_ids: one stable integer per image, 0 to 2^32 - 1; by default 0, 1, ... (0 for a single problem).
         cases_per_operator: in a batch with several operators, how many consecutive measurements each of them made.
@@ -79,14 +83,15 @@ def reconstruct(
             so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
-            device (a line now and then where stderr is no terminal); None for no bar.
+            device (a line now and then where the output is no terminal); None for no bar.
         checkpoint: .npz file, rewritten every two to four seconds (less often where a step takes as long); if it
             exists, the run goes on from it. Remove it when the solution is safe.
-        keep_params: whether the solution has `params`, for a method that fits weights: those of `priors.fit`. While
-            the fits run, the weights of every restart are kept on the host.
-        pixel_range: (black, white), the lowest and the highest value that a pixel may have, in the user's units; None
-            for (-1, 1), "auto" to estimate it from the measurements of a linear operator. The unit of A does not
-            matter, nor a common offset of its rows: docs/units.md.
+        keep_params: whether the solution has `params`, the weights of a method that fits some, as `priors.fit` takes
+            them. While the fits run, the weights of every restart are kept on the host.
+        pixel_range: (black, white), the lowest and the highest value that a pixel may have, in your own units: the
+            image comes out in them. None for (-1, 1), "auto" to estimate it from the measurements of a linear operator
+            (see `estimate_pixel_range`). The unit of A does not matter, nor a common offset of its rows (docs: Units
+            and ranges).
         record: name -> function of the iterate, or of (iterate, state of the method), that JAX can trace; what it gives
             step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
             nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
@@ -103,6 +108,23 @@ def reconstruct(
 
     Warns:
         ReconstructionWarning: what is doubtful, and what to do about it.
+
+    Example:
+        >>> image_shape = (8, 8, 1)
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 40, image_shape)
+        >>> y = cs.operators.measure(jax.random.key(1), operator, jnp.eye(8)[..., None])
+        >>> method = cs.methods.Tv.preset("paper", image_shape)
+        >>> solution = cs.reconstruct(method, cs.Problem(operator, y), jax.random.key(2))
+        >>> solution.image.shape, bool(solution.ok)
+        ((8, 8, 1), True)
+
+        Two images at once, and the same image under three weights:
+
+        >>> both = cs.reconstruct(method, cs.Problem(operator, jnp.stack([y, 2 * y])), jax.random.key(2))
+        >>> sweep = dataclasses.replace(method, mu=jnp.asarray([16.0, 64.0, 256.0]))
+        >>> swept = cs.reconstruct(sweep, cs.Problem(operator, y), jax.random.key(2))
+        >>> both.image.shape, swept.image.shape
+        ((2, 8, 8, 1), (3, 8, 8, 1))
     """
     job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record)
     options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
@@ -187,6 +209,7 @@ def prepare(
     problem, units = normalise(problem, pixel_range, exact)
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
+    require_pytree(method)
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))

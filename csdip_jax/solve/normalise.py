@@ -1,8 +1,8 @@
 """The problem in the units that the methods' settings are meant for, and its solution back in the user's.
 
 Weights, rates and tolerances suit pixels in [-1, 1] and an A as the paper has it: columns of norm 1, and flat images
-measured as any others. Any other problem is brought there first (docs/units.md): A is divided by its gain, the one
-measurement of a flat image that stands out (the mean that rows of 0 and 1 share) gets the weight of the others, and
+measured as any others. Any other problem is brought there first (docs: Units and ranges): A is divided by its gain, the
+one measurement of a flat image that stands out (the mean that rows of 0 and 1 share) gets the weight of the others, and
 y = A x becomes one of u = (x - middle) / half. A problem that is there already is left as it is, to the last bit.
 """
 
@@ -143,17 +143,27 @@ def in_double(measurements: Any) -> np.ndarray | None:
 
 
 def estimate_pixel_range(problem: Problem) -> tuple[float, float]:
-    """A range (black, white) that holds the pixels, as the measurements of one image tell: a guess, to be looked at.
+    """Guesses the range (black, white) that the pixels lie in from their measurements; look at it before you trust it.
 
     Their means are those of the flat image that explains y best, their spread follows from what it leaves; the range is
     three of these on both sides. `reconstruct` takes it for pixel_range="auto".
 
     Args:
-        problem: one problem, or a batch, of a linear operator.
+        problem: one problem, or a batch, which gets one range, of a linear operator.
+
+    Returns:
+        (black, white), in the units of the pixels that were measured.
 
     Raises:
         InputError: the operator is not linear, measures nothing or does not tell the mean pixel; measurements that do
             not fit it.
+
+    Example:
+        >>> patterns = np.random.default_rng(0).integers(0, 2, (50, 64))
+        >>> counts = patterns @ np.linspace(100, 200, 64)
+        >>> black, white = cs.estimate_pixel_range(cs.Problem(cs.operators.Dense(patterns, (8, 8, 1)), counts))
+        >>> black < 100 < 200 < white
+        True
     """
     if not isinstance(problem, Problem) or not isinstance(form_of(problem.operator), LinearOperator):
         raise InputError("a pixel range can be estimated for Problem(operator, measurements) with a linear operator")

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 
 import csdip_jax as cs
 from csdip_jax import denoisers
+from csdip_jax.commands.configs import sweep as sweep_config
+from csdip_jax.commands.sweep import computing
 from csdip_jax.methods import METHODS, CsDip
 from csdip_jax.operators import LinearOperator, RowOperator, in_place
 from csdip_jax.types import InputError
@@ -23,8 +25,6 @@ from experiments.benchmark.cases import CASES, DENSE_CASES, Counts, images
 from experiments.benchmark.jax_side import begun, dense, fit_step, initial, network_step, repeater, stepper
 from experiments.benchmark.turns import alternate, compare, exponent, on_gpu, tell
 from experiments.benchmark.worker import Side, serve
-from experiments.configs import sweep as sweep_config
-from experiments.sweep import run
 
 TERM_CALLS = 5
 SHARED_TARGET = 2.0
@@ -137,7 +137,7 @@ def sweep(counts: Counts, name: str = "mnist") -> dict:
             contextlib.redirect_stdout(nowhere),
             contextlib.redirect_stderr(nowhere),
         ):
-            run.sweep(settings, folder, None)
+            computing.sweep(settings, folder, None)
 
     runs = {"sweep": repeater(swept), "single": repeater(partial(cs.reconstruct, method, problem, jax.random.key(0)))}
     begin(runs)

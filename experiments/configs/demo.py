@@ -1,26 +1,3 @@
-"""Two photographs that scikit-image ships: a retina in colour from Gaussian measurements, a grey one from Fourier
-lines; CS-DIP beside the paper's baselines, those that can run here: BM3D-AMP with the extra `bm3d` only.
+"""The configuration `demo` of the command `csdip`, where configurations and commands of the paper look for it."""
 
-    make demo
-
-is `python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo`. A field given on the
-command line holds for both parts.
-"""
-
-from ml_collections import config_dict
-
-from experiments.configs import default
-
-
-def get_config():
-    config = default.get_config()
-    config.num_images = 1
-    config.data = "demo"
-    config.methods = default.installed("csdip", "bm3d_amp", "tv", "lasso_dct")  # the paper's Figure 2 has this order
-    config.parts = config_dict.ConfigDict(
-        {
-            "colour": {"image_shape": (128, 128, 3), "operator": "gaussian", "num_measurements": 3000},
-            "grey": {"image_shape": (256, 256, 1), "operator": "radial_fourier", "num_lines": 40},
-        }
-    )
-    return config
+from csdip_jax.commands.configs.demo import get_config as get_config

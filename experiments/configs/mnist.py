@@ -9,7 +9,7 @@ first 100, as JPEG files it seems (--config.data=mnist:jpeg, docs/results). Sing
 with other draws of A the mean was 0.0128, one digit at 0.072.
 """
 
-from experiments.configs import default
+from csdip_jax.commands.configs import default
 
 
 def get_config():

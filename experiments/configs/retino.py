@@ -7,7 +7,7 @@ none collapsed, none redrawn; 46 to 70 s an image on two shared CPU cores. Publi
 0.0027 +- 0.0008.
 """
 
-from experiments.configs import default
+from csdip_jax.commands.configs import default
 
 
 def get_config():

@@ -8,7 +8,7 @@ on two CPU cores busy with other work too. The two large values belong to high-c
 bright edge.
 """
 
-from experiments.configs import default
+from csdip_jax.commands.configs import default
 
 
 def get_config():

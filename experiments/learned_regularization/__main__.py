@@ -17,11 +17,12 @@ same settings it goes on from the last chunk; further cells, arms and test image
 
 from absl import flags
 
-from experiments import launcher
+from csdip_jax.commands import launcher
+from experiments import configs
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 
-_CONFIG = launcher.define_config("learned_regularization")
+_CONFIG = launcher.define_config("learned_regularization", configs.FOLDER)
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see experiments.fetch_data).")

@@ -6,16 +6,17 @@ import textwrap
 import numpy as np
 import pandas as pd
 
+from csdip_jax.commands import pictures, tables
+from csdip_jax.commands.estimates import estimate
+from csdip_jax.commands.row_tables import flag
+from csdip_jax.commands.tables import number
 from csdip_jax.files import write_atomically
 from csdip_jax.runs import saved
 from csdip_jax.runs.row import Row
 from csdip_jax.runs.workdir import Workdir
-from experiments import pictures, published, tables
-from experiments.estimates import estimate
+from experiments import published
 from experiments.learned_regularization.stages import OFF, CellRun, Key, is_off
 from experiments.learned_regularization.study import Cell, Plan
-from experiments.row_tables import flag
-from experiments.tables import number
 
 PUBLISHED_SHAPE = (256, 256, 1)
 

@@ -10,6 +10,7 @@ from ml_collections.config_dict import ConfigDict
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.checks import require, require_count, require_distinct, require_number
+from csdip_jax.commands import settings
 from csdip_jax.files import content_digest
 from csdip_jax.io.lines import NUMBER, NUMBER_OR_NULL, TEXT, require_fields
 from csdip_jax.methods import CsDip
@@ -18,7 +19,6 @@ from csdip_jax.runs.row import Row
 from csdip_jax.runs.study import Study
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError, with_fields
-from experiments import settings
 
 WARM_START = "warm_start"
 ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))

@@ -5,17 +5,17 @@
     python -m experiments.paper --item=all --scale=quick
 
 --scale=quick runs the whole path on small photographs that a dependency ships, in seconds; cpu is a reduced grid of
-half an hour to two hours on two cores; paper is everything as published (docs/paper.md says what each takes). Written
-are <workdir>/<scale>/<item>.png, .pdf, .csv, .md and .json. Items of one data set share their cells, and a rerun
-computes only what is missing.
+half an hour to two hours on two cores; paper is everything as published (docs/paper/items.md says what each takes).
+Written are <workdir>/<scale>/<item>.png, .pdf, .csv, .md and .json. Items of one data set share their cells, and a
+rerun computes only what is missing.
 """
 
 from pathlib import Path
 
 from absl import flags
 
+from csdip_jax.commands import launcher
 from csdip_jax.types import InputError
-from experiments import launcher
 from experiments.configs.paper import SCALES
 from experiments.configs.paper_items import ITEMS, item_of
 from experiments.paper import rendering

@@ -10,14 +10,14 @@ from matplotlib.ticker import LogLocator
 from matplotlib.transforms import offset_copy
 
 from csdip_jax import operators
+from csdip_jax.commands.pictures import plt, show
+from csdip_jax.commands.row_tables import decibels, flag, measured
+from csdip_jax.commands.tables import number
 from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.row import Row
 from experiments.configs.paper_items import COLUMNS, SWEEPS, Item
 from experiments.paper.numbers import MASK_SIZE
-from experiments.pictures import plt, show
-from experiments.row_tables import decibels, flag, measured
-from experiments.tables import number
 
 SIZE = (8.2, 4.4)  # inches, the legend beside the axes
 DODGE = 2.5  # points between the bars of two methods at one place

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from csdip_jax import operators
+from csdip_jax.commands.estimates import estimate
+from csdip_jax.commands.row_tables import FAILED, counted_seconds, flag
+from csdip_jax.commands.tables import crossed, number
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row
 from experiments.configs.paper_items import PUBLISHED_AS, SWEEPS, Item
-from experiments.estimates import difference, estimate
-from experiments.published import Value
-from experiments.row_tables import FAILED, counted_seconds, flag
-from experiments.tables import crossed, number
+from experiments.published import Value, difference
 
 MASK_SIZE = (256, 256)
 

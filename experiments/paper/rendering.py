@@ -9,21 +9,22 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from csdip_jax.commands import pictures
+from csdip_jax.commands.row_tables import flag
+from csdip_jax.commands.sweep import computing
+from csdip_jax.commands.tables import as_csv, as_markdown
 from csdip_jax.files import write_atomically, write_json
 from csdip_jax.generators import VAE
 from csdip_jax.io import vae_weights
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row
 from csdip_jax.types import InputError
-from experiments import pictures, published
+from experiments import published
 from experiments.configs import paper
 from experiments.configs.paper_items import SWEEPS, Item
 from experiments.learned_regularization import outcome, study
 from experiments.learned_regularization.stages import CellRun
 from experiments.paper import drawings, numbers
-from experiments.row_tables import flag
-from experiments.sweep import run as sweep_run
-from experiments.tables import as_csv, as_markdown
 
 TOY_DECODER = "CSGM's decoder has random weights at this scale: its numbers mean nothing."
 FORMATS = ("png", "pdf")
@@ -104,7 +105,7 @@ def _swept(item: Item, scale: str, folder: Path, data_dir: str | None) -> list[d
     config = paper.config_of(item, scale)
     if scale == "quick":
         data_dir = str(toy_decoder(folder, config.image_shape)) if "csgm" in item.methods else None
-    return sweep_run.sweep(config, folder / item.sweep, data_dir)
+    return computing.sweep(config, folder / item.sweep, data_dir)
 
 
 def toy_decoder(parent: Path, image_shape: tuple[int, int, int]) -> Path:

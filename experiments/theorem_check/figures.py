@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.pictures import plt, save_figure
+from csdip_jax.commands.pictures import plt, save_figure
 from experiments.theorem_check import early_stopping, theory
 from experiments.theorem_check.claims import of_fits
 from experiments.theorem_check.compressed import KINDS

@@ -9,9 +9,9 @@ import skimage.data
 from PIL import Image
 
 from csdip_jax import data
+from csdip_jax.commands import fetch_data
 from csdip_jax.data import sources
 from csdip_jax.types import InputError
-from experiments import fetch_data
 from tests.data.files import COLOUR8, GREY8, assert_refused, write_all
 
 

@@ -6,13 +6,13 @@ import json
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.commands.sweep import computing
 from csdip_jax.io import vae_weights
 from csdip_jax.io.lines import read_all_rows
 from experiments.configs import paper
 from experiments.configs.paper_items import ITEMS
 from experiments.paper import rendering
-from experiments.sweep import run as sweep_run
-from tests.experiments import commands
+from tests.commands import typed as commands
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_another_decoder_is_refused_where_cells_have_used_one(workdir, tmp_path)
     params["params"]["decoder"]["pixels"]["bias"] += 1
     vae_weights.save(tmp_path / f"{vae_weights.DEFAULT}.msgpack", params, {})
     with pytest.raises(cs.InputError, match="csgm was trained otherwise when .*: choose another `workdir`"):
-        sweep_run.sweep(config, workdir / "quick" / "mnist", str(tmp_path))
+        computing.sweep(config, workdir / "quick" / "mnist", str(tmp_path))
 
 
 def test_table_1_is_that_of_the_study(workdir):

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.commands.tables import as_markdown
 from csdip_jax.files import finite
 from csdip_jax.solve.driver import prepare
 from csdip_jax.types import InputError
 from experiments.configs import theorem_check
-from experiments.tables import as_markdown
 from experiments.theorem_check import (
     claims,
     compressed,
@@ -30,8 +30,8 @@ from experiments.theorem_check import (
     theory,
 )
 from experiments.theorem_check.sections import check
+from tests.commands.typed import refused, run, run_process
 from tests.conftest import REPOSITORY
-from tests.experiments.commands import refused, run, run_process
 
 N, D, SCALES, SEEDS = 6, 60, (1 / 16, 0.3, 1.0), range(3)
 KEY = jax.random.key(7)

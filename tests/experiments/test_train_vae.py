@@ -14,8 +14,8 @@ import csdip_jax as cs
 from csdip_jax.generators import decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
 from csdip_jax.methods import Csgm
+from tests.commands.typed import command, refused, rows_of, run, run_process
 from tests.conftest import REPOSITORY
-from tests.experiments.commands import command, refused, rows_of, run, run_process
 
 SHAPE = (12, 10, 1)
 

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import csdip_jax as cs
+from csdip_jax.commands import settings
+from csdip_jax.commands.configs import sweep
 from csdip_jax.methods import METHODS
 from csdip_jax.runs.plan import programs
 from csdip_jax.types import InputError
-from experiments import settings, tune
-from experiments.configs import sweep, tuning
+from experiments import tune
+from experiments.configs import tuning
 from tests.runs.test_row import ROW
 
 SETTINGS = [{"alpha": 1e-6}, {"alpha": 1e-5}, {"alpha": 1e-4}]

@@ -11,13 +11,13 @@ import pytest
 
 import csdip_jax as cs
 from csdip_jax import priors
+from csdip_jax.commands import settings
+from csdip_jax.commands.configs import default
 from csdip_jax.io import learned_priors
 from csdip_jax.runs import saved
 from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.row import Status
 from csdip_jax.runs.workdir import Workdir
-from experiments import settings
-from experiments.configs import default
 from experiments.learned_regularization import study
 from experiments.learned_regularization.stages import CellRun, Key
 from tests.experiments.learned_regularization.toy import CELL, NOISE, config, run

@@ -3,9 +3,9 @@
 import pytest
 
 import csdip_jax as cs
-from experiments.configs import default
+from csdip_jax.commands.configs import default
 from experiments.learned_regularization import study
-from tests.experiments.commands import refused, run_process
+from tests.commands.typed import refused, run_process
 from tests.experiments.learned_regularization.toy import config
 
 

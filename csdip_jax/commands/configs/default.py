@@ -1,0 +1,69 @@
+"""Base of the configurations, and what `csdip reconstruct --images='scans/*.png'` uses.
+
+Fields left at None take the value of the preset, or one that suits the images; every field can be given on the command
+line as --config.<field>=<value>.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from ml_collections import config_dict
+
+from csdip_jax.methods import METHODS, PARTS
+from csdip_jax.methods.recipe import kind_of
+from csdip_jax.operators import COUNTS
+
+
+def get_config() -> config_dict.ConfigDict:
+    config = config_dict.ConfigDict()
+    config.seed = 0  # of operators, noise and fits
+
+    # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
+    config.data = config_dict.placeholder(str)
+    config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
+    config.max_side = config_dict.placeholder(int)  # average larger images down until no side is longer
+    config.num_images = config_dict.placeholder(int)  # None: all
+    config.first_image = 0  # index of the first one taken
+
+    # Measurements; None: gaussian where its matrix stays below 1 GB, else radial_fourier. A kind has its own count.
+    config.operator = config_dict.placeholder(str)
+    for count in COUNTS:
+        config[count] = config_dict.placeholder(int)
+    config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
+    config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
+
+    # Method: a comma-separated list, the preset, and what departs from it.
+    config.methods = "csdip"
+    config.preset = "paper"  # or reference
+    # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist.
+    config.vae = config_dict.placeholder(str)
+    config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without
+    for name, recipe in METHODS.items():
+        config[name] = _empty(recipe.settings)
+    # What methods are made of: chosen by name as a field of the method, set here for all of them that have it.
+    for part, known in PARTS.items():
+        config[part] = _empty({field.name: field for cls in known.values() for field in dataclasses.fields(cls)})
+    return config
+
+
+def installed(*methods: str) -> str:
+    """The methods for the field `methods`, without those whose extra is not installed."""
+    return ",".join(name for name in methods if METHODS[name].installed)
+
+
+def make_toy(config: config_dict.ConfigDict) -> None:
+    """Each method with the settings of a fit that takes seconds, as its recipe has them."""
+    for name, recipe in METHODS.items():
+        for field, value in recipe.toy.items():
+            if field in config[name] and field not in PARTS:
+                config[name][field] = value
+
+
+def _empty(fields: Mapping[str, dataclasses.Field]) -> config_dict.ConfigDict:
+    """One empty field per setting that is a number or a word, the name of a part included."""
+    settings = config_dict.ConfigDict()
+    for name, field in fields.items():
+        kind = str if name in PARTS else kind_of(field)
+        if kind is not None:
+            settings[name] = config_dict.placeholder(kind)
+    return settings

@@ -1,0 +1,162 @@
+"""Rows of results.jsonl for people: captions, and the tables that reconstruct and sweep print."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from csdip_jax.commands import tables
+from csdip_jax.commands.estimates import estimate, over_images
+from csdip_jax.commands.tables import number
+from csdip_jax.runs.row import Row, stem
+from csdip_jax.types import Status
+
+FAILED = "FAILED"
+
+
+def measured(row: Row, seed: bool = False) -> str:
+    """What a row's measurements are; its seed on request."""
+    return f"{row.measurement}, m = {row.num_measurements}{_besides(row, seed)}"
+
+
+def _besides(row: Row, seed: bool) -> str:
+    """The noise, if there is any, and the seed on request."""
+    noise = f", noise variance {row.noise_variance:g}" if row.noise_variance else ""
+    return noise + (f", seed {row.seed}" if seed else "")
+
+
+def several_seeds(rows: Collection[Row]) -> bool:
+    """Whether the seed tells rows apart."""
+    return len({row.seed for row in rows}) > 1
+
+
+FLAGS = {Status.OUT_OF_STEPS: "not converged", Status.UNEXPLAINED: "unexplained", Status.STOPPED: "stopped early"}
+"""How a fit ended, where that is more than as it should -> what a table says of it."""
+
+
+def flag(row: Row) -> str:
+    """What is wrong with a row, in a word."""
+    return FAILED if not row.ok else FLAGS.get(row.status, "")
+
+
+def caption(row: Row) -> str:
+    """What stands under a row's image."""
+    errors = f"MSE {number(row.mse, '.4f')}, PSNR {decibels(row.psnr, row.data_range)}"
+    explains = f"explains {row.in_short}" if row.in_short else ""
+    return "\n".join(filter(None, [errors, ", ".join(filter(None, [explains, flag(row)]))]))
+
+
+def take_more_steps(row: Row) -> str:
+    """The option that gives a row's method three times its steps."""
+    return f"--config.{row.method}.steps={3 * row.steps}"
+
+
+def ranked(rows: Sequence[Row]) -> str:
+    """Rows of one scene from the best on, by their error, each with its PSNR; those that failed at the end."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    texts = [f"{row.label} {decibels(row.psnr, row.data_range)}" for row in sorted(known, key=lambda row: row.mse or 0)]
+    return ", ".join([*texts, *(f"{row.label} {FAILED}" for row in rows if not row.ok)])
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The one of least error of several that did not fail; None where there is nothing to choose."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    return min(known, key=lambda row: row.mse or 0) if len(rows) > 1 and known else None
+
+
+def decibels(psnr: float | None, data_range: float) -> str:
+    """A PSNR, and what range it is of where that is not 2."""
+    return f"{number(psnr, '.1f')} dB{of_range([data_range])}"
+
+
+def of_range(data_ranges: Collection[float]) -> str:
+    """What to add to a PSNR over these, the smallest and the largest; nothing where all are 2."""
+    ends = dict.fromkeys(f"{value:.3g}" for value in (min(data_ranges), max(data_ranges)))
+    return "" if list(ends) == ["2"] else f" of range {' to '.join(ends)}"
+
+
+def counted_seconds(times: Iterable[tuple[float | None, bool]]) -> list[float]:
+    """Of (seconds or None, whether with compiling): those without; those with it where there are no others."""
+    timed = [(seconds, compiled) for seconds, compiled in times if pd.notna(seconds)]
+    return [seconds for seconds, compiled in timed if not compiled] or [seconds for seconds, _ in timed]
+
+
+def print_images(rows: Sequence[Row]) -> None:
+    """A line per row, and the mean of each part and method over its images."""
+    seed = several_seeds(rows)
+    lines = [
+        {
+            "image": stem(row.part, row.image),
+            "method": row.label,
+            "measured": f"{row.measurement}{_besides(row, seed)}",
+            "m": str(row.num_measurements),
+            "MSE": number(row.mse, ".5f"),
+            "PSNR": number(row.psnr, ".2f"),
+            "of range": f"{row.data_range:.3g}",
+            "SSIM": number(row.ssim, ".3f"),
+            "explains": row.in_short,
+            "steps": str(row.steps),
+            "seconds": number(row.seconds, ".1f", "resumed"),
+            "": flag(row),
+        }
+        for row in rows
+    ]
+    ranges = of_range([row.data_range for row in rows])
+    _print(pd.DataFrame(lines).drop(columns=[] if ranges else "of range"), left=("image", "method"))
+    _print_advice(rows)
+    facts = [(row.part, measured(row, seed=True), row.label, row.mse) for row in rows]
+    frame = pd.DataFrame(facts, columns=["part", "where", "label", "mse"])
+    several = frame.groupby("part")["where"].nunique().max() > 1
+    for (part, where, label), values in frame.groupby(["part", "where", "label"], sort=False)["mse"]:
+        if len(values) > 1:
+            mse = estimate(values)
+            mean, error = number(mse.mean, ".5f"), number(mse.standard_error, ".5f")
+            name = stem(part, label) + (f" ({where})" if several else "")
+            print(f"mean MSE of {mse.count} images, {name}: {mean} +- {error} (1 standard error)")
+
+
+def _print_advice(rows: Sequence[Row]) -> None:
+    """What to try, with the fits that it is for; several fits of a method may have the same."""
+    fits: dict[str, list[str]] = {}
+    for row in rows:
+        advice = row.advice(take_more_steps(row))
+        if advice:
+            fits.setdefault(f"{row.label}: {advice}", []).append(stem(row.part, row.image))
+    for told, images in fits.items():
+        named = ", ".join(images[:3]) + (f" and {len(images) - 3} more" if len(images) > 3 else "")
+        print(f"{named}, {told}")
+
+
+def print_means(rows: Sequence[Row]) -> None:
+    """A line per part, measurement, noise and method: means over images; nothing of a share that has no rows yet."""
+    if not rows:
+        return
+    same = ["part", "measurement", "num_measurements", "noise_variance", "label"]
+    lines = []
+    for (part, measurement, m, noise, label), places in pd.DataFrame(rows).groupby(same, sort=False).groups.items():
+        group = [rows[place] for place in places]
+        mse = over_images([row.image for row in group], [row.mse for row in group])
+        width = f" +- {number(mse.half_width, '.5f')}" if mse.count > 1 else ""
+        seconds = counted_seconds((row.seconds, row.compiled) for row in group)
+        ranges, flags = of_range([row.data_range for row in group]), [flag(row) for row in group]
+        notes = [f"PSNR{ranges}"] if ranges else []
+        notes += [f"{flags.count(text)} {text}" for text in dict.fromkeys(flags) if text]
+        lines.append(
+            {
+                "measured": f"{part} {measurement}".strip(),
+                "m": str(m),
+                "noise": f"{noise:g}",
+                "method": label,
+                "cells": str(len(group)),
+                "mean MSE (95 %)": number(mse.mean, ".5f") + width,
+                "PSNR": number(np.mean(np.array([row.psnr for row in group], float)), ".2f"),
+                "seconds": f"{np.median(seconds):.2f}" if seconds else "resumed",
+                "": "  ".join(notes),
+            }
+        )
+    _print(pd.DataFrame(lines), left=("measured", "method", "mean MSE (95 %)"))
+
+
+def _print(lines: pd.DataFrame, left: Collection[str]) -> None:
+    """The table; its last column, what is to be noted, only where there is something."""
+    print(tables.as_text(lines if lines[""].any() else lines.drop(columns=""), left=(*left, "")))

@@ -1,0 +1,8 @@
+"""`csdip reconstruct`, from a clone: the same options."""
+
+import sys
+
+from csdip_jax.commands import csdip
+
+if __name__ == "__main__":
+    csdip.run("reconstruct", sys.argv[1:])

@@ -1,0 +1,8 @@
+"""`csdip sweep`, from a clone: the same options."""
+
+import sys
+
+from csdip_jax.commands import csdip
+
+if __name__ == "__main__":
+    csdip.run("sweep", sys.argv[1:])
