@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN = .venv/bin
 LOWEST = .venv-lowest
 
-.PHONY: demo test test-lowest lint bench clean
+.PHONY: demo test test-lowest lint docs bench clean
 
 demo: .venv/base.stamp  ## reconstruct two photographs, with a picture at the end
 	$(BIN)/python -m experiments.reconstruct --config=experiments/configs/demo.py --workdir=runs/demo
@@ -21,6 +21,9 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: .venv/docs.stamp  ## the documentation into docs/_build/html; DOCS='-t quick' runs the gallery's scripts at toy size
+	$(BIN)/python -m sphinx -W --keep-going $(DOCS) docs docs/_build/html
 
 bench: .venv/bench.stamp  ## speed beside PyTorch and scikit-learn, memory
 	$(BIN)/python -m experiments.benchmark
@@ -40,9 +43,13 @@ $(LOWEST)/dev.stamp: requirements-lowest.txt setup.cfg pyproject.toml
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-lowest.txt -e '.[dev]'
 	@touch $@
 
+.venv/docs.stamp: .venv/base.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 .venv/bench.stamp: .venv/base.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-clean:  ## remove the environments, not the runs
-	rm -rf .venv $(LOWEST)
+clean:  ## remove the environments and the built documentation, not the runs
+	rm -rf .venv $(LOWEST) docs/_build docs/gallery

@@ -1,5 +1,6 @@
 """Checks of what a user gives, settings, keys, shapes and numbers, each with one line that says what to do."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,14 +123,22 @@ def _dense(values: Any, name: str) -> Array | np.ndarray:
     masked = sum(int(np.ma.count_masked(part)) for part in parts if isinstance(part, np.ma.MaskedArray))
     if masked:
         raise InputError(f"{name}: {masked} entries are masked: fill them, or leave them and their rows of A out")
+    error = None
     try:
-        for method in ("toarray", "todense"):  # the sparse ones of SciPy, of JAX and of others
+        for method in ("toarray", "todense", "to_dense"):  # the sparse ones of SciPy, of JAX, of PyTorch and of others
             if callable(getattr(values, method, None)):
                 values = getattr(values, method)()
                 break
-        return values if isinstance(values, jax.Array) else np.asarray(values)
-    except Exception as error:  # whatever NumPy, or the array's own library, says
-        raise _not_numbers(values, name, error) from error
+        array = values if isinstance(values, jax.Array) else np.asarray(values)
+        if array.dtype != object:
+            return array
+    except Exception as raised:  # whatever NumPy, or the array's own library, says
+        error = raised
+    # What NumPy does not take: bfloat16 of PyTorch, an array on a GPU. In x64, since wide numbers would wrap round; and
+    # a copy, since the other library may write to what it shares.
+    with contextlib.suppress(Exception), jax.enable_x64(True):
+        return jax.block_until_ready(jnp.array(jnp.from_dlpack(values), copy=True))
+    raise _not_numbers(values, name, error) from error
 
 
 def _not_numbers(values: Any, name: str, error: Exception | None = None) -> InputError:

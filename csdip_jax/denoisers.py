@@ -66,7 +66,7 @@ def tv(image: Array, sigma: Array) -> Array:
 def tv_prox(image: Array, weight: Array, iterations: int = 50) -> Array:
     """The proximal map of total variation, isotropic and coupled over channels.
 
-    It is ``argmin_x 1/2 ||x - image||^2 + weight TV(x)``, where
+    It is `argmin_x 1/2 ||x - image||^2 + weight TV(x)`, where
     TV(x) = sum over pixels of sqrt(sum over channels of dx^2 + dy^2), with dx and dy forward differences.
 
     Args:

@@ -1,7 +1,7 @@
 """How close two images are: `mse`, `psnr` and `ssim`.
 
 Images are [h, w, c] in [-1, 1], so the data range is 2; say so where yours is another. Any type of numbers is taken,
-grey images without c as well. A batch is refused: ``jax.vmap(cs.metrics.psnr)(a, b)`` gives a number per image, where
+grey images without c as well. A batch is refused: `jax.vmap(cs.metrics.psnr)(a, b)` gives a number per image, where
 all pixels together would give another one than their mean.
 
 >>> image = np.zeros((8, 8, 1))
@@ -84,7 +84,7 @@ def _checked_range(data_range: Any) -> Any:
 
 @without_switches
 def mse(a: Array, b: Array) -> Array:
-    """Mean squared error per pixel and channel, the paper's ``||x - x*||^2 / n``.
+    """Mean squared error per pixel and channel, the paper's `||x - x*||^2 / n`.
 
     Args:
         a, b: images [h, w, c] or [h, w], in the same units; the order of the two does not matter.

@@ -1,4 +1,4 @@
-"""Proximal maps, ``prox_f(x) = argmin_z f(z) + 1/2 ||z - x||^2``: the parts that methods of your own are made of.
+"""Proximal maps, `prox_f(x) = argmin_z f(z) + 1/2 ||z - x||^2`: the parts that methods of your own are made of.
 
 >>> cs.prox.soft_threshold(jnp.asarray([-2.0, 0.5, 4.0]), 1.0).tolist()
 [-1.0, 0.0, 3.0]
@@ -12,7 +12,7 @@ __all__ = ["project_box", "soft_threshold"]
 
 
 def soft_threshold(x: Array, threshold: Array | float) -> Array:
-    """The proximal map of ``f = threshold ||z||_1``: each modulus less the threshold, zero at least.
+    """The proximal map of `f = threshold ||z||_1`: each modulus less the threshold, zero at least.
 
     Args:
         x: real or complex, of any shape.

@@ -221,18 +221,19 @@ class Solution(NamedTuple):
     Attributes:
         image: the reconstruction, [h, w, c] in the pixel range that `reconstruct` was given, [-1, 1] by default.
         status: how the chosen restart ended, a number of `Status`: `Status(int(solution.status))`.
-        measurement_loss: ``||y - A image||^2`` of that image, in the units of y. Noise alone leaves its energy, m
+        measurement_loss: `||y - A image||^2` of that image, in the units of y. Noise alone leaves its energy, m
             sigma^2 of m measurements.
         steps: steps taken by the chosen restart (redrawn attempts not counted).
         restart: index of the chosen restart, that with the lowest score by the rule that keeps.
         redraws: attempts that were recognised as collapsed or diverged and drawn anew, over all restarts.
-        unexplained: ``||y - A image||^2`` relative to that of the best flat image, which tells nothing: 0 where y is
+        unexplained: `||y - A image||^2` relative to that of the best flat image, which tells nothing: 0 where y is
             explained, 1 where no better than by a flat image. The mean that rows of A share has the weight of one row.
         trace: name -> [most steps, ...] of the chosen restart, step by step; NaN after it stopped. What the method's
             step tells ("measurement_loss" and "objective" always), what its stopping rule does, and what `record` asked
-            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs/units.md).
-        aux: name -> what the rules tell besides of the chosen restart: "standard_deviation" of an average, say. What
-            has the shape of the image is a difference of pixels, in their units.
+            for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs: Units and
+            ranges).
+        aux: name -> what the rules tell besides of the chosen restart: the "standard_deviation" of `rules.Tail`, say.
+            What has the shape of the image is a difference of pixels, in their units.
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
 
     Example:

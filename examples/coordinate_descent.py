@@ -1,14 +1,20 @@
-"""Lasso-DCT at its minimum, beside the iterates at which scikit-learn's coordinate descent stops by default.
+"""
+Lasso-DCT at its minimum, and where coordinate descent stops
+============================================================
+
+The minimum of the Lasso, beside the iterates at which scikit-learn's coordinate descent stops by default::
 
     c* = argmin_c 1/(2m) ||y - A Psi c||^2 + alpha ||c||_1,    x = Psi c, Psi the inverse DCT
 
-    python -m experiments.fetch_data --dataset=mnist --data_dir=data
+    csdip data --dataset=mnist --data_dir=data
     python examples/coordinate_descent.py
 
 scikit-learn visits the coefficients one after the other, the lowest frequencies first. Stopped at its default tolerance
-it has favoured them, a better prior than the l1 norm; with the columns in another order the same rule returns other
+it has favoured them, a better prior than the l1 norm. With the columns in another order the same rule returns other
 images. 20 digits, half a minute on two cores: at m = 100 mean squared errors of 0.293, 0.205 and 0.991 (table in
-docs/baselines.md). Needs scikit-learn, of the extra `bench`. Writes coordinate_descent.png.
+docs/notes/baselines.md). Needs scikit-learn, of the extra ``bench``. Writes coordinate_descent.png.
+
+The page in the documentation shows ``--quick``, one photograph of 12 x 12 pixels, since MNIST is not at hand there.
 """
 
 import sys

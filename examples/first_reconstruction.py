@@ -1,4 +1,8 @@
-"""A first reconstruction: a photograph from an eighth as many random measurements, by a network that nobody trained.
+"""
+A first reconstruction
+======================
+
+A photograph from an eighth as many random measurements, by a network that nobody trained::
 
     w* = argmin_w ||y - A G(z; w)||^2 + tv_weight TV(G(z; w)),    x = G(z; w*)
 

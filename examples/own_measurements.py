@@ -1,4 +1,8 @@
-"""Measurements of your own, from files and in units of their own: with a matrix, and samples of k-space with a mask.
+"""
+Measurements of your own
+========================
+
+From files and in units of their own: with a matrix, and samples of k-space with a mask::
 
     y = A x,    and    k = M F x,    x from 0 to 4095 as a camera of 12 bits has it
 
@@ -6,11 +10,11 @@
 
 It writes four files into own_measurements/ first, as an instrument might: A.npy, patterns of 0 to 255; y.npy; mask.npy
 and kspace.npy, DC and the image's origin in the middle as fft2c of fastMRI has them. What is assumed of files is told,
-and each assumption can be set (docs/units.md, docs/kspace.md). Ten seconds on two cores: total variation brings a
-photograph of 64 x 64 pixels back with a PSNR of 32.2 dB from a third as many patterns, 35.8 dB from a third of the rows
-of k-space. Writes own_measurements.png. For files alone there is a command:
+and each assumption can be set: see "Units and ranges" and "k-space" in the documentation. Ten seconds on two cores:
+total variation brings a photograph of 64 x 64 pixels back with a PSNR of 32.2 dB from a third as many patterns, 35.8 dB
+from a third of the rows of k-space. Writes own_measurements.png. For files alone there is a command::
 
-    python -m experiments.reconstruct --measurements=own_measurements/y.npy --matrix=own_measurements/A.npy \\
+    csdip reconstruct --measurements=own_measurements/y.npy --matrix=own_measurements/A.npy \\
         --image_shape=64,64,1 --pixel_range=0,4095
 """
 

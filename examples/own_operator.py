@@ -1,4 +1,8 @@
-"""A forward model of your own, in two parts: a coded mask as a class, a coarse sensor as a function.
+"""
+A forward model of your own
+===========================
+
+In two parts: a coded mask as a class, a coarse sensor as a function::
 
     y_k = S (p_k x) + noise, k = 1 ... 4,    p_k a mask of 0 and 1, S the mean of each block of 4 x 4 pixels
 

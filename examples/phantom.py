@@ -1,13 +1,16 @@
-"""The exact recovery of Candes, Romberg and Tao: a phantom from 22 radial lines of its Fourier transform.
+"""
+Exact recovery of a phantom from 22 radial lines of k-space
+===========================================================
+
+The experiment of Candes, Romberg and Tao, figure 1 of IEEE Trans. Inf. Theory 52(2), 2006::
 
     x* = argmin_x TV(x) + mu/2 ||A x - y||^2,    A the samples of k-space on the lines, y = A x without noise
 
     python examples/phantom.py
 
-Figure 1 of IEEE Trans. Inf. Theory 52(2), 2006. Ten seconds on two cores. With zeros in place of what was not measured
-the image has a PSNR of 17.6 dB, after 458 steps of total variation 85.9 dB: exact but for rounding. mu is large since
-nothing is noisy; at the preset's 256 the shrinkage of the contrast alone leaves 53.4 dB. Writes phantom.png: the
-phantom, the samples, the two images, the error.
+Ten seconds on two cores. With zeros in place of what was not measured the image has a PSNR of 17.6 dB, after 458 steps
+of total variation 85.9 dB: exact but for rounding. mu is large since nothing is noisy; at the preset's 256 the
+shrinkage of the contrast alone leaves 53.4 dB. Writes phantom.png: the phantom, the samples, the two images, the error.
 """
 
 import sys

@@ -1,4 +1,8 @@
-"""Several images, several starts, several settings: each a leading axis of one program.
+"""
+Several images, several starts, several settings
+================================================
+
+Each is a leading axis of one program::
 
     python examples/restarts_and_sweeps.py
 

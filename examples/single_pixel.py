@@ -1,9 +1,15 @@
-"""A single-pixel camera: photons counted through patterns of 0 and 1, in whatever units they come.
+"""
+A single-pixel camera
+=====================
+
+Photons counted through patterns of 0 and 1, in whatever units they come::
+
+    y_i ~ Poisson(<pattern_i, x>)
 
     python examples/single_pixel.py
 
-y_i ~ Poisson(<pattern_i, x>): the patterns share a mean, the pixels are counts, and nobody has said how bright the
-brightest is. `cs.reconstruct` takes all of that as it is (docs/units.md). Half a minute on two cores; writes
+The patterns share a mean, the pixels are counts, and nobody has said how bright the brightest is. ``cs.reconstruct``
+takes all of that as it is: see "Units and ranges" in the documentation. Half a minute on two cores; writes
 single_pixel.png.
 """
 

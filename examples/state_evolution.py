@@ -1,14 +1,18 @@
-"""The effective noise of D-AMP along its iterations, beside what theory predicts (state evolution).
+"""
+The effective noise of D-AMP, beside what theory predicts
+=========================================================
+
+State evolution: along the iterations D-AMP's error is white noise of a size that can be predicted::
 
     x_{t+1} = D(x_t + A^T z_t, sigma_t),    sigma_{t+1}^2 = E ||D(x + sigma_t e, sigma_t) - x||^2 / m,    A Gaussian
 
     python examples/state_evolution.py
 
-Three numbers for each t: sigma_t as theory predicts it from the true image x; as the method estimates it, ||z_t|| /
-sqrt(m); and what both stand for, the root mean square of the error of x_t + A^T z_t. While they agree, that error is
-the white noise which the denoiser is made for. A photograph of 128 x 128 pixels, a fifth as many measurements; a minute
-on two cores, nearly all of it BM3D's, which is left out where its extra is not installed. Over 30 iterations the true
-noise departs by at most 6.2 % with BM3D, 5.7 % with TV, 7.6 % with wavelets. Writes state_evolution.png.
+Three numbers for each t: sigma_t as theory predicts it from the true image x; as the method estimates it,
+norm(z_t) / sqrt(m); and what both stand for, the root mean square of the error of x_t + A^T z_t. While they agree, that
+error is the white noise which the denoiser is made for. A photograph of 128 x 128 pixels, a fifth as many measurements;
+a minute on two cores, nearly all of it BM3D's, which is left out where its extra is not installed. Over 30 iterations
+the true noise departs by at most 6.2 % with BM3D, 5.7 % with TV, 7.6 % with wavelets. Writes state_evolution.png.
 """
 
 import sys

@@ -150,6 +150,45 @@ def test_examples_in_docstrings_run(example):
     assert not failed, "".join(told)
 
 
+class Undecorated(cs.methods.Tv):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainRule(cs.rules.Keep):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainGenerator(cs.generators.DCGAN):
+    pass
+
+
+@cs.pytree_dataclass
+class WithText(cs.methods.Tv):
+    word: str = "a"
+
+
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [
+        (Undecorated((8, 8, 1)), "method is a Undecorated, which is no pytree: decorate the class by"),
+        (cs.methods.Tv((8, 8, 1), keep=PlainRule()), "method.keep is a PlainRule, which is no pytree"),
+        (
+            cs.methods.CsDip((8, 8, 1), generator=PlainGenerator((8, 8, 1))),
+            "method.generator is a PlainGenerator, which",
+        ),
+        (WithText((8, 8, 1)), "method.word is a str, which JAX does not trace: declare the field by"),
+    ],
+    ids=["method", "rule", "generator", "field"],
+)
+def test_a_part_of_ones_own_that_jax_cannot_take_ends_in_one_line(method, line):
+    operator = cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1))
+    with pytest.raises(cs.InputError, match=line) as caught:
+        cs.reconstruct(method, cs.Problem(operator, np.ones(20, np.float32)), jax.random.key(0))
+    assert "\n" not in str(caught.value)
+
+
 def test_importing_the_library_is_light():
     heavy = "{'matplotlib', 'pandas', 'torch', 'jinja2', 'scipy.io', 'sphinx', 'deepinv'}"
     program = f"import sys, csdip_jax; print(sorted({heavy} & sys.modules.keys()))"

@@ -18,7 +18,7 @@ METHODS = {
     "lasso": cs.methods.Lasso(SHAPE, steps=40),
 }
 TOLERANCES = {"tv, swept": 0.0, "lasso": 5e-5}
-"""Of an image's entries, after a set number of steps: docs/clusters.md says what becomes of them after very many."""
+"""Of an image's entries, after a set number of steps: docs/howto/clusters.md tells of very many."""
 
 
 def solutions() -> dict[str, np.ndarray]:

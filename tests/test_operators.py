@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import scipy.linalg
+import scipy.sparse
 
 import csdip_jax as cs
 from csdip_jax import operators
@@ -58,6 +59,8 @@ LINEAR = {name: make for name, make in KINDS.items() if operators.OPERATORS[name
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
+    "from_scipy": lambda: operators.from_scipy(scipy.sparse.random_array((50, 240), density=0.1, rng=0), SHAPE),
+    "from_scipy_complex": lambda: operators.from_scipy(np.exp(1j * np.arange(20 * 240).reshape(20, 240) ** 2), SHAPE),
     "gaussian_of_linear": lambda: operators.gaussian(key(1), 30, SHAPE) @ operators.Linear(blurred, SHAPE),
     "int8_of_randomized": lambda: operators.gaussian(key(1), 101, SHAPE, "int8") @ every_coefficient(),
     "fourier_of_identity": lambda: operators.radial_fourier(3, SHAPE) @ operators.Identity(SHAPE),

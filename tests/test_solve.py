@@ -387,19 +387,32 @@ def test_a_progress_bar_shows_the_loss(capsys):
 
 def test_a_bar_on_a_terminal_and_lines_in_a_file(monkeypatch):
     """Lines: one at the start, one at the end, with what a bar says and nothing that only a terminal understands."""
-    shown = {}
-    for terminal in (True, False):
-        stream = io.StringIO()
-        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal, raising=False)
-        monkeypatch.setattr(sys, "stderr", stream)
-        cs.reconstruct(METHOD, problem(), KEY, progress="disc")
-        shown[terminal] = stream.getvalue()
-    assert "\r" in shown[True] and "%|" in shown[True]
-    assert not set("\r\x1b█|") & set(shown[False]) and shown[False].endswith("\n")
-    first, last = shown[False].splitlines()
-    assert (
-        first.startswith("disc: 0/2 step [00:00, memory=") and last.startswith("disc: 2/2 step [") and "loss=" in last
-    )
+
+    class Output(io.StringIO):
+        def __init__(self, terminal: bool):
+            super().__init__()
+            self.terminal = terminal
+
+        def isatty(self):
+            return self.terminal
+
+    def shown(stdout: bool = True, stderr: bool = True, **environment: str) -> str:
+        stream = Output(stderr)
+        with monkeypatch.context() as patched:
+            for name, value in ({"TERM": "xterm", "NO_COLOR": ""} | environment).items():
+                patched.setenv(name, value)
+            patched.setattr(sys, "stderr", stream)
+            patched.setattr(sys, "stdout", Output(stdout))
+            cs.reconstruct(METHOD, problem(), KEY, progress="disc")
+        return stream.getvalue()
+
+    assert "\r" in shown() and "%|" in shown()
+    plain = [{"stdout": False}, {"stderr": False}, {"TERM": "dumb"}, {"NO_COLOR": "1"}]
+    for lines in (shown(**case) for case in plain):
+        assert not set("\r\x1b█|") & set(lines) and lines.endswith("\n")
+        first, last = lines.splitlines()
+        assert first.startswith("disc: 0/2 step [00:00, memory=")
+        assert last.startswith("disc: 2/2 step [") and "loss=" in last
 
 
 def test_lines_of_nested_and_slow_loops(monkeypatch, capsys):

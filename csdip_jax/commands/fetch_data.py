@@ -52,6 +52,7 @@ from csdip_jax.data.decode import read_pixels
 from csdip_jax.data.file_kinds import is_hidden
 from csdip_jax.data.pixels import center_crop
 from csdip_jax.files import open_own, room_for, write_atomically
+from csdip_jax.solve.progress import progress_bar, shows_bars
 from csdip_jax.types import InputError
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -120,7 +121,8 @@ def fetch_xray(data_dir: Path, url: str = XRAY_URL, roles: Mapping[str, str] | N
         return
     known = {row["source"]: "sha256:" + row["source_sha256"] for row in rows}
     crops = {}
-    for name in tqdm(sorted(roles, key=lambda name: (roles[name] != "test", name)), "xray", disable=None):
+    names = sorted(roles, key=lambda name: (roles[name] != "test", name))
+    for name in progress_bar(names, desc="xray", unit="image"):
         path = data_dir / "originals" / "xray" / name
         download(url + name, path, known.get(name))
         try:
@@ -313,7 +315,8 @@ def resume(url: str, output_file: str, _pooch: object, *, part: Path) -> None:
     with room_for(part), open_own(part, os.O_RDWR | os.O_APPEND) as file, contextlib.ExitStack() as stack:
         offset = file.seek(0, os.SEEK_END)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-        bar = stack.enter_context(Bar(desc=part.stem, unit="B", unit_scale=True, leave=False, disable=None))
+        bar = Bar(desc=part.stem, unit="B", unit_scale=True, leave=False, disable=not shows_bars())
+        stack.enter_context(bar)
         pooch.HTTPDownloader(bar, headers=headers, hooks={"response": begin}, timeout=60)(url, file, None)
     os.replace(part, output_file)
 

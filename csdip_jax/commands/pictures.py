@@ -1,6 +1,8 @@
 """The pictures of a run: comparisons, loss curves, images as files."""
 
 import io
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +12,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.colors import to_rgb  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 from csdip_jax.files import write_atomically  # noqa: E402
+from csdip_jax.methods import METHODS  # noqa: E402
 
 IMAGES_PER_PICTURE = 6
 NAMED_CURVES = 12
@@ -94,6 +99,82 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
     save_figure(path, figure)
 
 
+class Explained(NamedTuple):
+    """A reconstruction of measurements without a true image; pixels [h, w, c] in [-1, 1].
+
+    Attributes:
+        label: the method with its settings.
+        image: the reconstruction.
+        caption: what stands under it.
+        residual: A^H (y - A x), [h, w, c], of a linear operator, else |y - A x| like the measurements.
+        residual_caption: what stands under that.
+        maps: as in `Comparison`.
+    """
+
+    label: str
+    image: np.ndarray
+    caption: str
+    residual: np.ndarray
+    residual_caption: str
+    maps: Mapping[str, np.ndarray]
+
+
+def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explained]) -> None:
+    """A row per reconstruction: the adjoint, the same of all, the image, what it leaves of y, and further maps.
+
+    A residual that looks like noise is one; where it shows the object, the model or the fit is not right.
+    """
+    names = list(dict.fromkeys(name for fit in fits for name in fit.maps))
+    height = fits[0].image.shape[0] / fits[0].image.shape[1]
+    figure, axes = plt.subplots(
+        len(fits),
+        3 + len(names),
+        figsize=(3.0 * (3 + len(names)) + 0.4, len(fits) * (2.9 * height + 0.9)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for (first, second, third, *others), fit in zip(axes, fits, strict=True):
+        for axis in (first, second, third, *others):
+            axis.set_xticks([])
+            axis.set_yticks([])
+        if fit is not fits[0]:
+            first.set_axis_off()
+        elif adjoint is None:
+            first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
+        else:
+            show(first, _to_own_range(adjoint))
+            first.set_title("adjoint $A^H y$", fontsize=8)
+        show(second, fit.image)
+        second.set_title(fit.label, fontsize=8, parse_math=False)
+        second.set_xlabel(textwrap.fill(fit.caption, 52), fontsize=7)
+        _show_residual(third, fit)
+        for name, axis in zip(names, others, strict=True):
+            if name in fit.maps:
+                show_map(axis, name, fit.maps[name])
+            else:
+                axis.set_axis_off()
+    save_figure(path, figure)
+
+
+def _show_residual(axis, fit: Explained) -> None:
+    """As an image where it is one, grey being 0; else against the number of the measurement."""
+    residual = np.asarray(fit.residual)
+    if residual.shape == fit.image.shape:
+        largest = np.abs(residual).max() or 1.0
+        axis.imshow(residual.mean(-1), cmap="gray", vmin=-largest, vmax=largest)
+        axis.set_title("residual $A^H (y - Ax)$", fontsize=8)
+    else:
+        axis.plot(residual.ravel(), lw=0.6, color="0.3")
+        axis.set_xlim(0, max(residual.size - 1, 1))
+        axis.set_ylim(bottom=0)
+        axis.tick_params(labelsize=7)
+        axis.set_xticks([0, residual.size - 1])
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        axis.set_box_aspect(fit.image.shape[0] / fit.image.shape[1])
+        axis.set_title("residual $|y - Ax|$ by measurement", fontsize=8)
+    axis.set_xlabel(textwrap.fill(fit.residual_caption, 52), fontsize=7)
+
+
 def _write_in_place(axis, text: str) -> None:
     """Words where there is no image."""
     axis.set_frame_on(False)
@@ -106,9 +187,12 @@ def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
 
 
 def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
-    """A curve and a name for each (label, trace), in colours of their own; beyond NAMED_CURVES grey and counted."""
+    """A curve and a name for each (label, trace), a method's in its own colour; beyond NAMED_CURVES grey and counted.
+
+    A label begins with its method.
+    """
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    colours, rest = plt.get_cmap("Paired").colors, len(curves) - NAMED_CURVES
+    colours, rest = _colours([label for label, _ in curves[:NAMED_CURVES]]), len(curves) - NAMED_CURVES
     for number, (label, trace) in reversed(list(enumerate(curves))):  # the named ones on top
         style = {"color": colours[number], "label": label} if number < NAMED_CURVES else {"color": "0.8"}
         axis.plot(np.arange(1, len(trace) + 1), trace, lw=1, alpha=0.8, **style)
@@ -120,8 +204,22 @@ def draw_losses(curves: Sequence[tuple[str, np.ndarray]]):
     handles, labels = (found[::-1] for found in axis.get_legend_handles_labels())
     if rest > 0:
         handles, labels = [*handles, plt.Line2D([], [], color="0.8")], [*labels, f"and {rest} more"]
-    axis.legend(handles, labels, fontsize=7)
+    for text in axis.legend(handles, labels, fontsize=7).get_texts():
+        text.set_parse_math(False)  # names of files
     return figure
+
+
+def _colours(labels: Sequence[str]) -> list[tuple[float, ...]]:
+    """Of curves by their labels: the colour of the method, from dark to light where it has several."""
+    methods = [re.split("[ ,]", label)[0] for label in labels]
+    known = {name: recipe.colour for name, recipe in METHODS.items()}
+    colours = []
+    for i, method in enumerate(methods):
+        count, before = methods.count(method), methods[:i].count(method)
+        light = 0.0 if count == 1 else -0.5 + 1.1 * before / (count - 1)  # -1 is black, 1 is white
+        colour = np.array(to_rgb(known.get(method, "0.4")))
+        colours.append(tuple(colour + light * (1 - colour) if light > 0 else colour * (1 + light)))
+    return colours
 
 
 def show(axis, image: np.ndarray) -> None:

@@ -6,10 +6,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 from skimage.color import rgb2gray
 from skimage.transform import resize, resize_local_mean
 
-from csdip_jax.checks import checked_shape
+from csdip_jax.checks import as_numbers, checked_shape
 from csdip_jax.types import InputError, PixelRangeWarning
 
 WIDE = 0.6
@@ -143,6 +144,54 @@ def from_signed_range(image: np.ndarray, pixel_range: tuple[float, float]) -> np
     return black + (white - black) * (np.asarray(image, np.float64) + 1.0) / 2.0
 
 
+def from_skimage(image: ArrayLike, pixel_range: Sequence[float] | None = None) -> np.ndarray:
+    """An image by scikit-image's conventions as this package has it: float32 [h, w, c] in [-1, 1].
+
+    Args:
+        image: [h, w] or [h, w, c]; floats in [0, 1], 8- or 16-bit integers over the range of their type, or bool. Of
+            NumPy, PyTorch (on the CPU) or JAX.
+        pixel_range: (black, white), the values that become -1 and 1, where they are others.
+
+    Raises:
+        InputError: other axes, NaN, values outside of the range, or integers of more than 16 bits and no range.
+    """
+    pixels = np.asarray(as_numbers(image, "image"))
+    if pixels.ndim not in (2, 3) or not pixels.size:
+        raise InputError(f"image of shape {pixels.shape}: give [h, w] or [h, w, c]")
+    if pixel_range is None and pixels.dtype.kind == "f":
+        pixel_range = (0.0, 1.0)
+    values = values_of(pixels, pixel_range, "image")
+    return to_signed_range(pixels, (values.black, values.white))
+
+
+def to_skimage(image: ArrayLike, dtype: DTypeLike = np.float32, pixel_range: Sequence[float] = (-1, 1)) -> np.ndarray:
+    """The way back: [h, w] of one channel, else [h, w, c], in [0, 1] or over the range of an integer type.
+
+    Pixels outside of the range become black or white.
+
+    Args:
+        image: [h, w, c].
+        dtype: floating, or an unsigned integer, to which it rounds.
+        pixel_range: (black, white) of `image`, what `reconstruct` was given.
+
+    Raises:
+        InputError: other axes, NaN or complex pixels, or another type.
+    """
+    dtype, pixels = np.dtype(dtype), np.asarray(as_numbers(image, "image"))
+    if dtype.kind not in "fu":
+        raise InputError(f"dtype = {dtype}: give a floating type, or an unsigned integer as uint8")
+    if pixels.ndim != 3 or pixels.dtype.kind == "c":
+        raise InputError(
+            f"image {pixels.dtype} of shape {pixels.shape}: give a real [h, w, c], of a batch one at a time"
+        )
+    if not np.isfinite(pixels).all():
+        raise InputError(f"image: {(~np.isfinite(pixels)).sum()} of {pixels.size} pixels are NaN or infinite")
+    black, white = checked_range(pixel_range)
+    unit = np.clip((pixels.astype(np.float64) - black) / (white - black), 0, 1)
+    unit = unit[..., 0] if unit.shape[2] == 1 else unit
+    return unit.astype(dtype) if dtype.kind == "f" else np.rint(unit * np.iinfo(dtype).max).astype(dtype)
+
+
 def checked_range(pixel_range: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """(black, white) as floats; InputError unless they are two different finite numbers."""
     try:
@@ -185,6 +234,15 @@ def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, wh
         image = np.asarray(resize_local_mean(image, (height, width), preserve_range=True, channel_axis=-1))
     # Means of values in [-1, 1] leave it by rounding only.
     return np.clip(image, -1.0, 1.0).astype(np.float32)
+
+
+def at_most(image_shape: tuple[int, int, int], max_side: int | None) -> tuple[int, int, int]:
+    """(h, w, c) with its longer side, h or w, brought down to `max_side`; None for no limit."""
+    height, width, channels = image_shape
+    if max_side is None or max(height, width) <= max_side:
+        return image_shape
+    factor = max_side / max(height, width)
+    return max(1, round(factor * height)), max(1, round(factor * width)), channels
 
 
 def center_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:

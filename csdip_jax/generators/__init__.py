@@ -5,9 +5,6 @@ an image of them. Hand it to a method, or derive one of your own from `Generator
 
 >>> network = cs.generators.DeepDecoder((16, 16, 3), channels=32)
 >>> method = cs.methods.CsDip((16, 16, 3), generator=network)
->>> latent, params = network.init(jax.random.key(0))
->>> network.apply(params, latent).shape
-(16, 16, 3)
 
 A new generator is one file, and one import here; `--config.csdip.generator=<name>` then finds it, and
 `--config.generator.<field>`. No other room imports Flax.

@@ -1,7 +1,7 @@
 """The untrained networks: DCGAN generators described by data, a tuple of `ConvTranspose` layers.
 
 Every layer but the last is followed by BatchNorm (statistics of this very image) and ReLU, the last by tanh
-(paper, section 5.1; layer tables in docs/method.md). No biases.
+(paper, section 5.1; layer tables in docs, The method). No biases.
 """
 
 import math

@@ -4,6 +4,7 @@ import math
 import mmap
 import os
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,9 @@ def _read_mat(file: str, name: str) -> np.ndarray:
     if min(shapes[name], default=0) < 0:
         raise ValueError(f"{name} of shape {shapes[name]}")
     _require_room(8 * math.prod(shapes[name]), file)
-    value = scipy.io.loadmat(file, variable_names=[name])[name]
+    with warnings.catch_warnings():  # of whether a sparse one is a matrix or an array: both are made dense here
+        warnings.filterwarnings("ignore", "The default value for `spmatrix`", DeprecationWarning)
+        value = scipy.io.loadmat(file, variable_names=[name])[name]
     return _dense(value, file) if scipy.sparse.issparse(value) else np.asarray(value)
 
 

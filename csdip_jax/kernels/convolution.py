@@ -139,7 +139,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def _winograd_pays(h: int, w: int) -> bool:
-    """On a GPU the direct sum's single product is the faster (docs/performance.md)."""
+    """On a GPU the direct sum's single product is the faster (docs: Performance)."""
     fits = h % winograd.STEP == 0 and w % winograd.STEP == 0
     return fits and min(h, w) >= WINOGRAD_SIDE and jax.default_backend() == "cpu"
 

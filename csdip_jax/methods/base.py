@@ -101,7 +101,7 @@ class Method:
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
-        """The settings of the paper, or of its reference code where the two differ (docs/method.md).
+        """The settings of the paper, or of its reference code where the two differ (docs: The method).
 
         Args:
             name: "paper" or "reference".
@@ -170,7 +170,7 @@ class Method:
             key: of this step alone.
 
         Returns:
-            The state after it, and name -> number for each of `scalars`: "measurement_loss", ``||y - A x||^2`` at an
+            The state after it, and name -> number for each of `scalars`: "measurement_loss", `||y - A x||^2` at an
             iterate of this step (the one it started from, or a later one if at hand), and "objective", what is
             minimised, there.
         """
@@ -181,7 +181,7 @@ class Method:
         raise NotImplementedError
 
     def converged(self, state: Any) -> Array:
-        """Whether its own tolerance is met in this state; never by default."""
+        """Whether the method's own tolerance is met in this state; never so where it has none."""
         return jnp.zeros((), bool)
 
     def diverged(self, state: Any) -> Array:

@@ -33,7 +33,7 @@ class Csgm(Network):
         image_shape: (h, w, c).
         steps: Adam steps.
         restarts: random starts z ~ N(0, I).
-        l2_weight: >= 0, weight of ``||z||^2``, in the units of ``||y - A x||^2`` with pixels in [-1, 1].
+        l2_weight: >= 0, weight of `||z||^2`, in the units of `||y - A x||^2` with pixels in [-1, 1].
         generator: G, trained; by default a `generators.TrainedDecoder` that has no weights yet.
         learning_rate: >= 0, of Adam.
         moves: what is fitted: the "latent"; "params" or "both" fit the weights too.

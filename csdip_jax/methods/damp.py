@@ -73,7 +73,7 @@ class Damp(Method):
 
     Differs from the published code, whose divergence has a probe of the size max|r| / 1000: here it is `probe` sigma_t
     at least; 0 is the published one. BM3D and BayesShrink jump where a coefficient crosses a threshold, and so small a
-    probe measures the jumps rather than the trend where images are small and noise is strong (docs/baselines.md).
+    probe measures the jumps rather than the trend where images are small and noise is strong (docs: The baselines).
 
     Converged means: all iterations taken, and at the end the iterate has settled (`SETTLED`) and explains the
     measurements (`EXPLAINED`). Below about 4 % sampling BM3D-AMP does not (paper, section 5.2); the image is then what

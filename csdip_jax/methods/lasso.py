@@ -85,7 +85,7 @@ class Lasso(Method):
     the tolerance even where the residual is lost in the rounding of y - B c. "fista" is accelerated proximal gradient,
     its momentum dropped when it points uphill, and "ista" proximal gradient, as it stands. For the paper's alpha = 1e-5
     the last two need many more steps, and in float32 their gap stays above 1e-4, though the objective is then much
-    closer to its minimum than that (docs/baselines.md).
+    closer to its minimum than that (docs: The baselines).
 
     Converged means: the duality gap is at most `tolerance` times the objective, so that the objective is within that
     of its minimum. A step size that diverges, as an operator's norm grossly underestimated would make it, is drawn
@@ -98,7 +98,7 @@ class Lasso(Method):
         wavelet: one of `transforms.WAVELETS`.
         levels: of the wavelet transform, at least 1; None for `transforms.default_levels`.
         solver: "primal_dual", "fista" or "ista", see above.
-        alpha: > 0, weight of ``||c||_1``.
+        alpha: > 0, weight of `||c||_1`.
         tolerance: > 0, of the relative duality gap; float32 reaches 1e-4 to 1e-5, less takes measurements in float64.
 
     Raises:

@@ -36,6 +36,7 @@ class Recipe:
         needs: what it needs besides an operator, or of one besides being linear, in words.
         extra: a package that it needs besides the library's own; None for none.
         check: called with the image shape; raises InputError where it cannot be used.
+        code: a checksum of the file in which a user wrote it; None for the library's.
 
     Example:
         >>> recipe = cs.methods.METHODS["tv"]
@@ -53,6 +54,7 @@ class Recipe:
     needs: str = ""
     extra: str | None = None
     check: Callable[[tuple[int, int, int]], None] | None = None
+    code: str | None = None
 
     @property
     def installed(self) -> bool:

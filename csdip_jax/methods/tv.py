@@ -79,7 +79,7 @@ class Tv(Method):
     last step below five times that.
 
     Differs from TVAL3: the problem is convex and solved to the optimum as `tolerance` falls, whereas TVAL3 alternates
-    single gradient steps and stops on the change of its iterates. A and y come normalised (docs/units.md).
+    single gradient steps and stops on the change of its iterates. A and y come normalised (docs: Units and ranges).
 
     Each step tells the losses of the over-relaxed iterate that it started from, and the larger of the two residuals.
 

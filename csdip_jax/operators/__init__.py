@@ -11,8 +11,10 @@ own derived from `LinearOperator` or `Operator`. `measure` simulates measurement
 ((20,), (8, 8, 1))
 
 Every operator acts on ONE image and is a frozen dataclass and a pytree. Its arrays are data, its `image_shape` is part
-of the program. Pixels are counted row by row over (h, w, c), as ``image.reshape(-1)`` does. ``A @ B`` is one after the
+of the program. Pixels are counted row by row over (h, w, c), as `image.reshape(-1)` does. `A @ B` is one after the
 other, a `Stack` one for each image.
+
+A SciPy LinearOperator or one of pylops comes in by `from_scipy`, and goes out by `to_scipy`.
 
 A new operator that a run can be asked for by name is one file, which ends with its `Kind`, and one import here.
 """
@@ -42,8 +44,10 @@ from csdip_jax.operators.fourier import (
     radial_mask as radial_mask,
 )
 from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonlinear, as_operator as as_operator
+from csdip_jax.operators.host import HostOperator as HostOperator, from_scipy as from_scipy, to_scipy as to_scipy
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
+    UNCOUNTED as UNCOUNTED,
     Count as Count,
     Kind as Kind,
     first_of_each_count as first_of_each_count,

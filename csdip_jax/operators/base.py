@@ -54,7 +54,7 @@ class Operator:
     """A differentiable map from ONE image to its measurements.
 
     An operator of your own that is not linear is a `pytree_dataclass` derived from this class, with `image_shape` and
-    `forward`; or simply the function itself. For a linear one derive from `LinearOperator`. ``A @ B`` is one after the
+    `forward`; or simply the function itself. For a linear one derive from `LinearOperator`. `A @ B` is one after the
     other, B first, see `compose`.
 
     Attributes:
@@ -176,7 +176,7 @@ class LinearOperator(Operator):
         return transposed
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
-        """The root of the sum of ``|A_ij|^2``, estimated by A of random signs, always the same.
+        """The root of the sum of `|A_ij|^2`, estimated by A of random signs, always the same.
 
         Args:
             without: u, [m], of length 1: of (I - u u^H) A instead; None for A.
@@ -189,7 +189,9 @@ class LinearOperator(Operator):
         return jnp.sqrt(jnp.mean(jax.lax.map(energy, jax.random.split(jax.random.key(self.probe_seed), PROBES))))
 
     def gain(self, frobenius_norm: Array) -> Array:
-        """What A is divided by before a method sees it: the root mean square norm of its columns (docs/units.md).
+        """What A is divided by before a method sees it: the root mean square norm of its columns.
+
+        See docs: Units and ranges.
 
         Args:
             frobenius_norm: of A, as the method of this name gives it.
@@ -197,7 +199,7 @@ class LinearOperator(Operator):
         return frobenius_norm / math.sqrt(math.prod(self.image_shape))
 
     def residual_and_adjoint(self, measurements: Array, image: Array) -> tuple[Array, Array]:
-        """What the image leaves unexplained, and which way to change it: -2 A^H r is the gradient of ``||y - A x||^2``.
+        """What the image leaves unexplained, and which way to change it: -2 A^H r is the gradient of `||y - A x||^2`.
 
         Args:
             measurements: y, of the shape that `forward` gives.
@@ -242,7 +244,7 @@ class LinearOperator(Operator):
 
 
 def measurement_loss(operator: Operator, measurements: Array, image: Array) -> Array:
-    """The measurement loss ``||y - A x||^2``, which all methods make small.
+    """The measurement loss `||y - A x||^2`, which all methods make small.
 
     A linear operator's gradient comes along with its value (`LinearOperator.residual_and_adjoint`). To be
     differentiated in reverse mode first, and under jit: elsewhere the derivative by the operator is computed too.
@@ -282,7 +284,7 @@ _linear_loss.defvjp(_loss_forward, _loss_backward)
 
 
 def squared_norm(x: Array) -> Array:
-    """``||x||^2``, the sum of the squared moduli of all entries.
+    """`||x||^2`, the sum of the squared moduli of all entries.
 
     Args:
         x: of any shape, real or complex.

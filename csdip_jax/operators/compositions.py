@@ -16,7 +16,7 @@ from csdip_jax.types import Array, InputError, pytree_dataclass
 
 @pytree_dataclass
 class Composition(LinearOperator):
-    """Two linear operators one after the other, x -> A B x, as ``A @ B`` makes it.
+    """Two linear operators one after the other, x -> A B x, as `A @ B` makes it.
 
     B makes an image that A takes, as [h, w, c] or flat; or a stack of them, [..., h, w, c], each of which A measures.
     Where it is complex, A acts on real and imaginary part.

@@ -120,7 +120,7 @@ class Dense(RowOperator):
         return self._fastest_form()(self, measurements, image)
 
     def _fastest_form(self) -> Callable:
-        """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs/performance.md)."""
+        """Of `residual_and_adjoint`, as measured for such a matrix on such a device (docs: Performance)."""
         if jax.default_backend() != "cpu":
             return RowOperator.residual_and_adjoint if self.is_narrow else LinearOperator.residual_and_adjoint
         large = self.matrix.size * self.matrix.dtype.itemsize > CACHED_BYTES

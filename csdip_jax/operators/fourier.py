@@ -149,7 +149,7 @@ def radial_fourier(num_lines: int, image_shape: Shape) -> Fourier:
 
     Example:
         >>> operator = cs.operators.radial_fourier(10, (256, 256, 1))
-        >>> operator.forward(np.zeros((256, 256, 1))).shape
+        >>> operator.measurements_like.shape
         (1261,)
     """
     image_shape = checked_shape(image_shape)

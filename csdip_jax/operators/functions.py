@@ -51,9 +51,9 @@ class Linear(LinearOperator):
 
 @pytree_dataclass
 class Nonlinear(Operator):
-    """Any differentiable function of the image as an operator, such as phase retrieval's ``|A x|``; it has no adjoint.
+    """Any differentiable function of the image as an operator, such as phase retrieval's `|A x|`; it has no adjoint.
 
-    Methods that need none take it: CS-DIP, CSGM. Where f(x) = f(-x), as for ``|A x|``, an image in [-1, 1] cannot be
+    Methods that need none take it: CS-DIP, CSGM. Where f(x) = f(-x), as for `|A x|`, an image in [-1, 1] cannot be
     told from its negative: give `reconstruct` a `pixel_range` from 0 on.
 
     Attributes:

@@ -1,5 +1,6 @@
 """What is asked of an operator of a user's own, found out by a few images at the boundary."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def on_device(operator: Operator) -> Operator:
     if jax.tree_util.all_leaves([operator]):
         raise InputError(
             f"operator is a {type(operator).__name__}, which is no pytree: decorate the class by "
-            "csdip_jax.types.pytree_dataclass, or give operators.Linear(its forward, image_shape)"
+            "csdip_jax.pytree_dataclass, or give operators.Linear(its forward, image_shape)"
         )
     try:
         hash(jax.tree.structure(operator))
@@ -60,11 +61,19 @@ def require_traceable(operator: Operator | Stack) -> None:
         raise InputError(f"{given} gives {output.dtype}: return float32, by .astype(jnp.float32) on what it computes")
 
 
-def require_sound(operator: Operator, middle: float = 0.0, half: float = 1.0) -> None:
+def require_sound(
+    operator: Operator,
+    middle: float = 0.0,
+    half: float = 1.0,
+    of_adjoint: str = "leave `adjoint` out, and JAX transposes `forward`",
+) -> None:
     """Raises InputError unless it gives the same twice, is linear if it says so, and has a derivative.
 
     A few images of pixels within `half` of `middle` go through it (a linear one is asked with pixels in [-1, 1]), and
     its derivative at one.
+
+    Args:
+        of_adjoint: what mends an adjoint that is none.
     """
     if isinstance(operator, LinearOperator):
         middle, half = 0.0, 1.0
@@ -93,9 +102,11 @@ def require_sound(operator: Operator, middle: float = 0.0, half: float = 1.0) ->
         raise InputError("operator gives the same measurements of any image: they have to depend on its argument")
     if isinstance(operator, LinearOperator):
         _require_linear(measured, u, v, of_u, of_v, size)
-        measurements = jnp.asarray(of_u / np.abs(of_u).max(), operator.measurements_like.dtype)  # of order one
+        # Of order one: what A makes, so that the products are large, and noise, so that every row counts.
+        y = of_u * (math.sqrt(of_u.size) / np.linalg.norm(of_u)) + rng.standard_normal(of_u.shape)
+        measurements = jnp.asarray(y, operator.measurements_like.dtype)
         back = _attempt(lambda: operator.adjoint(measurements), "the operator is linear, but its transpose ends in")
-        _require_adjoint(of_u, measurements, u, back)
+        _require_adjoint(of_u, measurements, u, back, of_adjoint)
     weights = jnp.asarray(rng.standard_normal(of_u.shape), operator.measurements_like.dtype)
     (gradient,) = _attempt(
         lambda: jax.vjp(operator.forward, u)[1](weights), "the derivative of the operator's function ends in"
@@ -122,13 +133,14 @@ def _require_linear(measured: Callable, u: Array, v: Array, of_u: np.ndarray, of
         )
 
 
-def _require_adjoint(of_u: np.ndarray, y: Array, u: Array, back: Array) -> None:
+def _require_adjoint(of_u: np.ndarray, y: Array, u: Array, back: Array, remedy: str) -> None:
     forward = float(np.real(np.vdot(of_u, np.asarray(y))))
     backward = float(np.vdot(np.asarray(u, float), np.asarray(back, float)))
-    if not abs(forward - backward) <= TRANSPOSE * forward:
+    error = abs(forward - backward) / (math.sqrt(of_u.size) * np.linalg.norm(of_u))
+    if not error <= TRANSPOSE:
         raise InputError(
             f"operator's adjoint is not that of its forward: <A u, y> = {forward:.4g}, but <u, A^H y> = "
-            f"{backward:.4g}; leave `adjoint` out, and JAX transposes `forward`"
+            f"{backward:.4g}, off by {100 * error:.3g} %; {remedy}"
         )
 
 

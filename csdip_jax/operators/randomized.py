@@ -90,7 +90,7 @@ def subsampled_dct(key: Array, num_measurements: int, image_shape: Shape, scale:
 
     Example:
         >>> operator = cs.operators.subsampled_dct(jax.random.key(0), 20, (8, 8, 1))
-        >>> operator.forward(np.ones((8, 8, 1))).shape
+        >>> operator.measurements_like.shape
         (20,)
     """
     return _subsampled("dct", key, num_measurements, image_shape, scale)

@@ -23,8 +23,8 @@ def measure(key: Array, operator: Operator | Callable, image: ArrayLike, noise_v
         operator: A, one of `csdip_jax.operators`, or a function of the image.
         image: x, [h, w, c], of any type of numbers. Pixels are taken as they are: in [-1, 1] unless `reconstruct` is
             told another `pixel_range`.
-        noise_variance: s >= 0, the variance of the WHOLE noise vector, the expected ``||noise||^2``. The noise of one
-            of the m measurements is N(0, s / m): for a standard deviation sigma of each, give ``m * sigma**2``. Of
+        noise_variance: s >= 0, the variance of the WHOLE noise vector, the expected `||noise||^2`. The noise of one
+            of the m measurements is N(0, s / m): for a standard deviation sigma of each, give `m * sigma**2`. Of
             complex measurements real and imaginary part share it equally. 0, the default, for none.
 
     Returns:

@@ -9,7 +9,7 @@ from csdip_jax.types import Array
 def total_variation(image: Array, isotropic: bool = False, coupled: bool = False) -> Array:
     """Total variation: the sum over pixels and channels of the size of the differences between neighbours.
 
-    Anisotropic: ``|vertical| + |horizontal|``; isotropic: the length of the two. Coupled channels enter by their
+    Anisotropic: `|vertical| + |horizontal|`; isotropic: the length of the two. Coupled channels enter by their
     Euclidean norm, so that they prefer to have their edges in the same places: isotropic and coupled is the vectorial
     total variation of Bresson and Chan, Inverse Problems and Imaging 2(4), 2008.
 

@@ -14,7 +14,7 @@ class Collapsed(Fail):
 
     Its last layer is so saturated that no gradient comes through, and it never recovers. So a tenth of the steps shows
     it, or the end at the latest: the image is flat (standard deviation of every channel below 0.01) or at the ends
-    alone (every ``|pixel|`` above 0.999), and the relative residual ``||y - A x||^2 / ||y||^2`` is above `residual`.
+    alone (every `|pixel|` above 0.999), and the relative residual `||y - A x||^2 / ||y||^2` is above `residual`.
     Healthy fits have left that far behind by then (measured on digits, x-rays and retinas: deviation above 0.2). An
     image that truly is flat, or truly black and white, has no residual; only one whose own contrast is below 0.01 can
     be mistaken for a collapse.

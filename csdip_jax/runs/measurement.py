@@ -42,8 +42,8 @@ class Measurement(NamedTuple):
     Attributes:
         kind: a name of `operators.OPERATORS`.
         count: what the kind counts, m or a number of lines.
-        noise_variance: s. The noise of one of m measurements has variance s / m (the paper), or that as its standard
-            deviation (the reference code).
+        noise_variance: s, the variance of the whole noise vector: the noise of one of m measurements is N(0, s / m)
+            (the paper). With `reference` s / m is its standard deviation instead (the reference code).
         reference: as the reference code does it, which also shares one operator among all images.
         matrix_dtype: what a dense matrix is stored in, one of `operators.DTYPES`.
     """

@@ -15,7 +15,7 @@ import numpy as np
 from csdip_jax.methods import METHODS, Method
 from csdip_jax.operators import COUNTS, OPERATORS
 from csdip_jax.runs.measurement import Measurement
-from csdip_jax.runs.row import stem
+from csdip_jax.runs.row import code_of, stem
 from csdip_jax.runs.study import Study, Sweep
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
@@ -127,7 +127,10 @@ class Batch(NamedTuple):
     @property
     def checkpoint(self) -> str:
         """A file name that no other batch of the workdir has, nor this one on another number of devices."""
-        content = repr((self.scenes, self.program.measurements, self.program.sweep.labels, jax.local_device_count()))
+        program = self.program
+        content = repr((self.scenes, program.measurements, program.sweep.labels, jax.local_device_count()))
+        code = code_of(program.sweep.name, program.measurements[0].kind)
+        content += repr(code) if code else ""
         return f"{self.begins}{zlib.crc32(content.encode()):08x}.npz"
 
 
@@ -154,8 +157,9 @@ def programs(studies: Sequence[Study]) -> list[Program]:
             f"several cells would be written as {twice[0]}: rename an image, or leave out one of the values"
         )
     for program in found:
-        if math.prod(program.image_shape) >= LARGE_IMAGE:
-            first = program.measurements[0]
+        first = program.measurements[0]
+        own = OPERATORS[first.kind].code is not None  # which JAX may not trace
+        if math.prod(program.image_shape) >= LARGE_IMAGE and not own:
             require_room(program.sweep.method, partial(first.operator, image=0, image_shape=program.image_shape))
     return found
 
@@ -220,6 +224,8 @@ def scenes_at_once(program: Program) -> int:
 
     There they are drawn; those of a block are copied to the device that needs them.
     """
+    if not program.shares_operator and OPERATORS[program.measurements[0].kind].code is not None:
+        return 1  # a user's own is drawn by itself: JAX may not trace it, and those of two images may differ in form
     devices = jax.local_devices()
     memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if memory is None:

@@ -18,7 +18,7 @@ from csdip_jax.io.lines import read_all_rows
 from csdip_jax.runs import saved
 from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.plan import Batch, Cell, Program, batches, cell_stem, dealt, scene_by_scene
-from csdip_jax.runs.row import Row, errors, facts
+from csdip_jax.runs.row import Row, code_of, errors, facts, require_same_code
 from csdip_jax.runs.study import digests
 from csdip_jax.runs.time_left import Progress
 from csdip_jax.runs.workdir import Workdir, device_name, locked
@@ -126,14 +126,13 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, Row]:
             raise InputError(f"image {row.image} has changed since {folder} was written: choose another `workdir`")
         if row.trained_digest != trained.get(row.method, row.trained_digest):
             raise InputError(f"{row.method} was trained otherwise when {folder} was written: choose another `workdir`")
+        require_same_code(row, folder)
         if key in images:
             rows[row.file] = row
     return {
         name: row
         for name, row in rows.items()
-        if saved.is_whole(
-            saved.reconstruction(folder, name), images[row.part, row.image].shape, *saved.arrays_beside(row)
-        )
+        if saved.is_whole(saved.reconstruction(folder, name), images[row.part, row.image].shape, "trace", "adjoint")
     }
 
 
@@ -219,14 +218,15 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Ro
         **errors(solution.image, image),
         trained_digest=digests([program.sweep]).get(program.sweep.name),
         device=device_name(),
+        more=code_of(program.sweep.name, measurement.kind),
     )
     saved.warn(row, program.sweep.method)
     note = ends_note(solution.image)
     if note and not ends_note(image):  # an original that lies there itself is no news
         tqdm.write(f"note: {name}: {note}")
-    known = {"measurements": np.asarray(measurements)}
-    if isinstance(operator, cs.operators.LinearOperator):
-        known["adjoint"] = np.asarray(operator.adjoint(measurements))
+    back = operator.adjoint(measurements) if isinstance(operator, cs.operators.LinearOperator) else None
+    nothing = np.full(image.shape, np.nan, np.float32)
+    known = {"measurements": np.asarray(measurements), "adjoint": nothing if back is None else np.asarray(back)}
     image_in_units = saved.in_units(solution.image, program.study.pixel_range)
     saved.save(workdir, saved.Fit(solution, row), **image_in_units, more=known)
     return name, row

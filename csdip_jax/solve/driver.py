@@ -30,6 +30,7 @@ from csdip_jax.solve.inputs import (
     checked_ids,
     checked_record,
     num_cases,
+    require_pytree,
     split_swept,
 )
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
@@ -63,11 +64,10 @@ def reconstruct(
     A *case* is one image under one setting. Each case is fitted `method.restarts` times, from random starts; the
     restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss). An
     attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key. Only the
-    measurements decide: no true image is looked at. The same arguments give the same image, to the last bit on the same
-    machine.
+    measurements decide: no true image is looked at.
 
     Args:
-        method: one of `csdip_jax.methods`, such as ``cs.methods.CsDip.preset("paper", image_shape)``, or a `Method` of
+        method: one of `csdip_jax.methods`, such as `cs.methods.CsDip.preset("paper", image_shape)`, or a `Method` of
             your own. Any of its numbers (weights, rates) may be an array [s], and its
             prior a stack of s: a sweep, one case per entry, in one vectorized program. A single problem is then solved
             under each of the s settings; a batch of problems has to have s of them, each with its setting.
@@ -83,14 +83,15 @@ def reconstruct(
             so many are shared out over the devices of this process.
         max_redraws: most redraws per restart; the attempt after the last is run to its end.
         progress: label of a progress bar with the loss, the time left and the memory that fits and operators take on a
-            device (a line now and then where stderr is no terminal); None for no bar.
+            device (a line now and then where the output is no terminal); None for no bar.
         checkpoint: .npz file, rewritten every two to four seconds (less often where a step takes as long); if it
             exists, the run goes on from it. Remove it when the solution is safe.
         keep_params: whether the solution has `params`, the weights of a method that fits some, as `priors.fit` takes
             them. While the fits run, the weights of every restart are kept on the host.
         pixel_range: (black, white), the lowest and the highest value that a pixel may have, in your own units: the
             image comes out in them. None for (-1, 1), "auto" to estimate it from the measurements of a linear operator
-            (see `estimate_pixel_range`). The unit of A does not matter, nor a common offset of its rows: docs/units.md.
+            (see `estimate_pixel_range`). The unit of A does not matter, nor a common offset of its rows (docs: Units
+            and ranges).
         record: name -> function of the iterate, or of (iterate, state of the method), that JAX can trace; what it gives
             step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
             nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
@@ -208,6 +209,7 @@ def prepare(
     problem, units = normalise(problem, pixel_range, exact)
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
+    require_pytree(method)
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))

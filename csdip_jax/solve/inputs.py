@@ -21,6 +21,20 @@ from csdip_jax.solve.fits import Case
 from csdip_jax.types import InputError, Problem, with_fields
 
 
+def require_pytree(method: Method) -> None:
+    """Raises InputError for a method, or a part of it, that JAX cannot take apart, as a plain dataclass is."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(method):
+        try:
+            jax.typeof(leaf)
+        except TypeError:
+            what = f"method{jax.tree_util.keystr(path)} is a {type(leaf).__name__}"
+            if path and (isinstance(leaf, str) or callable(leaf)):
+                remedy = "which JAX does not trace: declare the field by csdip_jax.static_field()"
+            else:
+                remedy = "which is no pytree: decorate the class by csdip_jax.pytree_dataclass"
+            raise InputError(f"{what}, {remedy}") from None
+
+
 def middle_and_half(pixel_range: Any) -> tuple[float, float]:
     """Of (black, white), None for (-1, 1); raises InputError unless these are two different finite numbers."""
     black, white = (-1.0, 1.0) if pixel_range is None else checked_range(pixel_range)

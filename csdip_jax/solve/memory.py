@@ -22,10 +22,10 @@ USABLE = 0.8
 
 LARGE = 2**28
 """Bytes of an operator. On a CPU, fits that fill the cache lose by running together, but gain where they share more; in
-float16 or int8 one fit reads it as fast, where that was measured (docs/performance.md)."""
+float16 or int8 one fit reads it as fast, where that was measured (docs: Performance)."""
 
 SHARERS = 4
-"""So many of them run together then, at most: more gain little (docs/performance.md)."""
+"""So many of them run together then, at most: more gain little (docs: Performance)."""
 
 SINGLE = Block(np.zeros(1, int), np.zeros(1, int), np.zeros((1, 1), int), 1)
 """One fit on one device."""

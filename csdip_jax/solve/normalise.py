@@ -1,8 +1,8 @@
 """The problem in the units that the methods' settings are meant for, and its solution back in the user's.
 
 Weights, rates and tolerances suit pixels in [-1, 1] and an A as the paper has it: columns of norm 1, and flat images
-measured as any others. Any other problem is brought there first (docs/units.md): A is divided by its gain, the one
-measurement of a flat image that stands out (the mean that rows of 0 and 1 share) gets the weight of the others, and
+measured as any others. Any other problem is brought there first (docs: Units and ranges): A is divided by its gain, the
+one measurement of a flat image that stands out (the mean that rows of 0 and 1 share) gets the weight of the others, and
 y = A x becomes one of u = (x - middle) / half. A problem that is there already is left as it is, to the last bit.
 """
 

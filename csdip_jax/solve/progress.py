@@ -1,5 +1,6 @@
 """How far a long loop is: a bar on a terminal, a plain line now and then where the output is kept."""
 
+import os
 import sys
 import time
 
@@ -37,6 +38,15 @@ class Lines(tqdm):
             self._say()
 
 
+def shows_bars() -> bool:
+    """Whether bars can be seen: both outputs are a terminal that moves its cursor, and NO_COLOR asks for no plain text.
+
+    A terminal moves it unless TERM says that it is dumb.
+    """
+    plain = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
+    return not plain and all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+
+
 def progress_bar(*args, **options) -> tqdm:
-    """A `tqdm` of these arguments on a terminal, elsewhere `Lines`."""
-    return (tqdm if sys.stderr.isatty() else Lines)(*args, **options)
+    """A `tqdm` of these arguments where bars can be seen, elsewhere `Lines`."""
+    return (tqdm if shows_bars() else Lines)(*args, **options)

@@ -6,7 +6,7 @@ Percent decrease of the mean MSE with half a 95 % interval, weights / layer_mean
 0: 0.3 +- 8.2 / 2.4 +- 1.9 (9.9); 1000: 0.9 +- 34.4 / -2.2 +- 9.6 (37.4); m = 2000, 0: -0.2 +- 5.2 / 0.0 +- 2.8 (0.2);
 1000: off / 3.7 +- 10.9 (19.8). Under two hours on two shared CPU cores: a cell takes 17 minutes at m = 500 and 24 at
 m = 2000. Where the test images' networks begin as `dcgan` and the prior comes from networks that began as `torch_0_4`,
-m = 500, 1000: layer_means 35.2 +- 2.2, on one core 40.9 +- 5.5. Why: docs/learned_regularization.md.
+m = 500, 1000: layer_means 35.2 +- 2.2, on one core 40.9 +- 5.5. Why: docs/paper/learned_regularization.md.
 """
 
 from ml_collections import config_dict

@@ -4,7 +4,8 @@
         --data_dir=data
 
 computes what `python -m experiments.paper --item=fig1b --scale=cpu` computes before it draws. Items of one data set and
-operator share a workdir. table1's is a configuration of `experiments.learned_regularization`. Scales: docs/paper.md.
+operator share a workdir. table1's is a configuration of `experiments.learned_regularization`. Scales:
+docs/paper/items.md.
 """
 
 from ml_collections import config_dict
@@ -33,7 +34,7 @@ QUICK_SHAPES = {"mnist": (32, 32, 1), "xray": (32, 32, 1), "retino": (32, 32, 3)
 QUICK_COUNTS = {"mnist": (100, 300), "xray": (100, 300), "retino": (600,), "xray_fourier": (5,)}
 QUICK_METHODS = ("csdip", "lasso_dct")  # of curves for which every method would be compiled anew
 
-# Where a step on a dense matrix takes a tenth of a second: the MSE of Lasso no longer changes (docs/baselines.md).
+# Where a step on a dense matrix takes a tenth of a second: Lasso's MSE no longer changes (docs/notes/baselines.md).
 CPU_LASSO_TOLERANCE = {"xray": 3e-3, "retino": 3e-3}
 
 

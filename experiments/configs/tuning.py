@@ -5,7 +5,7 @@
 
 Images: mnist (test digits 100 to 109, MNIST's own pixels; the paper's are 0 to 99), xray (radiographs of other
 patients than the test set's), retino (the last four of STARE's twenty; an evaluation of all twenty has to leave them
-out), demo (photographs). The chosen values: docs/tuning.md.
+out), demo (photographs). The chosen values: docs/paper/tuning.md.
 """
 
 from csdip_jax.commands.configs import sweep

@@ -5,9 +5,9 @@
     python -m experiments.paper --item=all --scale=quick
 
 --scale=quick runs the whole path on small photographs that a dependency ships, in seconds; cpu is a reduced grid of
-half an hour to two hours on two cores; paper is everything as published (docs/paper.md says what each takes). Written
-are <workdir>/<scale>/<item>.png, .pdf, .csv, .md and .json. Items of one data set share their cells, and a rerun
-computes only what is missing.
+half an hour to two hours on two cores; paper is everything as published (docs/paper/items.md says what each takes).
+Written are <workdir>/<scale>/<item>.png, .pdf, .csv, .md and .json. Items of one data set share their cells, and a
+rerun computes only what is missing.
 """
 
 from pathlib import Path

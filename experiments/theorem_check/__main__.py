@@ -8,7 +8,7 @@
 descent: the misfit beside the bound, for widths d / n and step scales c (1: as printed, 1/16: as proved). lemmas: both
 sides of B.1 to B.4 and C.2. compressed: the same with A V for V. early_stopping: the misfit to noisy data beside the
 error to the signal, for the one-layer network and for the DCGAN. spectra: singular values of the Jacobian at sizes at
-which it need not be formed. The mathematics is theory.py, what came out docs/theorem.md.
+which it need not be formed. The mathematics is theory.py, what came out docs/paper/theorem.md.
 
 The workdir gets config.json, results.jsonl (a row per cell), claims.md and claims.csv, and a picture per section:
 convergence.png, steps.png, lemmas.png, compressed.png, early_stopping.png, spectra.png. The same command again does

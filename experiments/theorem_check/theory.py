@@ -8,7 +8,7 @@ h = W z carry the whole dynamics, with ||z||^2 in front of the step: `one_layer.
 exactly, k does not appear, and W_0 z is N(0, ||z||^2). Distances are ||W_t - W_0||_F = ||h_t - h_0|| / ||z||.
 
 Names: n pixels, d width, y target, c step scale (1: the step as printed, 1/16: the largest that the proof covers). The
-derivations, and what each statement turns out to be worth, stand in docs/theorem.md.
+derivations, and what each statement turns out to be worth, stand in docs/paper/theorem.md.
 """
 
 import jax.numpy as jnp

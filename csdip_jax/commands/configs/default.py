@@ -21,6 +21,7 @@ def get_config() -> config_dict.ConfigDict:
     # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
     config.data = config_dict.placeholder(str)
     config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
+    config.max_side = config_dict.placeholder(int)  # average larger images down until no side is longer
     config.num_images = config_dict.placeholder(int)  # None: all
     config.first_image = 0  # index of the first one taken
 
@@ -28,8 +29,8 @@ def get_config() -> config_dict.ConfigDict:
     config.operator = config_dict.placeholder(str)
     for count in COUNTS:
         config[count] = config_dict.placeholder(int)
-    config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
-    config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs/performance.md)
+    config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
+    config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
 
     # Method: a comma-separated list, the preset, and what departs from it.
     config.methods = "csdip"

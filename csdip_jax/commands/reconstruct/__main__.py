@@ -24,6 +24,7 @@ from csdip_jax.data.pixels import shape_of_pictures
 from csdip_jax.types import InputError
 
 _CONFIG = launcher.define_config("default")
+launcher.define_shorthands()
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see csdip data).")
@@ -98,12 +99,18 @@ def main() -> None:
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     _require_used()
+    max_side = flags.FLAGS.max_side
+    if _MEASUREMENTS.value and max_side:
+        raise InputError(f"--max_side={max_side}: the measurements fix the shape of their image, leave it out")
     if _MEASUREMENTS.value:
         conventions = own.Conventions(_DC.value, _NORM.value, _ORIGIN.value, _ORDER.value, _FORCE_REAL.value)
         files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions, _NOISE.value)
         own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range)
     else:
-        images.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range)
+        options = {"any_size": max_side is not None}
+        images.run(
+            config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range, **options
+        )
 
 
 def _require_used() -> None:

@@ -5,11 +5,13 @@ It is a sweep (`csdip sweep`) over the images; this adds the table by image and 
 
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
 from csdip_jax.commands import pictures, row_tables, settings
-from csdip_jax.commands.sweep.computing import open_workdir
+from csdip_jax.commands.reconstruct import large_images
+from csdip_jax.commands.sweep.computing import default_path, open_workdir
 from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.plan import programs
@@ -23,8 +25,8 @@ NEXT = """
 UNABLE = "needs a linear\noperator"
 
 
-def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
-    """Reconstructs simulated measurements of images, from files or as configured."""
+def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range, any_size=False) -> None:
+    """Reconstructs simulated measurements of images, from files or as configured; of `any_size` if the user says so."""
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
@@ -33,8 +35,11 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)
     found = programs(settings.studies(config, data_dir, files, pixel_range))
-    name = "images" if files else config.data
-    workdir = open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
+    name, inputs = "images" if files else config.data, {"images": files, "pixel_range": pixel_range}
+    folder = workdir or default_path(config, name, **inputs)
+    sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
+    large_images.tell(found, Path(folder), any_size or all(sizes))
+    workdir = open_workdir(config, folder, name, **inputs)
     scenes = by_scene(compute(found, workdir, show=partial(_show, workdir)))
     rows = [row for scene in scenes for row in scene]
     _draw(workdir, scenes)
@@ -81,13 +86,12 @@ def _read(workdir: Workdir, scenes: Collection[list[Row]]) -> list[tuple[picture
     for rows in scenes:
         first, arrays = rows[0], {}
         for row in rows:
-            arrays[row.label] = saved.load(
-                saved.reconstruction(workdir.path, row.file), None, *saved.arrays_beside(row)
-            )
+            path = saved.reconstruction(workdir.path, row.file)
+            arrays[row.label] = saved.load(path, None, "trace", "adjoint")
         comparison = pictures.Comparison(
             label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
             original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
-            adjoint=arrays[first.label].get("adjoint"),
+            adjoint=saved.known(arrays[first.label]["adjoint"]),
             reconstructions={label: found["image"] for label, found in arrays.items()},
             captions=dict.fromkeys((row.label for row in every), UNABLE)
             | {row.label: row_tables.caption(row) for row in rows},

@@ -12,7 +12,7 @@ together may show in the last bits: a cell's MSE beside other noise variances or
 about six digits (images, seeds, methods and the order of every axis change no bit of it). The workdir gets config.json,
 results.jsonl (a row per cell), reconstructions and originals as .npz and .png; the .npz hold pixels in [-1, 1], or in
 your units with --pixel_range, which then lies beside them.
-On several machines: --share, docs/clusters.md.
+On several machines: --share; docs: Several devices, several machines.
 """
 
 from absl import flags
@@ -22,6 +22,7 @@ from csdip_jax.commands.sweep import computing, dry_run
 from csdip_jax.types import InputError
 
 _CONFIG = launcher.define_config("sweep")
+launcher.define_shorthands()
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see csdip data).")
