@@ -72,10 +72,10 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         # Names of files: no formulas, and perhaps bytes that are no text.
         label = image.label.encode(errors="backslashreplace").decode()
         first[0].set_title(label, fontsize=8, parse_math=False)
-        second[0].set_title("adjoint $A^H y$", fontsize=8)
         if image.adjoint is None:
             _write_in_place(second[0], "no adjoint")
         else:
+            second[0].set_title("adjoint $A^H y$", fontsize=8)
             show(second[0], to_own_range(image.adjoint))
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
             if method not in image.reconstructions:
