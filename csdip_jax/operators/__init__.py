@@ -53,6 +53,7 @@ from csdip_jax.operators.kinds import (
     first_of_each_count as first_of_each_count,
     unnamed_kind as unnamed_kind,
 )
+from csdip_jax.operators.magnitude import PHASE_RETRIEVAL as PHASE_RETRIEVAL, Magnitude as Magnitude
 from csdip_jax.operators.normalised import Normalised as Normalised, NormalisedFunction as NormalisedFunction
 from csdip_jax.operators.rademacher import RADEMACHER as RADEMACHER, Rademacher as Rademacher, rademacher as rademacher
 from csdip_jax.operators.randomized import (
