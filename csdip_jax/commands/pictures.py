@@ -142,7 +142,7 @@ def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explai
         elif adjoint is None:
             first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
         else:
-            show(first, _to_own_range(adjoint))
+            show(first, to_own_range(adjoint))
             first.set_title("adjoint $A^H y$", fontsize=8)
         show(second, fit.image)
         second.set_title(fit.label, fontsize=8, parse_math=False)
