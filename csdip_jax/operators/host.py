@@ -64,6 +64,7 @@ def from_scipy(op: Any, image_shape: Shape) -> HostOperator:
             finite, or an rmatvec that is not the adjoint.
 
     Example:
+        >>> import scipy.sparse
         >>> sparse = scipy.sparse.random_array((20, 64), density=0.1, rng=0)
         >>> cs.operators.from_scipy(sparse, (8, 8, 1)).forward(np.zeros((8, 8, 1))).shape
         (20,)
@@ -105,6 +106,7 @@ def to_scipy(operator: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
         InputError: not linear, or a stack.
 
     Example:
+        >>> import scipy.sparse.linalg
         >>> op = cs.operators.to_scipy(cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1)))
         >>> scipy.sparse.linalg.lsqr(op, np.ones(20))[0].reshape(8, 8, 1).shape
         (8, 8, 1)
