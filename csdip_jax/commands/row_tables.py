@@ -102,13 +102,20 @@ def print_images(rows: Sequence[Row]) -> None:
             print(f"mean MSE of {mse.count} images, {name}: {mean} +- {error} (1 standard error)")
 
 
+def advice(row: Row) -> str:
+    """What to try, with the option; nothing where all is well."""
+    told = row.advice(take_more_steps(row))
+    if not told and row.status == Status.OUT_OF_STEPS:
+        return f"not converged, more steps may change the image ({take_more_steps(row)})"
+    return told
+
+
 def _print_advice(rows: Sequence[Row]) -> None:
     """What to try, with the fits that it is for; several fits of a method may have the same."""
     fits: dict[str, list[str]] = {}
     for row in rows:
-        advice = row.advice(take_more_steps(row))
-        if advice:
-            fits.setdefault(f"{row.label}: {advice}", []).append(stem(row.part, row.image))
+        if advice(row):
+            fits.setdefault(f"{row.label}: {advice(row)}", []).append(stem(row.part, row.image))
     for told, images in fits.items():
         named = ", ".join(images[:3]) + (f" and {len(images) - 3} more" if len(images) > 3 else "")
         print(f"{named}, {told}")
