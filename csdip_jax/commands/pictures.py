@@ -30,8 +30,9 @@ class Comparison(NamedTuple):
         original: the true image.
         adjoint: A^H y, or None for an operator without one.
         reconstructions: method -> image.
-        captions: method -> what stands under its image.
+        captions: method -> what stands under its image, or in place of one that it has not.
         maps: method -> name -> what else is known of each of its pixels, differences of pixels [h, w, c].
+        best: the method whose caption is bold.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Comparison(NamedTuple):
     reconstructions: Mapping[str, np.ndarray]
     captions: Mapping[str, str]
     maps: Mapping[str, Mapping[str, np.ndarray]]
+    best: str | None = None
 
 
 def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
@@ -70,21 +72,26 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         # Names of files: no formulas, and perhaps bytes that are no text.
         label = image.label.encode(errors="backslashreplace").decode()
         first[0].set_title(label, fontsize=8, parse_math=False)
-        second[0].set_title("adjoint $A^H y$", fontsize=8)
         if image.adjoint is None:
-            second[0].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=second[0].transAxes)
+            _write_in_place(second[0], "no adjoint")
         else:
-            show(second[0], _to_own_range(image.adjoint))
+            second[0].set_title("adjoint $A^H y$", fontsize=8)
+            show(second[0], to_own_range(image.adjoint))
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
+            if method not in image.reconstructions:
+                _write_in_place(image_axis, image.captions[method])
+                error_axis.set_axis_off()
+                continue
             show(image_axis, image.reconstructions[method])
-            image_axis.set_xlabel(image.captions[method], fontsize=7.5)
+            weight = "bold" if method == image.best else "normal"
+            image_axis.set_xlabel(image.captions[method], fontsize=7.5, fontweight=weight)
             error = np.abs(image.reconstructions[method] - image.original).mean(-1)
             shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
             error_axis.set_xlabel("|error|", fontsize=7.5)
         for name, axis in zip(names, others, strict=True):
             axis[0].set_axis_off()
             for method, map_axis in zip(methods, axis[1:], strict=True):
-                if name in image.maps[method]:
+                if name in image.maps.get(method, {}):
                     show_map(map_axis, name, image.maps[method][name])
                 else:
                     map_axis.set_axis_off()
@@ -135,7 +142,7 @@ def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explai
         elif adjoint is None:
             first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
         else:
-            show(first, _to_own_range(adjoint))
+            show(first, to_own_range(adjoint))
             first.set_title("adjoint $A^H y$", fontsize=8)
         show(second, fit.image)
         second.set_title(fit.label, fontsize=8, parse_math=False)
@@ -166,6 +173,12 @@ def _show_residual(axis, fit: Explained) -> None:
         axis.set_box_aspect(fit.image.shape[0] / fit.image.shape[1])
         axis.set_title("residual $|y - Ax|$ by measurement", fontsize=8)
     axis.set_xlabel(textwrap.fill(fit.residual_caption, 52), fontsize=7)
+
+
+def _write_in_place(axis, text: str) -> None:
+    """Words where there is no image."""
+    axis.set_frame_on(False)
+    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, transform=axis.transAxes)
 
 
 def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -237,7 +250,7 @@ def save_maps(path: Path, maps: Mapping[str, np.ndarray]) -> None:
     save_figure(path, figure)
 
 
-def _to_own_range(image: np.ndarray) -> np.ndarray:
+def to_own_range(image: np.ndarray) -> np.ndarray:
     """Stretched so that the 1st and the 99th percentile become -1 and 1: an adjoint's scale means little."""
     low, high = np.percentile(image, (1, 99))
     return 2 * (image - low) / max(high - low, 1e-12) - 1

@@ -51,6 +51,19 @@ def take_more_steps(row: Row) -> str:
     return f"--config.{row.method}.steps={3 * row.steps}"
 
 
+def ranked(rows: Sequence[Row]) -> str:
+    """Rows of one scene from the best on, by their error, each with its PSNR; those that failed at the end."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    texts = [f"{row.label} {decibels(row.psnr, row.data_range)}" for row in sorted(known, key=lambda row: row.mse or 0)]
+    return ", ".join([*texts, *(f"{row.label} {FAILED}" for row in rows if not row.ok)])
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The one of least error of several that did not fail; None where there is nothing to choose."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    return min(known, key=lambda row: row.mse or 0) if len(rows) > 1 and known else None
+
+
 def decibels(psnr: float | None, data_range: float) -> str:
     """A PSNR, and what range it is of where that is not 2."""
     return f"{number(psnr, '.1f')} dB{of_range([data_range])}"

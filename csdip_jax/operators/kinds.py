@@ -79,6 +79,7 @@ class Kind:
     is_drawn: bool = True
     takes_dtype: bool = False
     unasked: bool = False
+    is_linear: bool = True
     matrix_bytes: Callable[[int, int, int], int] = _small
     code: str | None = None
     image_shape: Shape | None = None

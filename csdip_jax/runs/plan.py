@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from csdip_jax.methods import Method
+from csdip_jax.methods import METHODS, Method
 from csdip_jax.operators import COUNTS, OPERATORS
 from csdip_jax.runs.measurement import Measurement
 from csdip_jax.runs.row import code_of, stem
 from csdip_jax.runs.study import Study, Sweep
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
-from csdip_jax.types import InputError, with_fields
+from csdip_jax.types import InputError, ReconstructionWarning, with_fields
 
 SCENES_AT_ONCE = 32
 """On each accelerator: beyond, a batch gains little, and a killed run loses more."""
@@ -169,7 +170,38 @@ def _programs_of(study: Study) -> list[Program]:
     sweeps, measurements = study.sweeps(shape), study.measurements(shape)
     if not measurements:
         raise InputError(f"the sweep is empty: operator = {study.operator} needs {' or '.join(COUNTS)}")
-    return [Program(study, sweep, same_but_noise, images) for same_but_noise in measurements for sweep in sweeps]
+    return [
+        Program(study, sweep, same_but_noise, images)
+        for same_but_noise in measurements
+        for sweep in _able(sweeps, same_but_noise[0])
+    ]
+
+
+def _able(sweeps: Sequence[Sweep], measurement: Measurement) -> list[Sweep]:
+    """Those whose method can do with the operator, which may have no adjoint; says which ones cannot.
+
+    Raises:
+        InputError: none can.
+    """
+    if OPERATORS[measurement.kind].is_linear:
+        return list(sweeps)
+    able = [sweep for sweep in sweeps if not sweep.method.needs_linear_operator]
+    unable = [sweep.name for sweep in sweeps if sweep.method.needs_linear_operator]
+    if unable:
+        verb = "need" if len(unable) > 1 else "needs"
+        told = f"{', '.join(unable)} {verb} a linear operator, and {measurement.kind} is none"
+        if not able:
+            others = [name for name, recipe in METHODS.items() if not recipe.method.needs_linear_operator]
+            raise InputError(f"{told}: choose `methods={' or '.join(others)}`")
+        warnings.warn(f"{told}: left out there", ReconstructionWarning, stacklevel=2)
+    return able
+
+
+def scene_by_scene(some: Sequence[Batch]) -> list[Batch]:
+    """Batches in the order in which they run: a part after the other, and each scene by every method."""
+    scenes = dict.fromkeys((batch.program.study.part, scene) for batch in some for scene in batch.program.scenes)
+    places = {scene: place for place, scene in enumerate(scenes)}
+    return sorted(some, key=lambda batch: places[batch.program.study.part, batch.scenes[0]])
 
 
 def batches(program: Program) -> list[Batch]:

@@ -39,6 +39,15 @@ def row(ok=True, converged=True, **fields):
     return made | {"file": fields.get("file", name)}
 
 
+def own_row(**fields):
+    """The same of a user's own measurements, which have no true image."""
+    unknown = dict.fromkeys(["mse", "psnr", "ssim", "num_measurements", "count"])
+    made = row(
+        **{"image": "", "operator": "", "measurement": "", **unknown, "unexplained": 1e-4, "falling": 0.0} | fields
+    )
+    return made | {"noise_variance": None, "file": made["label"].replace(" ", "-")}
+
+
 def settings(**fields):
     """Contents of a config.json of a sweep."""
     config = sweep.get_config()

@@ -15,7 +15,7 @@ from PIL import Image
 from csdip_jax.commands.report import find, page
 from csdip_jax.files import write_arrays
 from tests.commands import typed as commands
-from tests.commands.report_workdirs import make_item, make_run, row
+from tests.commands.report_workdirs import make_item, make_run, own_row, row
 
 EVIL = "<script>alert('x')</script>\"&"
 
@@ -96,7 +96,51 @@ def test_names_are_shown_not_interpreted(runs):
     assert "<script" not in text.read_text() and "<b>" not in text.read_text()
 
 
-def test_worst_and_slowest_cells_stand_on_top(runs):
+def test_the_summary_comes_first_and_the_worst_cells_last(runs):
+    make_run(runs / "b", [row(num_measurements=m, count=m, mse=1 / m) for m in (50, 100)])
+    _, path, text = page.report(runs, None)
+    parts = ["what was run", "Summary", "MSE against number of measurements", "Reconstructions", "Measurement loss"]
+    parts += ["cells, the worst first", "All other settings", ">Versions", "Worst cells"]
+    of_run = path.read_text().partition('<section id="run-1">')[2]
+    places = [of_run.index(name) for name in parts]
+    assert places == sorted(places)
+    order = [text.read_text().index(name) for name in ("Overview", "**Runs**", "Figure", "**Summary**", "Worst cells")]
+    assert order == sorted(order)
+
+
+def test_a_table_of_a_telephone_says_of_each_number_what_it_is(runs):
+    """There a row is a card without headings; see page.css."""
+    _, path, _ = page.report(runs, None)
+    tree = Tree(path.read_text())
+    assert tree.tags.count("td") == sum(name == "data-name" for name, _ in tree.attributes) > 50
+    assert "content: attr(data-name)" in path.read_text()
+
+
+def test_what_there_is_none_of_is_not_counted(tmp_path):
+    rows = [
+        row(image=name, num_measurements=m, noise_variance=s) for name in "ab" for m in (50, 100) for s in (0.0, 1.0)
+    ]
+    make_run(tmp_path, [*rows, row(image="c", ok=False), row(image="d", converged=False)])
+    said = page.contents(find.find(tmp_path))
+    assert said["found"].startswith("1 run, 10 reconstructions, found under")
+    assert said["found"].endswith("1 FAILED. 1 not converged.")
+    (run,) = said["runs"]
+    expected = "1 method (tv), 4 images, 2 numbers of measurements, 2 noise variances, preset paper"
+    assert run["asked"] == expected and run["noisy"]
+    assert "noise is N(0, s / m)" in page.html(said)
+
+
+def test_without_a_true_image_verdicts_stand_where_the_means_would(tmp_path):
+    make_run(tmp_path, [own_row(label=name, times_noise=1.1) for name in ("tv", "lasso_dct")])
+    for name in ("tv.png", "loss-tv.png", "tv-aux.png"):
+        shutil.copy(tmp_path / "reconstructions" / "tv.png", tmp_path / name)
+    said, path, text = page.report(tmp_path, None)
+    assert [name for name, _ in said["runs"][0]["figures"]] == ["tv-aux.png"]  # the others are in sheets and curves
+    for shown in (path.read_text(), text.read_text()):
+        assert "leaves 1.1 times the noise" in shown and "no true image" in shown and "mean MSE" not in shown
+
+
+def test_worst_and_slowest_cells_are_listed(runs):
     _, path, _ = page.report(runs, None)
     rows = [entries for entries in Tree(path.read_text()).rows if entries and entries[0] == "a & <b>"]
     images = [entries[1] for entries in rows]
@@ -132,6 +176,7 @@ def test_a_second_report_is_the_same(runs):
     before = path.read_bytes(), text.read_bytes()
     page.report(run, None)  # the first one's files are no results of the run
     assert (path.read_bytes(), text.read_bytes()) == before
+    assert not page.contents(find.find(runs))["runs"][0]["texts"]  # nor of a folder above
 
 
 def test_the_markdown_says_the_same(runs, tmp_path):
@@ -148,7 +193,7 @@ def test_markdown_tables_of_very_many_rows_are_cut(tmp_path):
     _, path, text = page.report(tmp_path, None)
     content = text.read_text()
     assert "| i19 |" in content and "| i20 |" not in content and "5 further rows" in content
-    assert '<td class="short">i20</td>' in path.read_text()
+    assert '<td class="short" data-name="image">i20</td>' in path.read_text()
 
 
 def test_curves_of_any_numbers_are_drawn(tmp_path):

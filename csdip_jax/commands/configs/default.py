@@ -29,7 +29,7 @@ def get_config() -> config_dict.ConfigDict:
     config.operator = config_dict.placeholder(str)
     for count in COUNTS:
         config[count] = config_dict.placeholder(int)
-    config.noise_variance = 0.0  # s; a measurement's noise is N(0, s / m)
+    config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
 
     # Method: a comma-separated list, the preset, and what departs from it.

@@ -13,10 +13,11 @@ from csdip_jax.commands.estimates import over_images
 from csdip_jax.commands.row_tables import FAILED, counted_seconds, flag, of_range
 from csdip_jax.runs.row import FIELDS, Row
 
-FLOATS = ("num_measurements", "noise_variance", "mse", "psnr", "ssim", "seconds", "data_range")
+FLOATS = ("num_measurements", "noise_variance", "mse", "psnr", "ssim", "seconds", "data_range", "relative_residual")
 DASH = "–"
 COLUMNS = (
     {name: (name, None) for name in ("run", "part", "image", "flag", "measured", "preset", "seconds")}
+    | {"verdict": ("what it proves", None), "relative_residual": ("relative residual", ".3g")}
     | {"label": ("method", None), "range": ("of range", None), "noise_variance": ("noise variance", "g")}
     | {name: (name, "d") for name in ("images", "seeds", "seed", "steps")}
     | {name: (name, "n") for name in ("redraws", "failed", "resumed")}
@@ -33,7 +34,7 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
 
     Of rows of the same cell the last one counts. The columns are the fields of a row, NaN where a number is not known,
     an MSE infinite where it is no number, with these: label also tells apart the fits of a study, measured is the
-    operator with its numbers, and flag what is wrong, in a word.
+    operator with its numbers, flag what is wrong, in a word, and verdict what the fit proves, in a sentence.
     """
     found, others, problems = {}, 0, []
     for number, line in enumerate(rows, 1):
@@ -47,9 +48,10 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
             continue
         mse = math.inf if row.mse is not None and math.isnan(row.mse) else row.mse
         shown = {"label": _label(row), "measured": _measured(row), "flag": flag(row), "mse": mse}
+        shown["verdict"] = row.verdict
         found[row.file, row.num_measurements, row.noise_variance, row.seed, row.preset] = vars(row) | shown
     # Texts as objects: names of files may hold bytes that are no text.
-    cells = pd.DataFrame([*found.values()], columns=[*FIELDS, "measured", "flag"], dtype=object)
+    cells = pd.DataFrame([*found.values()], columns=[*FIELDS, "measured", "flag", "verdict"], dtype=object)
     return cells.astype(dict.fromkeys(FLOATS, float)), others, problems
 
 
@@ -129,7 +131,8 @@ def _line(group: pd.DataFrame) -> dict:
 def summary_table(lines: pd.DataFrame) -> pd.DataFrame:
     """What `summarize` found, as texts."""
     optional = ["part", "preset", "range", "failed", "unconverged", "redraws", "resumed"]
-    return _texts(lines.drop(columns="seeds") if (lines.seeds == 1).all() else lines, optional)
+    alike = [name for name, usual in (("seeds", 1), ("preset", "paper")) if (lines[name] == usual).all()]
+    return _texts(lines.drop(columns=alike), optional)
 
 
 def cell_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -137,10 +140,9 @@ def cell_table(cells: pd.DataFrame) -> pd.DataFrame:
 
     Each has its run where there is such a column.
     """
-    seconds = zip(cells.seconds, cells.compiled, strict=True)
     shown = cells.assign(
         image=[": ".join(filter(None, names)) for names in zip(cells.part, cells.image, strict=True)],
-        seconds=["resumed" if np.isnan(value) else f"{value:.2f}{'*' * compiled}" for value, compiled in seconds],
+        seconds=_seconds(cells),
         range=[_of_range({value}) for value in cells.data_range],
     )
     columns = [
@@ -160,6 +162,42 @@ def cell_table(cells: pd.DataFrame) -> pd.DataFrame:
     optional = ("image", "flag", "noise_variance", "seed", "mse", "psnr", "range", "ssim", "redraws")
     more = pd.DataFrame([*cells.aux], dtype=float).map("{:.4g}".format).replace("nan", DASH)
     return pd.concat([_texts(shown[columns], optional), more], axis=1)
+
+
+def outcome_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a user's own measurements: how each fit ended, and what that proves."""
+    columns = ["label", "flag", "relative_residual", "verdict", "steps", "seconds"]
+    return _texts(cells.assign(seconds=_seconds(cells))[columns], ("flag", "verdict"))
+
+
+def _seconds(cells: pd.DataFrame) -> list[str]:
+    """As texts, * marks those with compiling."""
+    seconds = zip(cells.seconds, cells.compiled, strict=True)
+    return ["resumed" if np.isnan(value) else f"{value:.2f}{'*' * compiled}" for value, compiled in seconds]
+
+
+def asked(cells: pd.DataFrame) -> str:
+    """What a run was, counted: methods and their settings, images, and what else has several values."""
+    if not len(cells):
+        return ""
+    methods, labels = [*cells.method.unique()], cells.label.nunique()
+    named = f" ({', '.join(methods)})" if len(methods) <= 8 else ""
+    settings = f" under {labels} settings" if labels > len(methods) else ""
+    counts = [
+        (cells.image.replace("", np.nan).groupby(cells.part).nunique().sum(), "image"),
+        (cells.operator.nunique(), "operator"),
+        (cells.groupby("operator").num_measurements.nunique().max(), "number of measurements"),
+        (cells.noise_variance.nunique(), "noise variance"),
+        (cells.seed.nunique(), "seed"),
+    ]
+    several = [_counted(count, name) for count, name in counts if count > 1 or (count and name == "image")]
+    presets = [f"preset {' and '.join(filter(None, cells.preset.unique()))}"] if cells.preset.any() else []
+    return ", ".join([_counted(len(methods), "method") + named + settings, *several, *presets])
+
+
+def _counted(count: int, name: str) -> str:
+    first, space, rest = name.partition(" of ")
+    return f"{count} {first}{'s' if count != 1 else ''}{space}{rest}"
 
 
 def _of_range(data_ranges: Iterable[float]) -> str:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from csdip_jax.commands.pictures import plt
 from csdip_jax.commands.report.find import unusable
 from csdip_jax.commands.row_tables import of_range
 from csdip_jax.files import read_arrays
+from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import stem
 from csdip_jax.types import InputError
 
@@ -151,7 +152,7 @@ def sheets_of(
             f"Shown whole: {whole} of {len(images)} images; a run's contact sheets may have {limit / MEBIBYTE:.3g} MiB "
             f"of pictures, the page {PAGE_BYTES / MEBIBYTE:.3g} MiB. The others lie in {folder / 'reconstructions'}."
         )
-    if sheets and not (folder / "originals").is_dir():
+    if sheets and cells.mse.notna().any() and not (folder / "originals").is_dir():
         notes.append("This run keeps no originals: see its comparison pictures, if there are any.")
     return sheets, notes, problems
 
@@ -188,8 +189,8 @@ def losses_of(folder: Path, cells: pd.DataFrame, limit: int = CURVES) -> tuple[L
         curves += [(cell.label, points)] if len(points) > 1 else []
     if not curves:
         return None, problems
-    labels = dict.fromkeys(label for label, _ in curves)
-    colours = {label: to_hex(f"C{i % 10}") for i, label in enumerate(labels)}
+    drawn = {label for label, _ in curves}
+    colours = label_colours(cells.iloc[turns][cells.label.iloc[turns].isin(drawn)])
     return Losses(_drawn(curves, colours, folder), colours, len(cells) - len(turns)), problems
 
 
@@ -211,9 +212,26 @@ def _drawn(curves, colours, folder: Path) -> Picture:
     axis.set_xlabel("step")
     axis.set_ylabel("measurement loss")
     axis.grid(alpha=0.3)
+    return as_svg(drawing, "losses", folder)
+
+
+def as_svg(drawing, salt: str, folder: Path = Path()) -> Picture:
+    """A matplotlib figure, closed; the same figure gives the same bytes, words are set by the reader's browser."""
     buffer = io.BytesIO()
-    with plt.rc_context({"svg.hashsalt": "losses"}):
+    with plt.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(drawing)
     width, height = (round(96 * inches) for inches in drawing.get_size_inches())
     return Picture(buffer.getvalue(), width, height, folder, "svg+xml")
+
+
+def label_colours(cells: pd.DataFrame) -> dict[str, str]:
+    """Label -> colour, in the order of the cells: its recipe's, from dark to light where a method has several."""
+    methods = dict(zip(cells.label, cells.method, strict=True))
+    colours = {}
+    for method in dict.fromkeys(methods.values()):
+        own = [label for label, of in methods.items() if of == method]
+        base = np.array(to_rgb(METHODS[method].colour if method in METHODS else "0.4"))
+        for label, mix in zip(own, np.linspace(-0.5, 0.55, len(own)) if len(own) > 1 else [0.0], strict=True):
+            colours[label] = to_hex(base * (1 + mix) if mix < 0 else base + (1 - base) * mix)
+    return {label: colours[label] for label in methods}

@@ -177,6 +177,8 @@ def read_run(path: Path, taken: set[Path] = frozenset()) -> Run:
         results = _is_results(file.name)
         if not results and (file.suffix not in (".png", ".md", ".csv") or file in taken or file.name[0] == "."):
             continue
+        if file.suffix == ".md" and file.with_suffix(".html").exists():
+            continue  # a report of this run alone, made before
         reason = unusable(file, path)
         if reason:
             left_out = "; its rows are left out" if results else ""

@@ -14,13 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from csdip_jax.commands.report import cells, embed
+from csdip_jax.commands.report.curves import charts_of
 from csdip_jax.commands.report.departures import settings_of
 from csdip_jax.commands.report.find import Findings, PaperItem, Run, find
 from csdip_jax.commands.row_tables import FAILED
 from csdip_jax.files import write_atomically
 from csdip_jax.types import InputError
 
-FIRST_CELLS = 10  # of the worst and of the slowest, on top of the page
+FIRST_CELLS = 10  # of the worst and of the slowest, at the end of the page
 PROBLEMS = 8  # of one kind, lines
 CELLS = 400  # of a run, in its table
 CSV_ROWS = 500
@@ -91,6 +92,7 @@ def _template(finalize: Callable | None = None, folder: Path = Path()) -> Templa
         "as_is": Markup,
         "cell_table": cells.cell_table,
         "summary_table": cells.summary_table,
+        "outcome_table": cells.outcome_table,
         "pairs": lambda values: pd.DataFrame(values.items(), columns=["setting", "value"], dtype=object),
         "date": lambda seconds: f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC",
     }
@@ -112,12 +114,16 @@ def contents(findings: Findings) -> dict:
     anchors = {title: f"run-{i}" for i, title in enumerate(titles)}
     frames = [cells.cells_of(run.rows) for run in findings.runs]
     items = [_item(item, f"item-{i}", findings, budget) for i, item in enumerate(findings.items)]
-    files = [_files(run.files, budget) for run in findings.runs]
+    files = [
+        _files([file for file in run.files if file.name not in _drawn_again(frame)], budget)
+        for run, (frame, _, _) in zip(findings.runs, frames, strict=True)
+    ]
     runs = [
         _run(run, title, f"run-{i}", *frame, shown, budget)
         for i, (run, title, frame, shown) in enumerate(zip(findings.runs, titles, frames, files, strict=True))
     ]
     placed = [frame.assign(run=title) for title, (frame, _, _) in zip(titles, frames, strict=True) if len(frame)]
+    every = pd.concat(placed, ignore_index=True) if placed else None
     found = [
         f"{count} {one if count == 1 else many}"
         for count, one, many in (
@@ -125,15 +131,19 @@ def contents(findings: Findings) -> dict:
             (len(runs), "run", "runs"),
             (sum(map(len, placed)), "reconstruction", "reconstructions"),
         )
+        if count
     ]
+    wrong = {} if every is None else every.flag[every.flag != ""].value_counts().to_dict()
     return {
         "title": f"Results in {_name(root)}",
-        "found": f"{', '.join(found)}, found under {root}.",
+        "found": f"{', '.join(found) or 'nothing that can be read'}, found under {root}."
+        + "".join(f" {count} {flag}." for flag, count in wrong.items()),
+        "overviewed": _overviewed(runs),
         "problems": [
             *findings.problems,
             *(f"{part['title']}: {problem}" for part in (*items, *runs) for problem in part["problems"]),
         ],
-        "first_cells": _first_cells(pd.concat(placed, ignore_index=True)) if placed else [],
+        "first_cells": [] if every is None else _first_cells(every),
         "items": items,
         "runs": runs,
         "anchors": anchors,
@@ -142,6 +152,18 @@ def contents(findings: Findings) -> dict:
 
 def _name(folder: Path) -> str:
     return folder.resolve().name or str(folder)
+
+
+def _overviewed(runs: Sequence[Mapping]) -> pd.DataFrame:
+    """A line per run, which leads to it."""
+    flagged = any(run["badge"] for run in runs)
+    lines = [
+        {"run": run["title"]}
+        | ({"flag": run["badge"]} if flagged else {})
+        | {"what was run": run["asked"], "cells": str(len(run["cells"]))}
+        for run in runs
+    ]
+    return pd.DataFrame(lines, dtype=object)
 
 
 def _first_cells(every: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -183,8 +205,11 @@ def _run(
     badge = f"{failed} {FAILED}" if failed else ""
     section = run._asdict() | files | {"title": title, "anchor": anchor, "badge": badge}
     section |= {"settings": settings_of(run.config), "cells": frame, "others": others, "losses": None}
+    section |= {"asked": cells.asked(frame), "charts": [], "has_truth": frame.mse.notna().any()}
+    section["noisy"] = (frame.noise_variance > 0).any()
     problems = [*run.problems, *_few(broken), *files["problems"]]
     if len(frame):
+        section["charts"] = charts_of(frame)
         section["summary"], section["table"] = cells.summarize(frame), cells.worst_and_slowest(frame, CELLS)
         section["sheets"], section["sheet_notes"], unseen = embed.sheets_of(run.path, frame, budget)
         problems += _few(unseen)
@@ -192,6 +217,12 @@ def _run(
             section["losses"], unread = embed.losses_of(run.path, frame)
             problems += _few(unread)
     return section | {"problems": problems}
+
+
+def _drawn_again(frame: pd.DataFrame) -> set[str]:
+    """Names of the pictures of a user's own measurements, which contact sheets and curves show anyway."""
+    own = frame.file[frame.num_measurements.isna()]
+    return {f"{prefix}{file}.png" for file in own for prefix in ("", "loss-")}
 
 
 def _few(problems: Sequence[str]) -> list[str]:
