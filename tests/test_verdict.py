@@ -71,7 +71,8 @@ def test_advice_names_how_to_take_more_steps():
 
 def test_a_verdict_fits_into_a_table():
     told = [in_short(1e-3), in_short(1e-3, 1.13), in_short(1.2), in_short(math.nan), in_short(0.0), in_short(7e-10)]
-    assert told == ["99.90 %", "to 1.1 x noise", "nothing", "-", "all", "all but 7e-10"]
+    explains = ["explains nothing", "-", "explains all", "explains all but 7e-10"]
+    assert told == ["explains 99.90 %", "leaves 1.1 x noise", *explains]
 
 
 def test_verdict_is_of_one_solution():
