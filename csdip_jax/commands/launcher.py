@@ -54,7 +54,9 @@ def define_config(default: str, folder: Path = CONFIGS) -> flags.FlagHolder:
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
         field = re.search(r"\w+", str(error)).group()
-        remedy = "--config.<field> takes those of the --config file"
+        near = re.search(r'Did you mean "(\w+)"', str(error))
+        remedy = f"did you mean {near[1]}? " if near else ""
+        remedy += "--config.<field> takes those of the --config file, which --help lists"
         remedy = f"write --config.{MOVED[field]}" if field in MOVED else remedy
         sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 

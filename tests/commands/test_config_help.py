@@ -67,6 +67,7 @@ def test_fields_are_those_of_the_configuration_given(tmp_path):
     assert told["tv.mu"] == "100000.0" and told["tv.steps"] == "7" and told["num_lines"] == "22"
     assert told["tv.beta"] == "32.0"  # left open there, so the method's own
     assert "no field 'nope'" in refused(run("sweep", "--help", "--config.nope=1"))
+    assert "did you mean steps?" in refused(run("sweep", "--config.tv.stps=1"))
 
 
 def test_one_section_may_be_asked_for():
