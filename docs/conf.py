@@ -49,7 +49,7 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": r"(?<!deepinv_physics)\.py$",  # which needs more than the docs do, and is shown as code
     "reset_argv": "docstrings.gallery_arguments",
     "within_subsection_order": "docstrings.ReadingOrder",
     "abort_on_example_error": True,

@@ -65,7 +65,7 @@ def main(quick: bool = False) -> dict[str, float]:
     found = {name: {key: float(of(image, truth)) for key, of in metrics.items()} for name, image in images.items()}
     figure, axes = plt.subplots(1, len(images) + 1, figsize=(12, 3.2), layout="constrained")
     for axis, (name, image) in zip(axes, {"the truth": truth, **images}.items(), strict=True):
-        axis.imshow(image[0, 0], cmap="gray", vmin=0, vmax=1)
+        axis.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
         axis.set_title(name + "".join(f", {key} {value:.3g}" for key, value in found.get(name, {}).items()))
         axis.set_axis_off()
         print(axis.get_title())

@@ -76,6 +76,6 @@ def _usage() -> str:
             "",
             "  csdip demo",
             "  csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1",
-            "  csdip reconstruct --images=photo.jpg --config.methods=csdip,tv",
+            "  csdip reconstruct --images=photo.jpg --methods=csdip,tv",
         ]
     )

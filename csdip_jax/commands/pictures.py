@@ -76,7 +76,7 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
             _write_in_place(second[0], "no adjoint")
         else:
             second[0].set_title("adjoint $A^H y$", fontsize=8)
-            show(second[0], _to_own_range(image.adjoint))
+            show(second[0], to_own_range(image.adjoint))
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
             if method not in image.reconstructions:
                 _write_in_place(image_axis, image.captions[method])
@@ -142,7 +142,7 @@ def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explai
         elif adjoint is None:
             first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
         else:
-            show(first, _to_own_range(adjoint))
+            show(first, to_own_range(adjoint))
             first.set_title("adjoint $A^H y$", fontsize=8)
         show(second, fit.image)
         second.set_title(fit.label, fontsize=8, parse_math=False)
@@ -250,7 +250,7 @@ def save_maps(path: Path, maps: Mapping[str, np.ndarray]) -> None:
     save_figure(path, figure)
 
 
-def _to_own_range(image: np.ndarray) -> np.ndarray:
+def to_own_range(image: np.ndarray) -> np.ndarray:
     """Stretched so that the 1st and the 99th percentile become -1 and 1: an adjoint's scale means little."""
     low, high = np.percentile(image, (1, 99))
     return 2 * (image - low) / max(high - low, 1e-12) - 1

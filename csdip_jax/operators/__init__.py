@@ -76,6 +76,7 @@ __all__ = [
     "Count",
     "Dense",
     "Fourier",
+    "HostOperator",
     "Identity",
     "Inpainting",
     "Kind",
@@ -91,6 +92,7 @@ __all__ = [
     "as_operator",
     "cartesian_fourier",
     "compose",
+    "from_scipy",
     "gaussian",
     "gaussian_psf",
     "inpainting",
@@ -103,6 +105,7 @@ __all__ = [
     "stack",
     "subsampled_dct",
     "subsampled_hadamard",
+    "to_scipy",
 ]
 
 OPERATORS = named(globals(), Kind)

@@ -64,7 +64,10 @@ def from_scipy(op: Any, image_shape: Shape) -> HostOperator:
             finite, or an rmatvec that is not the adjoint.
 
     Example:
-        operator = from_scipy(pylops.signalprocessing.Convolve2D((64, 64), kernel, offset=(2, 2)), (64, 64, 1))
+        >>> import scipy.sparse
+        >>> sparse = scipy.sparse.random_array((20, 64), density=0.1, rng=0)
+        >>> cs.operators.from_scipy(sparse, (8, 8, 1)).forward(np.zeros((8, 8, 1))).shape
+        (20,)
     """
     image_shape = checked_shape(image_shape)
     try:
@@ -103,7 +106,10 @@ def to_scipy(operator: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
         InputError: not linear, or a stack.
 
     Example:
-        pixels = scipy.sparse.linalg.lsqr(to_scipy(operator), y)[0].reshape(operator.image_shape)
+        >>> import scipy.sparse.linalg
+        >>> op = cs.operators.to_scipy(cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1)))
+        >>> scipy.sparse.linalg.lsqr(op, np.ones(20))[0].reshape(8, 8, 1).shape
+        (8, 8, 1)
     """
     if not isinstance(operator, LinearOperator):
         remedy = "stack.take(0), say" if isinstance(operator, Stack) else "or operators.Linear(function, image_shape)"

@@ -74,6 +74,7 @@ PEER_CASES = {
     "retina": PeerCase("retina", (128, 128, 3), 3000),
     "phase retrieval, m = n": PeerCase("camera", (64, 64, 1), 4096, True),
     "phase retrieval, m = n / 2": PeerCase("camera", (64, 64, 1), 2048, True),
+    "photograph": PeerCase("camera", (64, 64, 1), 500),
     "small": PeerCase("retina", (16, 16, 3), 200),
     "small, magnitudes": PeerCase("camera", (16, 16, 1), 256, True),
 }
@@ -116,7 +117,7 @@ class Counts(NamedTuple):
     term: str = "xray"
     lasso: str = "photograph"
     lasso_rounds: int = 4
-    peers: tuple[str, ...] = ("retina", "phase retrieval, m = n", "phase retrieval, m = n / 2")
+    peers: tuple[str, ...] = ("retina", "phase retrieval, m = n", "phase retrieval, m = n / 2", "photograph")
     peer_steps: int = 1000
 
 

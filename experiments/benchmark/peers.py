@@ -23,7 +23,8 @@ from experiments.benchmark.cases import Counts, PeerCase
 from experiments.benchmark.turns import cores, tell
 from experiments.benchmark.worker import Worker
 
-ORIGINAL = "original"
+ORIGINAL, ADJOINT = "original", "adjoint"
+"""Kept beside the images that are found: the true one, and A^T y."""
 
 
 class Peer(NamedTuple):
@@ -35,6 +36,7 @@ class Peer(NamedTuple):
         share: of `Counts.peer_steps`, its number of steps; 0 where the method has its own.
         magnitudes: what it can take: |A x|, A x, or both (None).
         needs: what has to be installed for it, and the extra that brings it.
+        is_pictured: whether README.md's pictures show it.
     """
 
     package: str
@@ -42,6 +44,7 @@ class Peer(NamedTuple):
     share: float = 0
     magnitudes: bool | None = False
     needs: tuple[str, str] | None = None
+    is_pictured: bool = True
 
     def steps(self, counts: Counts) -> int:
         """How many it takes, 0 for its own number."""
@@ -63,10 +66,10 @@ PEERS = (
     Peer("csdip_jax", "csdip", 1, None),
     Peer("csdip_jax", "tv"),
     Peer("csdip_jax", "bm3d_amp", needs=("bm3d", "bm3d")),
-    Peer("sigpy", "total variation, ADMM", 0.03, needs=SIGPY),
-    Peer("deepinv", "total variation, ADMM", 0.1, needs=DEEPINV),
+    Peer("sigpy", "total variation, ADMM", 0.03, needs=SIGPY, is_pictured=False),
+    Peer("deepinv", "total variation, ADMM", 0.1, needs=DEEPINV, is_pictured=False),
     Peer("deepinv", "spectral start, gradient descent", 1, True, needs=DEEPINV),
-    Peer("deepinv", "DeepImagePrior", 0.2, None, needs=DEEPINV),
+    Peer("deepinv", "DeepImagePrior", 0.2, None, needs=DEEPINV, is_pictured=False),
     Peer("deepinv", "DeepImagePrior", 1, None, needs=DEEPINV),
 )
 
@@ -88,11 +91,12 @@ def peers(counts: Counts, folder: Path) -> dict:
         case = cases.PEER_CASES[name]
         image = photograph(case)
         save(folder, name, ORIGINAL, image)
-        y = cases.matrix(case.num_measurements, case.image_shape) @ image.reshape(-1)
+        y, adjoint = measured(case, image)
+        save(folder, name, ADJOINT, adjoint)
         for peer in chosen(case):
             label = peer.label(counts)
             tell(f"peers: {name}: {label}")
-            answer, found = reconstruct(peer, name, abs(y) if case.magnitudes else y, peer.steps(counts))
+            answer, found = reconstruct(peer, name, y, peer.steps(counts))
             save(folder, name, label, found)
             psnr = cs.metrics.psnr(2 * found.clip(0, 1) - 1, 2 * image - 1)
             results.setdefault(name, {})[label] = answer | {"psnr": float(psnr)}
@@ -105,6 +109,14 @@ def photograph(case: PeerCase) -> np.ndarray:
     """The true image, [h, w, c] in [0, 1]."""
     names, images = cs.data.load_named("demo", image_shape=case.image_shape)
     return (np.asarray(images[names.index(case.photograph)]) + 1) / 2
+
+
+def measured(case: PeerCase, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y, and A^T y in the shape of the image."""
+    matrix = cases.matrix(case.num_measurements, case.image_shape)
+    y = matrix @ image.reshape(-1)
+    y = abs(y) if case.magnitudes else y
+    return y, (y @ matrix).reshape(image.shape)
 
 
 def chosen(case: PeerCase) -> Iterator[Peer]:
