@@ -72,34 +72,59 @@ def falling(trace: ArrayLike) -> float | None:
     return 1 - last / before if last < before else 0.0
 
 
-def in_words(ok: bool, unexplained: float, falling: float | None, times_noise: float | None = None) -> str:
-    """See `verdict`."""
+def in_words(
+    ok: bool, unexplained: float, falling: float | None, times_noise: float | None = None, option: str = ""
+) -> str:
+    """See `verdict`; `option` is how a program's user takes more steps."""
     if not ok:
         return "every attempt collapsed or diverged"
     if math.isnan(unexplained):
         return "how much of the measurements it explains cannot be told"
-    if times_noise is not None and times_noise <= ABOVE_THE_NOISE * unexplained:
+    if _tells_nothing(unexplained, times_noise):
         return "a flat image explains the measurements to their noise: they tell of no contrast"
     words = [_explains(unexplained)]
     if times_noise is not None:
         words.append(f"leaves {times_noise:.2g} times the noise")
     if falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL:
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps")
+    return ", ".join([*words, *filter(None, [advice(unexplained, falling, times_noise, option)])])
+
+
+def advice(unexplained: float, falling: float | None, times_noise: float | None = None, option: str = "") -> str:
+    """What may be tried of a fit that has not failed; nothing where it explains its measurements as it should."""
+    if _tells_nothing(unexplained, times_noise):
+        return ""
+    steps = f" ({option})" if option else ""
     if unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE:
-        more = "regularize less, or " if falling is None else "take more steps, or "
-        words.append(f"{more}A (its order, its scale), the pixel range or the noise may be others than assumed")
-    elif times_noise is not None and times_noise < BELOW_THE_NOISE:
-        words.append("so it fits noise too: take fewer steps, or a larger weight of the regularization")
-    elif times_noise is None and len(words) > 1:
-        words.append("more steps explain more")
-    return ", ".join(words)
+        more = "regularize less, or " if falling is None else f"take more steps{steps}, or "
+        return f"{more}A (its order, its scale), the pixel range or the noise may be others than assumed"
+    if times_noise is not None:
+        below = times_noise < BELOW_THE_NOISE
+        return "so it fits noise too: take fewer steps, or a larger weight of the regularization" if below else ""
+    falls = falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL
+    return f"more steps explain more{steps}" if falls else ""
+
+
+def _tells_nothing(unexplained: float, times_noise: float | None) -> bool:
+    return times_noise is not None and times_noise <= ABOVE_THE_NOISE * unexplained
+
+
+def in_short(unexplained: float, times_noise: float | None = None) -> str:
+    """How well a fit explains its measurements, for a table: beside their noise where that is known."""
+    if times_noise is not None and math.isfinite(times_noise):
+        return f"to {times_noise:.2g} x noise"
+    return "-" if math.isnan(unexplained) else "nothing" if unexplained >= 1 else _percent(unexplained)
 
 
 def _explains(unexplained: float) -> str:
     if unexplained >= 1:
         return "explains no more than a flat image does"
+    return f"explains {_percent(unexplained)} of the measurements' contrast"
+
+
+def _percent(unexplained: float) -> str:
     rest = 100 * unexplained
     if rest < 0.01:
-        return f"explains all{f' but {unexplained:.0e}' if unexplained else ''} of the measurements' contrast"
+        return f"all but {unexplained:.0e}" if unexplained else "all"
     digits = 0 if rest >= 1 else 1 - math.floor(math.log10(rest))
-    return f"explains {100 - rest:.{digits}f} % of the measurements' contrast"
+    return f"{100 - rest:.{digits}f} %"

@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = "csdip_jax"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_theme_options = {"source_repository": URLS["Repository"], "source_branch": "main", "source_directory": "docs/"}
 
@@ -39,6 +40,7 @@ autodoc_member_order = "groupwise"
 autodoc_default_options = {"members": True, "imported-members": True, "undoc-members": True, "no-value": True}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 napoleon_custom_sections = ["Warns"]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -47,7 +49,7 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": r"(?<!deepinv_physics)\.py$",  # which needs more than the docs do, and is shown as code
     "reset_argv": "docstrings.gallery_arguments",
     "within_subsection_order": "docstrings.ReadingOrder",
     "abort_on_example_error": True,

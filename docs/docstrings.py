@@ -59,6 +59,9 @@ def as_rest(lines: list[str]) -> list[str]:
 
 
 def _in_line(line: str) -> str:
+    """A line of prose. Several names of one entry, "low, high: ...", become one word, or Sphinx takes all but the last
+    for a type."""
+    line = re.sub(r"^ +(\w+, )+\w+(?=: )", lambda names: names[0].replace(", ", ","), line)
     parts = re.split(r"(``[^`]+``|:[a-z:]+:`[^`]+`|`[^`]+`)", line)
     return "".join(
         _code(part) if i % 2 else re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", _escaped, part) for i, part in enumerate(parts)

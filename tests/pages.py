@@ -31,6 +31,12 @@ def fenced(page: Path, *languages: str) -> list[tuple[int, str]]:
     return [(text[: block.start()].count("\n") + 1, block[1]) for block in blocks]
 
 
+def files(page: Path) -> dict[str, str]:
+    """Name -> text of the files that a page shows: a block of Python that begins with the name as its comment."""
+    named = ((re.match(r"# (\w+\.py)\n", text), text) for _, text in fenced(page, "python"))
+    return {name[1]: text for name, text in named if name}
+
+
 def prose(page: Path) -> str:
     """A page without its fenced and indented blocks, lines kept."""
     text = re.sub(

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from csdip_jax.types import InputError
-from experiments.benchmark import cases, catalogue, one_process, several_processes, turns
+from experiments import front_page
+from experiments.benchmark import cases, catalogue, one_process, peers, several_processes, turns
 from experiments.benchmark.cases import QUICK, Counts
 from experiments.benchmark.jax_side import JaxSide
 from experiments.benchmark.one_process import OneProcess
+from experiments.benchmark.peer_side import PeerSide
 from experiments.benchmark.worker import Worker
 
 REPOSITORY = Path(__file__).parents[1]
@@ -144,7 +146,7 @@ def test_missing_torch_is_one_line_with_the_remedy(tmp_path):
     finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert finished.returncode == 1
     assert finished.stderr.count("\n") == 1
-    alone = ",".join(name for name, section in catalogue.SECTIONS.items() if not section.needs)
+    alone = ",".join(name for name in catalogue.by_default() if not catalogue.SECTIONS[name].needs)
     assert "pip install -e '.[bench]'" in finished.stderr and f"--sections={alone}" in finished.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -320,3 +322,53 @@ def test_tables_and_picture(tmp_path):
     assert [line.split() for line in lines if line.startswith("best PyTorch / JAX")][0][-2:] == ["1.10", "1.10"]
     catalogue.save_ratios(tmp_path / "ratios.png", {"step": results, "fit": {"xray": result}}, "a machine")
     assert (tmp_path / "ratios.png").stat().st_size > 1000
+
+
+PEER_COUNTS = QUICK._replace(peers=("small, magnitudes",), peer_steps=2)
+
+
+def test_peers_answer_from_the_same_measurements(tmp_path, monkeypatch):
+    """Those that are installed; what this library alone does where it is alone."""
+    monkeypatch.setattr(peers, "worker", lambda _: contextlib.nullcontext(Here(PeerSide())))
+    results = json.loads(json.dumps(peers.peers(PEER_COUNTS, tmp_path)))
+    (name,) = PEER_COUNTS.peers
+    case = cases.PEER_CASES[name]
+    assert list(results) == [name]
+    assert list(results[name]) == [peer.label(PEER_COUNTS) for peer in peers.chosen(case)]
+    for label, answer in results[name].items():
+        assert np.load(peers.image_path(tmp_path, name, label)).shape == case.image_shape
+        assert np.isfinite(answer["psnr"]) and answer["seconds"] > 0 and answer["cpu_seconds"] > 0
+    assert results[name]["csdip_jax csdip, 2 steps"]["compile_seconds"] > 0
+    assert "| csdip_jax csdip, 2 steps" in (tmp_path / "table.md").read_text()
+    assert "csdip_jax csdip, 2 steps" in catalogue.table("peers", results)
+    front_page.draw(tmp_path / "picture.png", results, tmp_path, PEER_COUNTS)
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("peer", [peer for peer in peers.PEERS if peer.needs], ids=lambda peer: peer.label(QUICK))
+def test_each_peer_makes_an_image(peer, tmp_path):
+    pytest.importorskip(peer.needs[0], reason=f"needs the extra {peer.needs[1]}")
+    name = "small, magnitudes" if peer.magnitudes else "small"
+    image = peers.photograph(cases.PEER_CASES[name])
+    y, adjoint = peers.measured(cases.PEER_CASES[name], image)
+    assert adjoint.shape == image.shape
+    np.save(tmp_path / "measurements.npy", y)
+    asked = {"package": peer.package, "method": peer.method, "case": name, "folder": str(tmp_path)}
+    with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
+        Here(PeerSide()).ask("reconstruct", **asked, steps=peer.steps(QUICK))
+    assert np.load(tmp_path / "image.npy").shape == image.shape
+
+
+def test_a_peer_that_is_not_installed_is_a_line_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    lines = peers.missing()
+    assert [line.split()[0] for line in lines] == ["bm3d", "sigpy", "deepinv"]
+    assert "pip install -e '.[peers]'" in lines[-1]
+    assert {peer.package for peer in peers.chosen(cases.PEER_CASES["retina"])} == {"csdip_jax"}
+
+
+def test_the_front_page_asks_for_the_benchmark_first(tmp_path):
+    command = [sys.executable, "-m", "experiments.front_page", f"--workdir={tmp_path}", f"--out={tmp_path}"]
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr.count("\n")) == (1, 1)
+    assert "--sections=peers" in finished.stderr

@@ -11,10 +11,11 @@ import matplotlib.pyplot as plt
 import pytest
 from absl import app
 
+import csdip_jax as cs
 from csdip_jax.commands.csdip import COMMANDS
 from tests.commands import typed
 from tests.conftest import REPOSITORY
-from tests.pages import PAGES, READ_BY_USERS, anchors, commands, fenced, links, name_of
+from tests.pages import PAGES, READ_BY_USERS, anchors, commands, fenced, files, links, name_of
 from tests.test_api import ROOMS
 
 LONGEST = 120
@@ -34,7 +35,7 @@ def test_links_lead_somewhere(page):
     for target in links(page):
         path, _, anchor = target.partition("#")
         there = page if not path else page.parent / path
-        script = re.sub(r".*/gallery/(\w+)\.rst$", r"\1", there.as_posix())
+        script = re.sub(r".*/gallery/(?:images/sphx_glr_)?(\w+?)(?:_\d\d\d\.png|\.rst)$", r"\1", there.as_posix())
         if re.match(r"https?:|mailto:", target):
             continue
         if "/gallery/" in there.as_posix():  # made of the examples when the pages are built
@@ -70,8 +71,12 @@ def parse_only(program, flags_parser):
 
 
 @pytest.mark.parametrize("page, line", LINES, ids=[line for _, line in LINES])
-def test_commands_have_such_options(page, line, monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
+def test_commands_have_such_options(page, line, tmp_path, monkeypatch):
+    (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
+    for name, text in files(REPOSITORY / page).items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     program, *options = shlex.split(line)
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
@@ -91,7 +96,8 @@ def test_commands_have_such_options(page, line, monkeypatch):
         assert name in PROGRAMS
         options = [*COMMANDS[name].options, *options]
         name = PROGRAMS[name]
-    with mock.patch.object(app, "run", parse_only):
+    own = mock.patch.dict(cs.methods.METHODS), mock.patch.dict(cs.operators.OPERATORS)
+    with own[0], own[1], mock.patch.object(app, "run", parse_only):
         result = typed.run(name, *options)
     assert result.returncode == 0, result.stderr
 
@@ -121,7 +127,7 @@ def told_by_the_code() -> str:
 def test_the_messages_that_are_explained_are_those_of_the_code():
     page = (REPOSITORY / "docs" / "howto" / "troubleshooting.md").read_text()
     terms = re.findall(r"^(.*)\n: ", page, re.MULTILINE)
-    code = told_by_the_code() + "\nUnknown command line flag"  # which absl says
+    code = "\n".join([told_by_the_code(), "Unknown command line flag", *cs.Status.__members__])  # the second is absl's
     unknown = []
     for term in terms:
         for message in re.findall(r"`` ?(.+?) ?``|`([^`]+)`", term):

@@ -12,6 +12,7 @@ from tests.conftest import REPOSITORY
 SCRIPTS = sorted((REPOSITORY / "examples").glob("*.py"))
 CLAIMS = {
     "coordinate_descent": lambda found: 0 < found["low frequencies first"] < found["columns shuffled"] < 2,
+    "deepinv_physics": lambda found: found["tv"] > found["pseudo-inverse"],
     "first_reconstruction": lambda found: found["csdip"] > found["A^T y"] + 10,
     "own_measurements": lambda found: min(found.values()) > 25,
     "own_operator": lambda found: found["tv"] > found["a picture"] + 3,
@@ -27,6 +28,8 @@ CLAIMS = {
 def test_an_example_shows_what_it_claims(path, tmp_path, monkeypatch, capsys):
     if path.stem == "coordinate_descent":
         pytest.importorskip("sklearn", reason="needs scikit-learn, of the extra dev")
+    if path.stem == "deepinv_physics":
+        pytest.importorskip("deepinv", reason="needs deepinv, of the extra peers")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     spec = importlib.util.spec_from_file_location(path.stem, path)

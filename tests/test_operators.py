@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import scipy.linalg
+import scipy.sparse
 
 import csdip_jax as cs
 from csdip_jax import operators
@@ -47,7 +48,7 @@ def every_coefficient(shape=SHAPE):
     return operators.subsampled_dct(key(2), math.prod(shape), shape, 1.5)
 
 
-LINEAR = KINDS | {
+LINEAR = {name: make for name, make in KINDS.items() if operators.OPERATORS[name].is_linear} | {
     "gaussian_float16": lambda: operators.gaussian(key(1), 101, SHAPE, "float16"),  # two blocks of rows, and a rest
     "gaussian_int8": lambda: operators.gaussian(key(1), 101, SHAPE, "int8"),
     "dense_bfloat16": lambda: operators.Dense(jax.random.normal(key(2), (50, 240), jnp.bfloat16), SHAPE),
@@ -58,6 +59,8 @@ LINEAR = KINDS | {
     "identity": lambda: operators.Identity(SHAPE),
     "inpainting": lambda: operators.inpainting(checkerboard(), SHAPE),
     "linear": lambda: operators.Linear(finite_differences, SHAPE),
+    "from_scipy": lambda: operators.from_scipy(scipy.sparse.random_array((50, 240), density=0.1, rng=0), SHAPE),
+    "from_scipy_complex": lambda: operators.from_scipy(np.exp(1j * np.arange(20 * 240).reshape(20, 240) ** 2), SHAPE),
     "gaussian_of_linear": lambda: operators.gaussian(key(1), 30, SHAPE) @ operators.Linear(blurred, SHAPE),
     "int8_of_randomized": lambda: operators.gaussian(key(1), 101, SHAPE, "int8") @ every_coefficient(),
     "fourier_of_identity": lambda: operators.radial_fourier(3, SHAPE) @ operators.Identity(SHAPE),
@@ -67,11 +70,15 @@ LINEAR = KINDS | {
     "of_three": lambda: operators.Identity(SHAPE) @ operators.Linear(blurred, SHAPE) @ every_coefficient(),
 }
 ORTHONORMAL_ROWS = ("radial_fourier", "identity", "inpainting", "orthonormal_dct", "orthonormal_hadamard")
-EVERY = LINEAR | {
-    "nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE),
-    "linear_of_nonlinear": lambda: operators.gaussian(key(1), 30, SHAPE) @ jnp.abs,
-    "nonlinear_of_linear": lambda: jnp.abs @ operators.radial_fourier(3, SHAPE),
-}
+EVERY = (
+    KINDS
+    | LINEAR
+    | {
+        "nonlinear": lambda: operators.Nonlinear(lambda x: jnp.abs(x).sum(-1), SHAPE),
+        "linear_of_nonlinear": lambda: operators.gaussian(key(1), 30, SHAPE) @ jnp.abs,
+        "nonlinear_of_linear": lambda: jnp.abs @ operators.radial_fourier(3, SHAPE),
+    }
+)
 
 
 def image(i=0):
@@ -202,7 +209,8 @@ def test_a_kind_is_what_it_says(name):
     assert kind.name == name and kind.label and kind.about and kind.stem(7).endswith("7")
     n, drawn = math.prod(SHAPE), [kind.make(key(i), kind.toy, SHAPE).forward(image()) for i in (1, 2)]
     assert kind.is_drawn == bool((drawn[0] != drawn[1]).any())
-    if kind.is_drawn:
+    assert kind.is_linear == isinstance(operator, operators.LinearOperator)
+    if kind.is_drawn and kind.is_linear:
         np.testing.assert_allclose(operator.frobenius_norm() / math.sqrt(n), 1.0, rtol=0.05)
     large = sum(leaf.nbytes for leaf in jax.tree.leaves(operator) if leaf.size >= 10 * n)
     assert kind.bytes(kind.toy, n) == large and kind.takes_dtype == bool(large)

@@ -46,8 +46,8 @@ For example:
 
   csdip demo
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1
-  csdip reconstruct --images=photo.jpg --config.methods=csdip,tv
-  csdip sweep --config.data=photo.jpg --config.num_measurements='(500,1000)' --config.methods=tv,csdip
+  csdip reconstruct --images=photo.jpg --methods=csdip,tv
+  csdip sweep --config.data=photo.jpg --config.num_measurements='(500,1000)' --methods=tv,csdip
   csdip report --workdir=runs
 
   csdip <command> --help       its options, and every setting with its default and range

@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 from tqdm import tqdm
 
-from csdip_jax.commands import config_help
+from csdip_jax.commands import config_help, own_code
 from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 
@@ -45,9 +45,24 @@ MOVED = {
 """Field of a method that went -> where it is now."""
 
 
+SHORTHANDS = {
+    "methods": "What reconstructs, separated by commas: names, or your own as module:Class. Same as --config.methods.",
+    "operator": "What measures: a name, or your own as module:name, a function (key, image_shape) -> operator, a "
+    "function of the image, an operator or a Kind. Same as --config.operator.",
+    "max_side": "Images with a longer side are averaged down to this many pixels; 0: however large they are. Without "
+    "it csdip reconstruct stops where images of more than 512 pixels a side would take over an hour. Same as "
+    "--config.max_side.",
+}
+"""Field of the configuration that has an option of its own -> what its help says."""
+
+
 def define_config(default: str, folder: Path = CONFIGS) -> flags.FlagHolder:
     """The flag --config=<file.py>, any field of which --config.<field>=<value> overrides; its default in a folder."""
     path = folder / f"{default}.py"
+    try:
+        own_code.register(sys.argv[1:])
+    except InputError as error:
+        sys.exit(f"error: {_in_short(error)}")
     try:
         return config_flags.DEFINE_config_file(
             "config", str(path), "Configuration file; --config.<field>=<value> overrides a field."
@@ -61,12 +76,31 @@ def define_config(default: str, folder: Path = CONFIGS) -> flags.FlagHolder:
         sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 
 
+def define_shorthands() -> None:
+    """The flags of `SHORTHANDS`, see `config_of`, which --help lists after flags.adopt_module_key_flags(launcher)."""
+    for name, about in SHORTHANDS.items():
+        (flags.DEFINE_integer if name == "max_side" else flags.DEFINE_string)(name, None, about)
+
+
 def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
-    """The configuration, or InputError where its file could not be read."""
-    if isinstance(flag.value, config_dict.ConfigDict):
-        return flag.value
-    given = flags.FLAGS[flag.name].config_filename
-    raise InputError(f"cannot read --{flag.name}={given}: give a configuration file, as {CONFIGS} has them")
+    """The configuration, with what its shorthands say.
+
+    Raises:
+        InputError: its file could not be read, or a field is given twice.
+    """
+    config = flag.value
+    if not isinstance(config, config_dict.ConfigDict):
+        given = flags.FLAGS[flag.name].config_filename
+        raise InputError(f"cannot read --{flag.name}={given}: give a configuration file, as {CONFIGS} has them")
+    for name in SHORTHANDS:
+        if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
+            long = f"{flag.name}.{name}"
+            before = ",".join(config[name]) if isinstance(config[name], tuple) else config[name]
+            if long in flags.FLAGS and flags.FLAGS[long].present and before != value:
+                raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
+            with config.unlocked():
+                config[name] = (value,) if isinstance(config[name], tuple) else value or None
+    return config
 
 
 def define_pixel_range(default: str = "the type's range for integers, -1,1 for floats") -> flags.FlagHolder:
@@ -179,6 +213,11 @@ def spelled(message: object) -> str:
         return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
     return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _in_short(error: InputError) -> str:
+    """Of options that are not defined yet: `methods=value` as --methods=value."""
+    return re.sub(r"`(methods|operator)=([^`]+)`", r"--\1=\2", str(error))
 
 
 def _has_field(config: object, name: str) -> bool:

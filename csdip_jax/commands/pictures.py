@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 from csdip_jax.files import write_atomically  # noqa: E402
 from csdip_jax.methods import METHODS  # noqa: E402
@@ -28,8 +30,9 @@ class Comparison(NamedTuple):
         original: the true image.
         adjoint: A^H y, or None for an operator without one.
         reconstructions: method -> image.
-        captions: method -> what stands under its image.
+        captions: method -> what stands under its image, or in place of one that it has not.
         maps: method -> name -> what else is known of each of its pixels, differences of pixels [h, w, c].
+        best: the method whose caption is bold.
     """
 
     label: str
@@ -38,6 +41,7 @@ class Comparison(NamedTuple):
     reconstructions: Mapping[str, np.ndarray]
     captions: Mapping[str, str]
     maps: Mapping[str, Mapping[str, np.ndarray]]
+    best: str | None = None
 
 
 def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
@@ -68,26 +72,113 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         # Names of files: no formulas, and perhaps bytes that are no text.
         label = image.label.encode(errors="backslashreplace").decode()
         first[0].set_title(label, fontsize=8, parse_math=False)
-        second[0].set_title("adjoint $A^H y$", fontsize=8)
         if image.adjoint is None:
-            second[0].text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=second[0].transAxes)
+            _write_in_place(second[0], "no adjoint")
         else:
-            show(second[0], _to_own_range(image.adjoint))
+            second[0].set_title("adjoint $A^H y$", fontsize=8)
+            show(second[0], to_own_range(image.adjoint))
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
+            if method not in image.reconstructions:
+                _write_in_place(image_axis, image.captions[method])
+                error_axis.set_axis_off()
+                continue
             show(image_axis, image.reconstructions[method])
-            image_axis.set_xlabel(image.captions[method], fontsize=7.5)
+            weight = "bold" if method == image.best else "normal"
+            image_axis.set_xlabel(image.captions[method], fontsize=7.5, fontweight=weight)
             error = np.abs(image.reconstructions[method] - image.original).mean(-1)
             shown = error_axis.imshow(error, cmap="magma", vmin=0, vmax=0.5)
             error_axis.set_xlabel("|error|", fontsize=7.5)
         for name, axis in zip(names, others, strict=True):
             axis[0].set_axis_off()
             for method, map_axis in zip(methods, axis[1:], strict=True):
-                if name in image.maps[method]:
+                if name in image.maps.get(method, {}):
                     show_map(map_axis, name, image.maps[method][name])
                 else:
                     map_axis.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.6 / rows**0.5, aspect=30, pad=0.01).ax.tick_params(labelsize=7)
     save_figure(path, figure)
+
+
+class Explained(NamedTuple):
+    """A reconstruction of measurements without a true image; pixels [h, w, c] in [-1, 1].
+
+    Attributes:
+        label: the method with its settings.
+        image: the reconstruction.
+        caption: what stands under it.
+        residual: A^H (y - A x), [h, w, c], of a linear operator, else |y - A x| like the measurements.
+        residual_caption: what stands under that.
+        maps: as in `Comparison`.
+    """
+
+    label: str
+    image: np.ndarray
+    caption: str
+    residual: np.ndarray
+    residual_caption: str
+    maps: Mapping[str, np.ndarray]
+
+
+def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explained]) -> None:
+    """A row per reconstruction: the adjoint, the same of all, the image, what it leaves of y, and further maps.
+
+    A residual that looks like noise is one; where it shows the object, the model or the fit is not right.
+    """
+    names = list(dict.fromkeys(name for fit in fits for name in fit.maps))
+    height = fits[0].image.shape[0] / fits[0].image.shape[1]
+    figure, axes = plt.subplots(
+        len(fits),
+        3 + len(names),
+        figsize=(3.0 * (3 + len(names)) + 0.4, len(fits) * (2.9 * height + 0.9)),
+        squeeze=False,
+        layout="constrained",
+    )
+    for (first, second, third, *others), fit in zip(axes, fits, strict=True):
+        for axis in (first, second, third, *others):
+            axis.set_xticks([])
+            axis.set_yticks([])
+        if fit is not fits[0]:
+            first.set_axis_off()
+        elif adjoint is None:
+            first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
+        else:
+            show(first, to_own_range(adjoint))
+            first.set_title("adjoint $A^H y$", fontsize=8)
+        show(second, fit.image)
+        second.set_title(fit.label, fontsize=8, parse_math=False)
+        second.set_xlabel(textwrap.fill(fit.caption, 52), fontsize=7)
+        _show_residual(third, fit)
+        for name, axis in zip(names, others, strict=True):
+            if name in fit.maps:
+                show_map(axis, name, fit.maps[name])
+            else:
+                axis.set_axis_off()
+    save_figure(path, figure)
+
+
+def _show_residual(axis, fit: Explained) -> None:
+    """As an image where it is one, grey being 0; else against the number of the measurement."""
+    residual = np.asarray(fit.residual)
+    if residual.shape == fit.image.shape:
+        largest = np.abs(residual).max() or 1.0
+        axis.imshow(residual.mean(-1), cmap="gray", vmin=-largest, vmax=largest)
+        axis.set_title("residual $A^H (y - Ax)$", fontsize=8)
+    else:
+        axis.plot(residual.ravel(), lw=0.6, color="0.3")
+        axis.set_xlim(0, max(residual.size - 1, 1))
+        axis.set_ylim(bottom=0)
+        axis.tick_params(labelsize=7)
+        axis.set_xticks([0, residual.size - 1])
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        axis.set_box_aspect(fit.image.shape[0] / fit.image.shape[1])
+        axis.set_title("residual $|y - Ax|$ by measurement", fontsize=8)
+    axis.set_xlabel(textwrap.fill(fit.residual_caption, 52), fontsize=7)
+
+
+def _write_in_place(axis, text: str) -> None:
+    """Words where there is no image."""
+    axis.set_frame_on(False)
+    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=8, transform=axis.transAxes)
 
 
 def save_losses(path: Path, curves: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -159,7 +250,7 @@ def save_maps(path: Path, maps: Mapping[str, np.ndarray]) -> None:
     save_figure(path, figure)
 
 
-def _to_own_range(image: np.ndarray) -> np.ndarray:
+def to_own_range(image: np.ndarray) -> np.ndarray:
     """Stretched so that the 1st and the 99th percentile become -1 and 1: an adjoint's scale means little."""
     low, high = np.percentile(image, (1, 99))
     return 2 * (image - low) / max(high - low, 1e-12) - 1

@@ -42,7 +42,26 @@ def flag(row: Row) -> str:
 def caption(row: Row) -> str:
     """What stands under a row's image."""
     errors = f"MSE {number(row.mse, '.4f')}, PSNR {decibels(row.psnr, row.data_range)}"
-    return "\n".join(filter(None, [errors, flag(row)]))
+    explains = f"explains {row.in_short}" if row.in_short else ""
+    return "\n".join(filter(None, [errors, ", ".join(filter(None, [explains, flag(row)]))]))
+
+
+def take_more_steps(row: Row) -> str:
+    """The option that gives a row's method three times its steps."""
+    return f"--config.{row.method}.steps={3 * row.steps}"
+
+
+def ranked(rows: Sequence[Row]) -> str:
+    """Rows of one scene from the best on, by their error, each with its PSNR; those that failed at the end."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    texts = [f"{row.label} {decibels(row.psnr, row.data_range)}" for row in sorted(known, key=lambda row: row.mse or 0)]
+    return ", ".join([*texts, *(f"{row.label} {FAILED}" for row in rows if not row.ok)])
+
+
+def best(rows: Sequence[Row]) -> Row | None:
+    """The one of least error of several that did not fail; None where there is nothing to choose."""
+    known = [row for row in rows if row.ok and row.mse is not None]
+    return min(known, key=lambda row: row.mse or 0) if len(rows) > 1 and known else None
 
 
 def decibels(psnr: float | None, data_range: float) -> str:
@@ -75,6 +94,7 @@ def print_images(rows: Sequence[Row]) -> None:
             "PSNR": number(row.psnr, ".2f"),
             "of range": f"{row.data_range:.3g}",
             "SSIM": number(row.ssim, ".3f"),
+            "explains": row.in_short,
             "steps": str(row.steps),
             "seconds": number(row.seconds, ".1f", "resumed"),
             "": flag(row),
@@ -83,6 +103,7 @@ def print_images(rows: Sequence[Row]) -> None:
     ]
     ranges = of_range([row.data_range for row in rows])
     _print(pd.DataFrame(lines).drop(columns=[] if ranges else "of range"), left=("image", "method"))
+    _print_advice(rows)
     facts = [(row.part, measured(row, seed=True), row.label, row.mse) for row in rows]
     frame = pd.DataFrame(facts, columns=["part", "where", "label", "mse"])
     several = frame.groupby("part")["where"].nunique().max() > 1
@@ -92,6 +113,18 @@ def print_images(rows: Sequence[Row]) -> None:
             mean, error = number(mse.mean, ".5f"), number(mse.standard_error, ".5f")
             name = stem(part, label) + (f" ({where})" if several else "")
             print(f"mean MSE of {mse.count} images, {name}: {mean} +- {error} (1 standard error)")
+
+
+def _print_advice(rows: Sequence[Row]) -> None:
+    """What to try, with the fits that it is for; several fits of a method may have the same."""
+    fits: dict[str, list[str]] = {}
+    for row in rows:
+        advice = row.advice(take_more_steps(row))
+        if advice:
+            fits.setdefault(f"{row.label}: {advice}", []).append(stem(row.part, row.image))
+    for told, images in fits.items():
+        named = ", ".join(images[:3]) + (f" and {len(images) - 3} more" if len(images) > 3 else "")
+        print(f"{named}, {told}")
 
 
 def print_means(rows: Sequence[Row]) -> None:

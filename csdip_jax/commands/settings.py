@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_collections import config_dict
 
+from csdip_jax.commands import own_code
 from csdip_jax.commands.configs.sweep import AXES
 from csdip_jax.methods import METHODS, PARTS
 from csdip_jax.operators import COUNTS
@@ -48,6 +49,7 @@ def study(
 ) -> Study:
     """The same of a configuration without parts; `sweep` adds to its field `grids`."""
     axes = listed_axes(config)
+    methods = tuple(own_code.method_name(name.strip()) for name in config.methods.split(","))  # before their settings
     values = {name: tuple(config[name]) if name in axes else (config[name],) for name in AXES}
     # A list of operators may come as one text, as --config.operator=gaussian,hadamard does.
     named = [value.split(",") if isinstance(value, str) else [value] for value in values["operator"]]
@@ -55,17 +57,20 @@ def study(
         data=files or config.data,
         data_dir=data_dir,
         image_shape=config.image_shape,
+        max_side=config.max_side,
         num_images=config.num_images,
         first_image=config.first_image,
         pixel_range=pixel_range,
-        operator=tuple(kind.strip() if isinstance(kind, str) else kind for kinds in named for kind in kinds),
+        operator=tuple(
+            own_code.operator_name(kind.strip()) if isinstance(kind, str) else kind for kinds in named for kind in kinds
+        ),
         counts={name: values[name] for name in COUNTS},
         noise_variance=values["noise_variance"],
         matrix_dtype=config.matrix_dtype,
         seed=values["seed"],
-        methods=tuple(name.strip() for name in config.methods.split(",")),
+        methods=methods,
         preset=config.preset,
-        settings={name: dict(config[name].items()) for name in (*METHODS, *PARTS)},
+        settings={name: dict(config[name].items()) for name in (*METHODS, *PARTS) if name in config},
         grids=grids([*config.get("grids", ()), *sweep]),
         vae=config.vae,
         prior=config.prior,
@@ -128,11 +133,17 @@ def open_workdir(
     `read` makes its rows, see `Workdir`.
     """
     described = describe(config, **inputs)
-    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
-    name = f"{default_name}-{zlib.crc32((fixed + repr(sorted(described['flags'].items()))).encode()):08x}"
-    workdir = Workdir(path or Path("runs") / name, described, free=free, read=read, share=share)
+    path = path or default_path(default_name, described, free)
+    workdir = Workdir(path, described, free=free, read=read, share=share)
     print(f"workdir: {workdir.path}   device: {device_name()}")
     return workdir
+
+
+def default_path(default_name: str, described: dict, free: Iterable[str] = FREE_SETTINGS) -> Path:
+    """The folder of a run that is given none: the same for what `describe` says of the same settings."""
+    fixed = repr(sorted((name, value) for name, value in described["config"].items() if name not in free))
+    content = fixed + repr(sorted(described["flags"].items()))
+    return Path("runs") / f"{default_name}-{zlib.crc32(content.encode()):08x}"
 
 
 def describe(config, **inputs) -> dict:

@@ -27,7 +27,15 @@ from pathlib import Path
 
 import numpy as np
 
-from csdip_jax.data.pixels import fit_to_shape, range_warning, shape_of_pictures, to_signed_range, values_of
+from csdip_jax.checks import checked_shape, require_count
+from csdip_jax.data.pixels import (
+    at_most,
+    fit_to_shape,
+    range_warning,
+    shape_of_pictures,
+    to_signed_range,
+    values_of,
+)
 from csdip_jax.data.sources import KNOWN_SOURCES, find_images, path_of
 from csdip_jax.types import InputError, PixelRangeWarning
 
@@ -42,6 +50,7 @@ def load(
     num_images: int | None = None,
     first: int = 0,
     pixel_range: Sequence[float] | None = None,
+    max_side: int | None = None,
 ) -> np.ndarray:
     """Reads images: those of `load_named`, without their names.
 
@@ -69,6 +78,7 @@ def load(
         num_images=num_images,
         first=first,
         pixel_range=pixel_range,
+        max_side=max_side,
     )
     return images
 
@@ -81,6 +91,7 @@ def load_named(
     num_images: int | None = None,
     first: int = 0,
     pixel_range: Sequence[float] | None = None,
+    max_side: int | None = None,
 ) -> tuple[list[str], np.ndarray]:
     """Reads images, and names each.
 
@@ -112,6 +123,8 @@ def load_named(
         (['camera', 'cell'], (2, 32, 32, 1))
     """
     shape = shape_of_pictures(image_shape)
+    if max_side is not None:
+        require_count("max_side", max_side)
     items = find_images(source, data_dir, shape)
     source = path_of(source, "source")
     if source == "demo" and shape is None:
@@ -123,7 +136,7 @@ def load_named(
         pixels = item.read()
         values.append(values_of(pixels, pixel_range, item.where))
         signed = to_signed_range(pixels, (values[-1].black, values[-1].white))
-        images.append(fit_to_shape(signed, shape, item.where))
+        images.append(fit_to_shape(signed, at_most(shape or checked_shape(signed.shape), max_side), item.where))
         if images[-1].shape != images[0].shape:
             raise InputError(
                 f"images differ in shape: {chosen[0].where} is {images[0].shape}, "

@@ -236,6 +236,15 @@ def fit_to_shape(image: np.ndarray, image_shape: tuple[int, int, int] | None, wh
     return np.clip(image, -1.0, 1.0).astype(np.float32)
 
 
+def at_most(image_shape: tuple[int, int, int], max_side: int | None) -> tuple[int, int, int]:
+    """(h, w, c) with its longer side, h or w, brought down to `max_side`; None for no limit."""
+    height, width, channels = image_shape
+    if max_side is None or max(height, width) <= max_side:
+        return image_shape
+    factor = max_side / max(height, width)
+    return max(1, round(factor * height)), max(1, round(factor * width)), channels
+
+
 def center_crop(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """The central height x width part of an image [h, w, ...]; of an odd rest the end loses one more."""
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2

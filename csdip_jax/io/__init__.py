@@ -1,7 +1,7 @@
-"""What a user brings along: measurements with their matrix or mask, trained weights, learned priors, other conventions.
+"""What a user brings along: measurements with what made them, trained weights, learned priors, other conventions.
 
-`read_array` reads the arrays; `with_matrix` and `with_mask` make a problem of them, look for wrong conventions, and say
-in `OwnProblem.notes` what was assumed::
+`read_array` reads the arrays; `with_matrix`, `with_mask` and `with_operator` make a problem of them, look for wrong
+conventions, and say in `OwnProblem.notes` what was assumed::
 
     y, matrix = cs.io.read_array("y.npy"), cs.io.read_array("A.mat")
     own = cs.io.with_matrix(y, matrix, image_shape, pixel_range="auto")
@@ -14,7 +14,7 @@ The weights of a VAE (`vae_weights`) and learned priors (`learned_priors`) have 
 from csdip_jax.data.pixels import from_skimage, to_skimage
 from csdip_jax.io import learned_priors, vae_weights
 from csdip_jax.io.arrays import read_array
-from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix
+from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix, with_operator
 
 __all__ = [
     "OwnProblem",
@@ -25,4 +25,5 @@ __all__ = [
     "vae_weights",
     "with_mask",
     "with_matrix",
+    "with_operator",
 ]

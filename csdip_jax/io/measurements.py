@@ -1,4 +1,4 @@
-"""A user's own measurements as a problem: y with a matrix A, or samples of k-space with their mask."""
+"""A user's own measurements as a problem: y with a matrix or an operator, or samples of k-space with their mask."""
 
 import math
 from typing import Literal, NamedTuple
@@ -80,14 +80,58 @@ def with_matrix(
     if matrix_dtype != "float32":
         operator = operator.astype(matrix_dtype)
     problem = Problem(operator, as_floating(measurements, "measurements"))
+    pixel_range, more = _range_of(problem, pixel_range)
+    return OwnProblem(problem, pixel_range, (*notes, *more))
+
+
+def with_operator(
+    measurements: np.ndarray,
+    operator: operators.Operator,
+    pixel_range: tuple[float, float] | Literal["auto"] | None,
+) -> OwnProblem:
+    """y = A x with an operator of one's own, which need not be linear.
+
+    Args:
+        measurements: y, real or complex as the operator's are, and of their shape; axes of length 1 may be there or
+            missing.
+        operator: A of images in the user's units.
+        pixel_range: (black, white) of the image x that was measured; "auto": as estimated, for a linear operator;
+            None: -1 and 1, or 0 and 1 where A x and A (-x) are the same, as in phase retrieval.
+
+    Raises:
+        InputError: numbers that are none, NaN, or a shape that does not fit.
+    """
+    _require_numbers(measurements, "measurements")
+    _require_finite(measurements, "measurements")
+    expected = operator.measurements_like.shape
+    if measurements.squeeze().shape != tuple(size for size in expected if size > 1):
+        raise InputError(
+            f"measurements of shape {measurements.shape} do not fit the operator: it makes {expected} of an image of "
+            f"shape {operator.image_shape}"
+        )
+    problem = Problem(operator, as_floating(measurements.reshape(expected), "measurements"))
+    if pixel_range is None and not isinstance(operator, operators.LinearOperator) and _is_blind_to_the_sign(operator):
+        note = "pixel range 0 to 1 taken, since the operator measures x and -x alike; `pixel_range` sets it"
+        return OwnProblem(problem, (0.0, 1.0), (note,))
+    return OwnProblem(problem, *_range_of(problem, pixel_range))
+
+
+def _is_blind_to_the_sign(operator: operators.Operator) -> bool:
+    """Whether it measures an image and its negative alike."""
+    image = np.random.default_rng(0).uniform(-1, 1, operator.image_shape).astype(np.float32)
+    measured, negative = (np.asarray(operator.forward(x)) for x in (image, -image))
+    return bool(np.linalg.norm(measured - negative) <= 1e-3 * np.linalg.norm(measured))
+
+
+def _range_of(problem: Problem, pixel_range) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """(black, white) as given, as estimated or by default, and what to say of it."""
     if pixel_range == "auto":
         pixel_range = estimate_pixel_range(problem)
         told = "{:.3g} to {:.3g}".format(*pixel_range)
-        notes = (*notes, f"pixel range {told} estimated from the measurements; `pixel_range` sets it")
-    elif pixel_range is None:
-        pixel_range = conventions.DEFAULT_RANGE
-        notes = (*notes, "pixel range -1 to 1 taken; `pixel_range` sets it")
-    return OwnProblem(problem, checked_range(pixel_range), notes)
+        return pixel_range, (f"pixel range {told} estimated from the measurements; `pixel_range` sets it",)
+    if pixel_range is None:
+        return conventions.DEFAULT_RANGE, ("pixel range -1 to 1 taken; `pixel_range` sets it",)
+    return checked_range(pixel_range), ()
 
 
 def _row_major(matrix: np.ndarray, image_shape: tuple) -> np.ndarray:

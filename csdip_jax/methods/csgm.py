@@ -74,4 +74,5 @@ CSGM = Recipe(
     method=Csgm,
     grid={"learning_rate": (0.003, 0.01, 0.03, 0.1)},
     toy={"steps": 40, "restarts": 2, "learning_rate": 0.1},
+    needs="a decoder trained on such images",
 )

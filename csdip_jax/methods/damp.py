@@ -283,6 +283,7 @@ BM3D_AMP = Recipe(
     fixed={"denoiser": denoisers.bm3d},
     grid={"strength": STRENGTHS[1:]},
     toy={"steps": 8, "damping": 0.3},  # undamped it oscillates on so small an image
+    needs="rows like random ones",
     extra="bm3d",
     check=denoisers.require_bm3d,
 )
@@ -295,6 +296,7 @@ DAMP_TV = Recipe(
     fixed={"denoiser": denoisers.tv},
     grid={"strength": STRENGTHS},
     toy={"steps": 12},
+    needs="rows like random ones",
 )
 
 DAMP_WAVELET = Recipe(
@@ -305,4 +307,5 @@ DAMP_WAVELET = Recipe(
     fixed={"denoiser": denoisers.wavelet},
     grid={"strength": STRENGTHS},
     toy={"steps": 12},
+    needs="rows like random ones",
 )

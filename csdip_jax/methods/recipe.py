@@ -33,8 +33,10 @@ class Recipe:
         fixed: field -> value, what makes this one of several recipes of the class; no setting of it.
         grid: field -> the values that are tried in tuning.
         toy: field -> value for images of few pixels, a fit in seconds.
+        needs: what it needs besides an operator, or of one besides being linear, in words.
         extra: a package that it needs besides the library's own; None for none.
         check: called with the image shape; raises InputError where it cannot be used.
+        code: a checksum of the file in which a user wrote it; None for the library's.
 
     Example:
         >>> recipe = cs.methods.METHODS["tv"]
@@ -49,13 +51,21 @@ class Recipe:
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     grid: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     toy: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    needs: str = ""
     extra: str | None = None
     check: Callable[[tuple[int, int, int]], None] | None = None
+    code: str | None = None
 
     @property
     def installed(self) -> bool:
         """Whether the package that it needs is there."""
         return self.extra is None or importlib.util.find_spec(self.extra) is not None
+
+    @property
+    def requirements(self) -> str:
+        """All that it needs, in words."""
+        operator = "a linear operator" if self.method.needs_linear_operator else "any differentiable operator"
+        return ", ".join(filter(None, [operator, self.needs, self.extra and f"the extra {self.extra}"]))
 
     @property
     def settings(self) -> dict[str, dataclasses.Field]:

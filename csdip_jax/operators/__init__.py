@@ -47,11 +47,13 @@ from csdip_jax.operators.functions import Linear as Linear, Nonlinear as Nonline
 from csdip_jax.operators.host import HostOperator as HostOperator, from_scipy as from_scipy, to_scipy as to_scipy
 from csdip_jax.operators.inpainting import Identity as Identity, Inpainting as Inpainting, inpainting as inpainting
 from csdip_jax.operators.kinds import (
+    UNCOUNTED as UNCOUNTED,
     Count as Count,
     Kind as Kind,
     first_of_each_count as first_of_each_count,
     unnamed_kind as unnamed_kind,
 )
+from csdip_jax.operators.magnitude import PHASE_RETRIEVAL as PHASE_RETRIEVAL, Magnitude as Magnitude
 from csdip_jax.operators.normalised import Normalised as Normalised, NormalisedFunction as NormalisedFunction
 from csdip_jax.operators.rademacher import RADEMACHER as RADEMACHER, Rademacher as Rademacher, rademacher as rademacher
 from csdip_jax.operators.randomized import (
@@ -74,6 +76,7 @@ __all__ = [
     "Count",
     "Dense",
     "Fourier",
+    "HostOperator",
     "Identity",
     "Inpainting",
     "Kind",
@@ -89,6 +92,7 @@ __all__ = [
     "as_operator",
     "cartesian_fourier",
     "compose",
+    "from_scipy",
     "gaussian",
     "gaussian_psf",
     "inpainting",
@@ -101,6 +105,7 @@ __all__ = [
     "stack",
     "subsampled_dct",
     "subsampled_hadamard",
+    "to_scipy",
 ]
 
 OPERATORS = named(globals(), Kind)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse.linalg
@@ -48,8 +49,8 @@ def from_scipy(op: Any, image_shape: Shape) -> HostOperator:
     """The operator of a SciPy LinearOperator, of one of pylops, or of anything with shape, matvec and rmatvec.
 
     Each product is a call from the compiled program back to Python, on the host: it works under jit, vmap and grad,
-    with every method, and A x of several images is one call after the other. A matrix that fits into memory is faster
-    as `Dense(matrix, image_shape)`, which stays in the program; a sparse one is taken here as it is.
+    with every method, and A x of several images is one call after the other. A full matrix is better given as
+    `Dense(matrix, image_shape)`, which stays in the program. A sparse one is better here: it stays sparse.
 
     Args:
         op: of shape [m, n], real or complex; column j multiplies pixel j of `image.reshape(-1)`. It is given NumPy
@@ -63,7 +64,10 @@ def from_scipy(op: Any, image_shape: Shape) -> HostOperator:
             finite, or an rmatvec that is not the adjoint.
 
     Example:
-        operator = from_scipy(pylops.signalprocessing.Convolve2D((64, 64), kernel, offset=(2, 2)), (64, 64, 1))
+        >>> import scipy.sparse
+        >>> sparse = scipy.sparse.random_array((20, 64), density=0.1, rng=0)
+        >>> cs.operators.from_scipy(sparse, (8, 8, 1)).forward(np.zeros((8, 8, 1))).shape
+        (20,)
     """
     image_shape = checked_shape(image_shape)
     try:
@@ -79,10 +83,10 @@ def from_scipy(op: Any, image_shape: Shape) -> HostOperator:
             f"op of shape {products.shape} does not fit images of shape {image_shape}: it needs [m, n] with n = "
             f"{pixels} columns"
         )
-    image = np.random.default_rng(0).standard_normal(pixels)
-    measured = _attempt(products.matvec, _precise(products, image), "matvec")
+    rng = np.random.default_rng(0)
+    measured = _attempt(products.matvec, _precise(products, rng.standard_normal(pixels)), "matvec")
     _attempt(products.rmatvec, _precise(products, measured), "rmatvec")
-    mark = float(f"{np.linalg.norm(measured):.4g}")
+    mark = float(f"{abs(np.vdot(rng.standard_normal(measured.size), measured)):.4g}")
     operator = HostOperator(products, image_shape, np.iscomplexobj(measured), mark)
     own.require_sound(operator, of_adjoint="mend rmatvec, which has to be A^H y, of a complex A with its conjugate")
     return operator
@@ -102,23 +106,32 @@ def to_scipy(operator: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
         InputError: not linear, or a stack.
 
     Example:
-        pixels = scipy.sparse.linalg.lsqr(to_scipy(operator), y)[0].reshape(operator.image_shape)
+        >>> import scipy.sparse.linalg
+        >>> op = cs.operators.to_scipy(cs.operators.gaussian(jax.random.key(0), 20, (8, 8, 1)))
+        >>> scipy.sparse.linalg.lsqr(op, np.ones(20))[0].reshape(8, 8, 1).shape
+        (8, 8, 1)
     """
     if not isinstance(operator, LinearOperator):
         remedy = "stack.take(0), say" if isinstance(operator, Stack) else "or operators.Linear(function, image_shape)"
         raise InputError(f"operator is a {type(operator).__name__}: give a linear operator, {remedy}")
-    image = jax.ShapeDtypeStruct(operator.image_shape, jax.dtypes.canonicalize_dtype(np.float64))
-    like = jax.eval_shape(lambda operator, image: operator.forward(image), operator, image)
+    return _Flat(operator)
 
-    def matvec(x):
-        pixels = as_floating(np.reshape(x, operator.image_shape), "x", real=True)
-        return np.asarray(_forward(operator, pixels)).reshape(-1)
 
-    def rmatvec(y):
-        return np.asarray(_adjoint(operator, as_floating(np.reshape(y, like.shape), "y"))).reshape(-1)
+class _Flat(scipy.sparse.linalg.LinearOperator):
+    """Of `to_scipy`."""
 
-    shape = (math.prod(like.shape), math.prod(operator.image_shape))
-    return scipy.sparse.linalg.LinearOperator(shape, matvec, rmatvec, dtype=like.dtype)
+    def __init__(self, operator: LinearOperator):
+        image = jax.ShapeDtypeStruct(operator.image_shape, jax.dtypes.canonicalize_dtype(np.float64))
+        self.operator, self.like = operator, jax.eval_shape(operator.forward, image)
+        super().__init__(self.like.dtype, (self.like.size, math.prod(operator.image_shape)))
+
+    def _matvec(self, x):
+        image = as_floating(np.reshape(x, self.operator.image_shape), "x", real=True)
+        return np.asarray(_forward(self.operator, image)).reshape(-1)
+
+    def _rmatvec(self, x):
+        measurements = as_floating(np.reshape(x, self.like.shape), "y")
+        return np.asarray(_adjoint(self.operator, measurements)).reshape(-1)
 
 
 _forward = jax.jit(lambda operator, image: operator.forward(image))
@@ -142,10 +155,10 @@ def _attempt(product: Callable, x: np.ndarray, name: str) -> np.ndarray:
         ) from error
 
 
-# A primitive of its own, x [..., n] to A x [..., m], and back by the transpose of A: JAX does not transpose a callback,
-# nor map over what it lets be transposed. And `jax.pure_callback` puts what it is given on a device first, which waits
-# for ever where no thread is free for a large array, as on a machine of one core; what is below it does not.
-_product = Primitive("host_product")
+# Primitives of its own: `_product`, x [..., n] to A x [..., m] and back by the transpose of A, and `_call`, the call to
+# Python in it. JAX neither transposes a callback nor maps over what it lets be transposed; and `jax.pure_callback` puts
+# what it is given on a device first, which waits for ever where no thread is free for a large array, as on one core.
+_product, _call = Primitive("host_product"), Primitive("host_call")
 
 
 def _like(x: Any, operator: HostOperator, is_back: bool) -> jax.core.ShapedArray:
@@ -155,20 +168,39 @@ def _like(x: Any, operator: HostOperator, is_back: bool) -> jax.core.ShapedArray
     return jax.core.ShapedArray((*x.shape[:-1], operator.products.shape[is_back]), dtype)
 
 
+def _bits_like(x: Any, **which: Any) -> jax.core.ShapedArray:
+    """As `_like`, doubles as pairs of int32: in the thread that calls, x64 may be off, and JAX would narrow them."""
+    like = _like(x, **which)
+    if jnp.finfo(like.dtype).bits == 32:
+        return like
+    return jax.core.ShapedArray((*like.shape[:-1], like.shape[-1] * like.dtype.itemsize // 4), np.dtype(np.int32))
+
+
 def _on_host(x: np.ndarray, operator: HostOperator, is_back: bool) -> tuple[np.ndarray]:
-    products, rows, like = operator.products, x.reshape(-1, x.shape[-1]), _like(x, operator, is_back)
+    products, rows = operator.products, x.reshape(-1, x.shape[-1])
+    like, bits = (of(x, operator=operator, is_back=is_back) for of in (_like, _bits_like))
     if is_back:  # A^T y is the conjugate of A^H applied to that of y
-        made = [products.rmatvec(_precise(products, row.conj())).real for row in rows]
+        made = [np.real(products.rmatvec(_precise(products, row.conj()))) for row in rows]
     else:
         made = [products.matvec(_precise(products, row)) for row in rows]
-    return (np.stack(made).astype(like.dtype).reshape(like.shape),)
+    return (np.stack(made).astype(like.dtype).view(bits.dtype).reshape(bits.shape),)
 
 
 def _lowered(ctx: mlir.LoweringRuleContext, x: Any, **which: Any) -> Any:
-    call = partial(_on_host, **which)
-    return mlir.emit_python_callback(
-        ctx, call, None, [x], ctx.avals_in, ctx.avals_out, has_side_effect=False, returns_token=False
-    )[0]
+    emit: Callable = mlir.emit_python_callback
+    call, shapes = partial(_on_host, **which), (ctx.avals_in, ctx.avals_out)
+    return emit(ctx, call, None, [x], *shapes, has_side_effect=False, returns_token=False)[0]
+
+
+def _computed(x: Array, **which: Any) -> Array:
+    made, like = _call.bind(x, **which), _like(x, **which)
+    if made.dtype == like.dtype:
+        return made
+    made = jax.lax.bitcast_convert_type(made.reshape(*made.shape[:-1], -1, 2), jnp.float64)
+    if not jnp.issubdtype(like.dtype, jnp.complexfloating):
+        return made
+    parts = made.reshape(*like.shape, 2)
+    return jax.lax.complex(parts[..., 0], parts[..., 1])
 
 
 def _transposed(cotangent: Array, x: Any, operator: HostOperator, is_back: bool) -> list[Array]:
@@ -181,6 +213,8 @@ def _mapped(values: tuple[Array], axes: tuple[int], **which: Any) -> tuple[Array
 
 _product.def_impl(jax.jit(_product.bind, static_argnames=("operator", "is_back")))
 _product.def_abstract_eval(_like)
-mlir.register_lowering(_product, _lowered, cacheable=False)
+_call.def_abstract_eval(_bits_like)
+mlir.register_lowering(_product, mlir.lower_fun(_computed, multiple_results=False))
+mlir.register_lowering(_call, _lowered, cacheable=False)
 ad.deflinear2(_product, _transposed)
 batching.primitive_batchers[_product] = _mapped

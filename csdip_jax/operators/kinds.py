@@ -33,6 +33,8 @@ MEASUREMENTS = Count(
     "num_measurements", "m; None: a tenth of the pixels", lambda image_shape: max(1, math.prod(image_shape) // 10)
 )
 
+UNCOUNTED = Count("", "of an operator that is as it is", lambda image_shape: 1)
+
 
 def _small(number: int, pixels: int, itemsize: int) -> int:
     return 0
@@ -58,6 +60,8 @@ class Kind:
         unasked: whether it may be meant where no operator is named.
         matrix_bytes: (number, pixels, itemsize), the last the bytes of an entry -> bytes of its matrix; other arrays
             are small.
+        code: a checksum of the file in which a user wrote it; None for the library's.
+        image_shape: of the images that it measures, where there is no choice.
 
     Example:
         >>> kind = cs.operators.OPERATORS["hadamard"]
@@ -75,7 +79,10 @@ class Kind:
     is_drawn: bool = True
     takes_dtype: bool = False
     unasked: bool = False
+    is_linear: bool = True
     matrix_bytes: Callable[[int, int, int], int] = _small
+    code: str | None = None
+    image_shape: Shape | None = None
 
     def make(self, key: Array, number: int, image_shape: Shape, dtype: str = "float32") -> Operator:
         """The operator that a key draws.
@@ -92,8 +99,14 @@ class Kind:
         return self.draw(key, number, image_shape, *([dtype] if self.takes_dtype else []))
 
     def require(self, number: int, image_shape: Shape) -> None:
-        """Raises InputError for a number out of range, of images of this `image_shape`; draws nothing."""
-        jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
+        """Raises InputError for a number out of range, of images of this `image_shape`.
+
+        It draws nothing, but a user's own, which JAX may not trace.
+        """
+        if self.code is not None:
+            self.make(jax.random.key(0), number, image_shape)
+        else:
+            jax.eval_shape(lambda key: self.make(key, number, image_shape), jax.random.key(0))
 
     def bytes(self, number: int, pixels: int, dtype: str = "float32") -> int:
         """How much memory the operator's matrix takes; 0 without one.
@@ -106,12 +119,12 @@ class Kind:
         return self.matrix_bytes(number, pixels, np.dtype(dtype).itemsize)
 
     def stem(self, number: int) -> str:
-        """Its part of the names of files, with this number in it."""
-        return f"{self.prefix}{number}"
+        """Its part of the names of files, with this number in it if it has one."""
+        return self.prefix if self.count is UNCOUNTED else f"{self.prefix}{number}"
 
     def described(self, number: int) -> str:
         """The label, after the number where that is not m, which is told anyway."""
-        return self.label if self.count is MEASUREMENTS else f"{number} {self.label}"
+        return self.label if self.count in (MEASUREMENTS, UNCOUNTED) else f"{number} {self.label}"
 
 
 def first_of_each_count(kinds: Mapping[str, Kind]) -> dict[str, Kind]:

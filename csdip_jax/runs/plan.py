@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from csdip_jax.methods import Method
+from csdip_jax.methods import METHODS, Method
 from csdip_jax.operators import COUNTS, OPERATORS
 from csdip_jax.runs.measurement import Measurement
-from csdip_jax.runs.row import stem
+from csdip_jax.runs.row import code_of, stem
 from csdip_jax.runs.study import Study, Sweep
 from csdip_jax.runs.workdir import Share
 from csdip_jax.solve.memory import require_room
-from csdip_jax.types import InputError, with_fields
+from csdip_jax.types import InputError, ReconstructionWarning, with_fields
 
 SCENES_AT_ONCE = 32
 """On each accelerator: beyond, a batch gains little, and a killed run loses more."""
@@ -126,7 +127,10 @@ class Batch(NamedTuple):
     @property
     def checkpoint(self) -> str:
         """A file name that no other batch of the workdir has, nor this one on another number of devices."""
-        content = repr((self.scenes, self.program.measurements, self.program.sweep.labels, jax.local_device_count()))
+        program = self.program
+        content = repr((self.scenes, program.measurements, program.sweep.labels, jax.local_device_count()))
+        code = code_of(program.sweep.name, program.measurements[0].kind)
+        content += repr(code) if code else ""
         return f"{self.begins}{zlib.crc32(content.encode()):08x}.npz"
 
 
@@ -153,8 +157,9 @@ def programs(studies: Sequence[Study]) -> list[Program]:
             f"several cells would be written as {twice[0]}: rename an image, or leave out one of the values"
         )
     for program in found:
-        if math.prod(program.image_shape) >= LARGE_IMAGE:
-            first = program.measurements[0]
+        first = program.measurements[0]
+        own = OPERATORS[first.kind].code is not None  # which JAX may not trace
+        if math.prod(program.image_shape) >= LARGE_IMAGE and not own:
             require_room(program.sweep.method, partial(first.operator, image=0, image_shape=program.image_shape))
     return found
 
@@ -165,7 +170,38 @@ def _programs_of(study: Study) -> list[Program]:
     sweeps, measurements = study.sweeps(shape), study.measurements(shape)
     if not measurements:
         raise InputError(f"the sweep is empty: operator = {study.operator} needs {' or '.join(COUNTS)}")
-    return [Program(study, sweep, same_but_noise, images) for same_but_noise in measurements for sweep in sweeps]
+    return [
+        Program(study, sweep, same_but_noise, images)
+        for same_but_noise in measurements
+        for sweep in _able(sweeps, same_but_noise[0])
+    ]
+
+
+def _able(sweeps: Sequence[Sweep], measurement: Measurement) -> list[Sweep]:
+    """Those whose method can do with the operator, which may have no adjoint; says which ones cannot.
+
+    Raises:
+        InputError: none can.
+    """
+    if OPERATORS[measurement.kind].is_linear:
+        return list(sweeps)
+    able = [sweep for sweep in sweeps if not sweep.method.needs_linear_operator]
+    unable = [sweep.name for sweep in sweeps if sweep.method.needs_linear_operator]
+    if unable:
+        verb = "need" if len(unable) > 1 else "needs"
+        told = f"{', '.join(unable)} {verb} a linear operator, and {measurement.kind} is none"
+        if not able:
+            others = [name for name, recipe in METHODS.items() if not recipe.method.needs_linear_operator]
+            raise InputError(f"{told}: choose `methods={' or '.join(others)}`")
+        warnings.warn(f"{told}: left out there", ReconstructionWarning, stacklevel=2)
+    return able
+
+
+def scene_by_scene(some: Sequence[Batch]) -> list[Batch]:
+    """Batches in the order in which they run: a part after the other, and each scene by every method."""
+    scenes = dict.fromkeys((batch.program.study.part, scene) for batch in some for scene in batch.program.scenes)
+    places = {scene: place for place, scene in enumerate(scenes)}
+    return sorted(some, key=lambda batch: places[batch.program.study.part, batch.scenes[0]])
 
 
 def batches(program: Program) -> list[Batch]:
@@ -188,6 +224,8 @@ def scenes_at_once(program: Program) -> int:
 
     There they are drawn; those of a block are copied to the device that needs them.
     """
+    if not program.shares_operator and OPERATORS[program.measurements[0].kind].code is not None:
+        return 1  # a user's own is drawn by itself: JAX may not trace it, and those of two images may differ in form
     devices = jax.local_devices()
     memory = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if memory is None:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
@@ -12,8 +13,9 @@ from csdip_jax import metrics
 from csdip_jax.data.pixels import WIDE
 from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, Kind, require_fields
 from csdip_jax.methods import METHODS
-from csdip_jax.types import Array, Solution, Status
-from csdip_jax.verdict import EXPLAINED, falling, in_words
+from csdip_jax.operators import OPERATORS
+from csdip_jax.types import Array, InputError, Solution, Status
+from csdip_jax.verdict import EXPLAINED, advice, falling, in_short, in_words
 
 VERSION = 2
 """Of the rows that are written. Version 1, which says none, had no status, and other fields in every kind of run."""
@@ -121,11 +123,32 @@ class Row:
     @property
     def verdict(self) -> str:
         """What it proves, in words; nothing of rows that were written before it was known."""
+        return self.in_words()
+
+    def in_words(self, option: str = "") -> str:
+        """The verdict; `option` is how to take more steps."""
+        unexplained, falling_by, times_noise = self._numbers
+        return "" if unexplained is None else in_words(self.ok, unexplained, falling_by, times_noise, option)
+
+    def advice(self, option: str = "") -> str:
+        """What of the verdict is to be done; nothing where all is well, or failed, or not known."""
+        unexplained, falling_by, times_noise = self._numbers
+        return "" if unexplained is None or not self.ok else advice(unexplained, falling_by, times_noise, option)
+
+    @property
+    def in_short(self) -> str:
+        """The verdict for a table."""
+        unexplained, _, times_noise = self._numbers
+        return "" if unexplained is None or not self.ok else in_short(unexplained, times_noise)
+
+    @property
+    def _numbers(self) -> tuple[float | None, float | None, float | None]:
+        """Those of `csdip_jax.verdict`; None for what is not known, or is not finite."""
         unexplained, falling_by, times_noise = (
             value if value is not None and math.isfinite(value) else None
             for value in (self.unexplained, self.falling, self.times_noise)
         )
-        return "" if unexplained is None else in_words(self.ok, unexplained, falling_by or 0.0, times_noise)
+        return unexplained, falling_by, times_noise
 
     def as_json(self) -> dict[str, Any]:
         """What a line of results.jsonl says."""
@@ -189,6 +212,20 @@ def _defaults() -> dict[str, Any]:
     values = {field.name: field.default for field in dataclasses.fields(Row)}
     values |= {field.name: {} for field in dataclasses.fields(Row) if field.default_factory is dict}
     return {name: value for name, value in values.items() if value is not dataclasses.MISSING}
+
+
+def code_of(method: str, operator: str = "") -> dict[str, str]:
+    """For `Row.more`: name -> the checksum of the file, of a method and an operator that a user wrote."""
+    known = {method: METHODS.get(method), operator: OPERATORS.get(operator)}
+    return {f"code of {name}": one.code for name, one in known.items() if one is not None and one.code is not None}
+
+
+def require_same_code(row: "Row", folder: Path) -> None:
+    """Raises InputError where a row was made by another version of a method or an operator that a user wrote."""
+    for name, code in code_of(row.method, row.operator).items():
+        if row.more.get(name) != code:
+            changed = name.removeprefix("code of ")
+            raise InputError(f"the file of {changed} has changed since {folder} was written: choose another `workdir`")
 
 
 def stem(*names: str) -> str:

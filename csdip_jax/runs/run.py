@@ -3,7 +3,7 @@
 import dataclasses
 import glob
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,8 @@ from csdip_jax.files import DamagedFile, content_digest, read_arrays, write_arra
 from csdip_jax.io.lines import read_all_rows
 from csdip_jax.runs import saved
 from csdip_jax.runs.measurement import image_id, keys_of
-from csdip_jax.runs.plan import Batch, Cell, Program, batches, cell_stem, dealt
-from csdip_jax.runs.row import Row, errors, facts
+from csdip_jax.runs.plan import Batch, Cell, Program, batches, cell_stem, dealt, scene_by_scene
+from csdip_jax.runs.row import Row, code_of, errors, facts, require_same_code
 from csdip_jax.runs.study import digests
 from csdip_jax.runs.time_left import Progress
 from csdip_jax.runs.workdir import Workdir, device_name, locked
@@ -26,13 +26,21 @@ from csdip_jax.solve.normalise import ends_note
 from csdip_jax.types import EndsOfRangeWarning, InputError
 
 
-def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = False) -> list[Row]:
+def compute(
+    programs: Sequence[Program],
+    workdir: Workdir,
+    *,
+    curves: bool = False,
+    show: Callable[[list[Row]], None] | None = None,
+) -> list[Row]:
     """Computes the cells of some programs that the workdir does not have yet.
 
     Args:
         programs: see `csdip_jax.runs.plan.programs`.
         workdir: of the run; as one of several processes, it computes its share.
         curves: whether to write each cell's loss as curves/<cell>.csv.
+        show: called where a scene has been through all that is asked for and others have not, with the rows of those
+            that have.
 
     Returns:
         The rows of exactly these cells, in the order of the plan; as one of several processes, those there are so far
@@ -42,7 +50,12 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
         InputError: the workdir holds rows of other images, or another process works in it.
     """
     every = [batch for program in programs for batch in batches(program)]
-    names = [cell_stem(batch.program, cell) for batch in every for cell in batch.cells]
+    scenes = {
+        cell_stem(batch.program, cell): (batch.program.study.part, cell.scene)
+        for batch in every
+        for cell in batch.cells
+    }
+    names = list(scenes)
     with locked(workdir.path, workdir.share):
         rows, compiled = finished_rows(workdir.path, programs), set()
         save_originals(workdir.path, programs)
@@ -50,7 +63,7 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
             for name in names:
                 if name in rows and not curve_file(workdir.path, name).exists():
                     save_curve(workdir.path, name)
-        mine = dealt(every, workdir.share)
+        mine = scene_by_scene(dealt(every, workdir.share))
         with Progress(mine, rows) as bar:
             for batch in mine:
                 missing = [cell for cell in batch.cells if cell_stem(batch.program, cell) not in rows]
@@ -65,6 +78,9 @@ def compute(programs: Sequence[Program], workdir: Workdir, *, curves: bool = Fal
                         checkpoint.unlink()
                     compiled.add(batch.program.name)
                     bar.end(len(missing), rows)
+                    open_ = {scene for name, scene in scenes.items() if name not in rows}
+                    if show and open_ and not open_.issuperset((batch.program.study.part, one) for one in batch.scenes):
+                        show([rows[name] for name, scene in scenes.items() if scene not in open_])
     rows = finished_rows(workdir.path, programs)
     missing = sum(name not in rows for name in names)
     if missing:
@@ -110,6 +126,7 @@ def finished_rows(folder: Path, programs: Sequence[Program]) -> dict[str, Row]:
             raise InputError(f"image {row.image} has changed since {folder} was written: choose another `workdir`")
         if row.trained_digest != trained.get(row.method, row.trained_digest):
             raise InputError(f"{row.method} was trained otherwise when {folder} was written: choose another `workdir`")
+        require_same_code(row, folder)
         if key in images:
             rows[row.file] = row
     return {
@@ -201,12 +218,15 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Ro
         **errors(solution.image, image),
         trained_digest=digests([program.sweep]).get(program.sweep.name),
         device=device_name(),
+        more=code_of(program.sweep.name, measurement.kind),
     )
     saved.warn(row, program.sweep.method)
     note = ends_note(solution.image)
     if note and not ends_note(image):  # an original that lies there itself is no news
         tqdm.write(f"note: {name}: {note}")
-    known = {"measurements": np.asarray(measurements), "adjoint": np.asarray(operator.adjoint(measurements))}
+    back = operator.adjoint(measurements) if isinstance(operator, cs.operators.LinearOperator) else None
+    nothing = np.full(image.shape, np.nan, np.float32)
+    known = {"measurements": np.asarray(measurements), "adjoint": nothing if back is None else np.asarray(back)}
     image_in_units = saved.in_units(solution.image, program.study.pixel_range)
     saved.save(workdir, saved.Fit(solution, row), **image_in_units, more=known)
     return name, row

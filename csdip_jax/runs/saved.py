@@ -14,7 +14,7 @@ import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.methods.recipe import NONE
-from csdip_jax.runs.row import Row, Status, facts, stem
+from csdip_jax.runs.row import Row, Status, code_of, facts, stem
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import Array, InputError
@@ -57,7 +57,8 @@ def solve(
     fits = []
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
-        row = Row(**which, **known, **facts(solution, problem.measurements, seconds, noise_energy))
+        found = facts(solution, problem.measurements, seconds, noise_energy)
+        row = Row(**{"more": code_of(sweep.name)} | which | dict(known) | found)
         warn(row, sweep.method)
         fits.append(Fit(solution, row))
     return fits
@@ -91,7 +92,7 @@ def warn(row: Row, method: cs.methods.Method) -> None:
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
-    return workdir.path / f"checkpoint-{stem(prefix, sweep.name)}.npz"
+    return workdir.path / f"checkpoint-{stem(prefix, sweep.name, *code_of(sweep.name).values())}.npz"
 
 
 def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
@@ -118,7 +119,7 @@ def save(
         workdir: of the run.
         fit: its solution in [-1, 1], whose traces are written; its row names the files.
         image: as a reader wants it: in the user's pixel range if there is one, else in [-1, 1].
-        more: further arrays. Measurements and adjoint are those of the image in [-1, 1].
+        more: further arrays. Measurements and adjoint are those of the image in [-1, 1]; an adjoint of NaN is none.
         pixel_range: (black, white) of `image`, for `load`; None for [-1, 1].
     """
     path = reconstruction(workdir.path, fit.row.file)
@@ -162,9 +163,11 @@ def _half(pixel_range: tuple[float, float] | None) -> float:
     return 1.0 if pixel_range is None else abs(pixel_range[1] - pixel_range[0]) / 2
 
 
-def write_picture(path: Path, image: np.ndarray | Array) -> None:
-    """[h, w, c] in [-1, 1] -> an 8-bit .png."""
+def write_picture(path: Path, image: np.ndarray | Array, least_side: int = 1) -> None:
+    """[h, w, c] in [-1, 1] -> an 8-bit .png, its pixels repeated until the longer side is the least that is asked."""
     pixels = np.round((np.clip(np.asarray(image), -1, 1) + 1) * 127.5).astype(np.uint8)
+    times = -(-least_side // max(pixels.shape[:2]))
+    pixels = pixels.repeat(times, 0).repeat(times, 1)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     write_atomically(path, lambda file: picture.save(file, format="png"))
 
@@ -197,6 +200,11 @@ def load(path: Path, shape: tuple | None = None, *more: str) -> dict[str, np.nda
             raise DamagedFile(f"{path} is damaged ({error}): remove it, {ANEW}") from None
         arrays |= {AUX + name: values / _half(ends) for name, values in maps(arrays).items()}
     return arrays
+
+
+def known(adjoint: np.ndarray) -> np.ndarray | None:
+    """The adjoint A^H y of a file, or None where it is NaN: its operator has none."""
+    return None if np.isnan(adjoint).all() else adjoint
 
 
 def is_whole(path: Path, shape: tuple | None = None, *more: str) -> bool:

@@ -31,8 +31,8 @@ class Study:
     Attributes:
         data: the images, see `csdip_jax.data.load_named`: the name of a data set, a folder, a glob or a file.
         data_dir: folder of the data sets, and of what was trained for methods.
-        image_shape, num_images, first_image, pixel_range: of the images, see there. Files are written in the units of
-            a pixel range.
+        image_shape, max_side, num_images, first_image, pixel_range: of the images, see there. Files are written in the
+            units of a pixel range.
         operator: names of `operators.OPERATORS`; of None what a number or the size of the images makes it.
         counts: name of what operators count (`operators.COUNTS`) -> numbers.
         noise_variance: each s, the variance of the whole noise vector, not of one measurement; see `Measurement`.
@@ -54,6 +54,7 @@ class Study:
     data: str | None = None
     data_dir: str | None = None
     image_shape: tuple[int, int, int] | None = None
+    max_side: int | None = None
     num_images: int | None = None
     first_image: int = 0
     pixel_range: tuple[float, float] | None = None
@@ -112,6 +113,7 @@ class Study:
             num_images=self.num_images,
             first=self.first_image,
             pixel_range=self.pixel_range,
+            max_side=self.max_side,
         )
 
     def measurements(self, image_shape: tuple[int, int, int]) -> list[list[Measurement]]:
@@ -146,7 +148,7 @@ class Study:
             raise InputError(f"unknown operator {name!r} in `operator`: choose from {', '.join(kinds)}")
         kind = operators.unnamed_kind(kinds, image_shape, numbers) if name is None else kinds[name]
         require_number("noise_variance", noise_variance)
-        given = numbers[kind.count.name]
+        given = numbers.get(kind.count.name)
         number = given if given is not None else kind.count.default(image_shape)
         kind.require(number, image_shape)
         operators.require_dtype(self.matrix_dtype)

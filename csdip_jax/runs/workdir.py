@@ -25,11 +25,6 @@ OWN_FOLDERS = ("reconstructions", "originals", "curves", "weights", "priors")
 """Of a workdir, with a file per cell, image or prior."""
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp")
-OWN_NAMES = re.compile(
-    r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|loss)(-.*)?\.png"
-    rf"|({'|'.join(METHODS)})(-[\w.]+=[-+.\w]+)*(-aux)?\.(npy|png)"  # an image, by its method and settings
-)
-"""Files in a workdir itself that a kill may leave half written; those of `OWN_FOLDERS` are .npz, .png and .csv."""
 
 
 class Share(NamedTuple):
@@ -100,11 +95,20 @@ def require_same_settings(folder: Path, settings: dict, free: tuple[str, ...]) -
         )
 
 
+def own_names() -> re.Pattern:
+    """Files in a workdir itself that a kill may leave half written; those of `OWN_FOLDERS` are .npz, .png and .csv."""
+    return re.compile(
+        r"config\.json|checkpoint.*\.(npz|msgpack)|(comparison|loss)(-.*)?\.png"
+        rf"|({'|'.join(METHODS)})(-[\w.]+=[-+.\w]+)*(-aux)?\.(npy|png)"  # an image, by its method and settings
+    )
+
+
 def leftovers(folder: Path) -> Iterator[Path]:
     """What killed writes left of this run's own files: not those of other runs, nor hidden files of anybody else."""
+    names = own_names()
     for path in folder.iterdir():
         named = TEMPORARY.fullmatch(path.name)
-        if named and OWN_NAMES.fullmatch(named["name"]) and _is_file(path):
+        if named and names.fullmatch(named["name"]) and _is_file(path):
             yield path
     for below in map(folder.joinpath, OWN_FOLDERS):
         if below.is_dir() and not below.is_symlink() and not (below / "config.json").exists():  # no run of its own

@@ -12,6 +12,7 @@ from csdip_jax.switches import without_switches
 
 TURN = 2  # steps that are timed together; one turn more warms up
 LEAST_TURNS, LEAST_SECONDS = 2, 0.5
+ENOUGH_SECONDS = 5.0  # one turn that takes longer says as much
 
 
 class Trial(NamedTuple):
@@ -29,6 +30,10 @@ class Trial(NamedTuple):
     step_seconds: float
     blocks: int
 
+    def seconds(self, steps: int) -> float:
+        """Of all blocks with so many steps, without compiling."""
+        return self.blocks * self.step_seconds * steps
+
 
 @without_switches
 def trial(method, problem, key, **options) -> Trial:
@@ -45,7 +50,7 @@ def trial(method, problem, key, **options) -> Trial:
 
     fits, _ = turn(fits)
     seconds = []
-    while (len(seconds) < LEAST_TURNS or sum(seconds) < LEAST_SECONDS) and bool(
+    while ((len(seconds) < LEAST_TURNS and sum(seconds) < ENOUGH_SECONDS) or sum(seconds) < LEAST_SECONDS) and bool(
         (np.asarray(fits.status) == RUNNING).any()
     ):
         fits, more = turn(fits)

@@ -20,6 +20,8 @@ Sections:
     fit     a whole CS-DIP step with a dense A, beside PyTorch, whose A is float32; holds A four times, up to 8 GB
     lasso   Lasso-DCT of a photograph of 65536 pixels, to the objective at which scikit-learn stops; about 3 GB
     denoiser  what of a step of BM3D-AMP is spent in the bm3d wheel
+    peers   beside deepinv and sigpy: seconds, CPU seconds and PSNR from the same A and y, a quarter of an hour. It
+            runs where it is asked for (--sections=peers); what is not installed is skipped (the extra `peers`)
 
 PyTorch runs eagerly (torch.compile and CUDA graphs are not measured), on a CPU on all cores and in four variants,
 contiguous and channels-last, each with OMP_WAIT_POLICY active and passive, on a GPU in the first two, with cuDNN's
@@ -28,7 +30,8 @@ their losses and gradients agree. They take turns in one run, each in a process 
 is not its turn. A ratio is the median over the rounds of each round's ratio; their range stands below it. Targets are
 for information, and were set for CPUs. Use an otherwise idle machine.
 
-The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png.
+The workdir gets <section>.json (every turn's time, versions, machine, commit) and ratios.png, and peers/ the images
+and table.md, of which `python -m experiments.front_page` makes the pictures of README.md.
 """
 
 import contextlib
@@ -68,7 +71,7 @@ def main() -> None:
     results = {}
     for name in dict.fromkeys(names):
         try:
-            results[name] = SECTIONS[name].measure(counts)
+            results[name] = SECTIONS[name].measure(counts, workdir / name)
         except ChildProcessError as error:
             raise InputError(f"section {name}: {error}") from error
         write_json(workdir / f"{name}.json", {"results": results[name], **run})
@@ -84,7 +87,7 @@ def main() -> None:
 def describe_machine() -> dict:
     """CPU model, cores and load, and the versions of the other sides' packages."""
     rivals = {}
-    for package in ("torch", "scikit-learn"):
+    for package in ("torch", "scikit-learn", "deepinv", "sigpy"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rivals[package] = importlib.metadata.version(package)
     load = round(os.getloadavg()[0], 2)
@@ -107,7 +110,7 @@ def print_header(run: dict) -> None:
 if __name__ == "__main__":
     # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
     needing = ", ".join(name for name, section in SECTIONS.items() if section.needs)
-    flags.DEFINE_list("sections", list(SECTIONS), f"Which to run; all but {needing} need JAX alone.")
+    flags.DEFINE_list("sections", catalogue.by_default(), f"Which to run; all but {needing} need JAX alone.")
     flags.DEFINE_integer(
         "rounds",
         None,

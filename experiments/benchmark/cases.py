@@ -54,6 +54,33 @@ DENSE_CASES = {
 }
 
 
+class PeerCase(NamedTuple):
+    """A photograph of scikit-image, measured by a dense Gaussian A: y = A x, or |A x|.
+
+    Attributes:
+        photograph: its name in `csdip_jax.data`'s "demo".
+        image_shape: (h, w, c).
+        num_measurements: m.
+        magnitudes: whether the signs are lost: phase retrieval.
+    """
+
+    photograph: str
+    image_shape: tuple[int, int, int]
+    num_measurements: int
+    magnitudes: bool = False
+
+
+PEER_CASES = {
+    "retina": PeerCase("retina", (128, 128, 3), 3000),
+    "phase retrieval, m = n": PeerCase("camera", (64, 64, 1), 4096, True),
+    "phase retrieval, m = n / 2": PeerCase("camera", (64, 64, 1), 2048, True),
+    "photograph": PeerCase("camera", (64, 64, 1), 500),
+    "small": PeerCase("retina", (16, 16, 3), 200),
+    "small, magnitudes": PeerCase("camera", (16, 16, 1), 256, True),
+}
+PHASE_RESTARTS = 5
+
+
 class Counts(NamedTuple):
     """How much is measured.
 
@@ -72,6 +99,8 @@ class Counts(NamedTuple):
         term: name of the dense A in sections `term` and `limits`.
         lasso: name of that in sections `lasso` and `denoiser`.
         lasso_rounds: turns of each side in sections `lasso`, `sweep`, `growth` and `start`, which are long.
+        peers: cases of section `peers`.
+        peer_steps: of its fits of networks.
     """
 
     rounds: int = 12
@@ -88,6 +117,8 @@ class Counts(NamedTuple):
     term: str = "xray"
     lasso: str = "photograph"
     lasso_rounds: int = 4
+    peers: tuple[str, ...] = ("retina", "phase retrieval, m = n", "phase retrieval, m = n / 2", "photograph")
+    peer_steps: int = 1000
 
 
 GPU = Counts(share=10.0, square=8192, copies=(1, 4, 16, 64))
@@ -108,6 +139,8 @@ QUICK = Counts(
     term="small",
     lasso="small",
     lasso_rounds=1,
+    peers=("small", "small, magnitudes"),
+    peer_steps=10,
 )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from csdip_jax.commands import tables
 from csdip_jax.commands.pictures import plt, save_figure
 from csdip_jax.types import InputError
-from experiments.benchmark import one_process, several_processes
+from experiments.benchmark import one_process, peers, several_processes
 from experiments.benchmark.cases import Counts
 from experiments.benchmark.turns import exponent
 
@@ -26,22 +26,31 @@ class Section(NamedTuple):
         frame: its results as a table of texts, whose first column names the rows.
         needs: package that it needs beside ours, and its name.
         compared: whether its ratios to another package are drawn.
+        keeps_images: whether it gets a folder to put images into. It then runs only where it is asked for.
     """
 
-    function: Callable[[Counts], dict]
+    function: Callable[..., dict]
     frame: Callable[[Mapping], pd.DataFrame]
     needs: tuple[str, str] | None = None
     compared: bool = False
+    keeps_images: bool = False
 
-    def measure(self, counts: Counts) -> dict:
+    def measure(self, counts: Counts, folder: Path | None = None) -> dict:
         """What it measures, with a fresh process for what one process can measure."""
         name = self.function.__name__
+        if self.keeps_images:
+            return self.function(counts, folder)
         return several_processes.alone(name, counts) if name in one_process.SECTIONS else self.function(counts)
+
+
+def by_default() -> list[str]:
+    """The sections that run where none is named."""
+    return [name for name, section in SECTIONS.items() if not section.keeps_images]
 
 
 def require_packages(names: Sequence[str]) -> None:
     """Refuses the sections that cannot run."""
-    alone = [name for name, section in SECTIONS.items() if not section.needs]
+    alone = [name for name in by_default() if not SECTIONS[name].needs]
     for package, called in dict(SECTIONS[name].needs for name in names if SECTIONS[name].needs).items():
         if importlib.util.find_spec(package) is None:
             raise InputError(
@@ -153,6 +162,7 @@ SECTIONS = {
     "denoiser": Section(
         one_process.denoiser, partial(_pairs, ("step", "wheel"), ".2f", "the wheel's share", None), BM3D
     ),
+    "peers": Section(peers.peers, peers.frame, keeps_images=True),
 }
 
 

@@ -11,7 +11,9 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.commands import settings
 from csdip_jax.commands.configs import default
+from csdip_jax.runs import plan
 from csdip_jax.runs.measurement import Measurement, image_id, keys_of
+from csdip_jax.types import InputError, ReconstructionWarning
 from tests.commands import typed as commands
 
 SHAPES = {"default": (40, 30, 3), "demo": None, "mnist": (28, 28, 1), "xray": (256, 256, 1), "retino": (128, 128, 3)}
@@ -42,9 +44,21 @@ def test_a_field_of_the_command_line_wins_over_a_part():
     loaded = importlib.import_module("experiments.configs.demo").get_config()
     loaded.num_measurements = 77
     parts = settings.parts(loaded)
-    assert parts["colour"].num_measurements == 77
-    assert parts["colour"].operator == "gaussian" and parts["grey"].num_lines > 0
+    assert parts["few"].num_measurements == parts["phase"].num_measurements == 77
+    assert parts["few"].operator == "hadamard" and parts["kspace"].num_lines > 0
     assert loaded.operator is None
+
+
+def test_what_needs_a_linear_operator_is_left_out_where_there_is_none():
+    loaded = config(
+        data="demo", num_images=1, image_shape=(8, 8, 1), operator="phase_retrieval", methods="tv,csdip,lasso_dct"
+    )
+    with pytest.warns(ReconstructionWarning, match="tv, lasso_dct need a linear operator, and phase_retrieval is none"):
+        (program,) = plan.programs(settings.studies(loaded, None))
+    assert program.sweep.name == "csdip"
+    loaded.methods = "tv"
+    with pytest.raises(InputError, match="tv needs a linear .*: choose `methods=csdip or csgm`"):
+        plan.programs(settings.studies(loaded, None))
 
 
 def test_departures_from_the_preset():

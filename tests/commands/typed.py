@@ -14,6 +14,8 @@ from unittest import mock
 import numpy as np
 from absl import app, flags
 
+from csdip_jax.methods import METHODS
+from csdip_jax.operators import OPERATORS
 from tests.conftest import REPOSITORY
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)  # by a command, for itself
@@ -29,6 +31,8 @@ def run(experiment: str, *options: str) -> subprocess.CompletedProcess:
             mock.patch.object(sys, "argv", [experiment, *options]),
             contextlib.redirect_stdout(output),
             contextlib.redirect_stderr(errors),
+            mock.patch.dict(METHODS),  # a user's own are registered for a process
+            mock.patch.dict(OPERATORS),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", DeprecationWarning)  # as Python does outside of tests

@@ -2,15 +2,21 @@
 
     csdip demo
     csdip reconstruct --config=experiments/configs/mnist.py --data_dir=data --config.num_images=10
-    csdip reconstruct --images='scans/*.png' --config.methods=csdip,lasso_dct,tv,bm3d_amp
-    csdip reconstruct --images='scans/*.png' --config.methods=tv --sweep=tv.mu=16,64,256
+    csdip reconstruct --images='scans/*.png' --methods=csdip,lasso_dct,tv,bm3d_amp
+    csdip reconstruct --images='scans/*.png' --methods=tv --sweep=tv.mu=16,64,256
     csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=256,256,1
     csdip reconstruct --measurements=kspace.npy --mask=mask.npy
+    csdip reconstruct --measurements=y.npy --operator=my_optics:model --image_shape=256,256,1
+    csdip reconstruct --images='scans/*.png' --methods=csdip,my_methods:Mine --max_side=512
 
 Rerun with the same settings it skips finished images and goes on with the interrupted one from its last chunk. The
 workdir gets config.json (settings, versions, device, commit), results.jsonl (a row per image and method), originals
 and reconstructions as .npz and .png, comparison.png and loss.png. The .npz hold pixels in [-1, 1], or in your units
-with --pixel_range, which then lies beside them.
+with --pixel_range, which then lies beside them. Of your own measurements there is <method>.npy and .png, and
+comparison.png shows what each method leaves of them. Images of more than 512 pixels a side are told their time first.
+
+my_optics:model is the name `model` in my_optics.py, in this folder or installed. Rows of an earlier version of that
+file are not taken for those of this one: choose another --workdir after an edit.
 """
 
 import math
@@ -24,6 +30,7 @@ from csdip_jax.data.pixels import shape_of_pictures
 from csdip_jax.types import InputError
 
 _CONFIG = launcher.define_config("default")
+launcher.define_shorthands()
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see csdip data).")
@@ -98,12 +105,18 @@ def main() -> None:
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     _require_used()
+    max_side = flags.FLAGS.max_side
+    if _MEASUREMENTS.value and max_side:
+        raise InputError(f"--max_side={max_side}: the measurements fix the shape of their image, leave it out")
     if _MEASUREMENTS.value:
         conventions = own.Conventions(_DC.value, _NORM.value, _ORIGIN.value, _ORDER.value, _FORCE_REAL.value)
         files = own.Files(_MEASUREMENTS.value, _MATRIX.value, _MASK.value, conventions, _NOISE.value)
         own.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, files, image_shape, pixel_range)
     else:
-        images.run(config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range)
+        options = {"any_size": max_side is not None}
+        images.run(
+            config, _WORKDIR.value, _DATA_DIR.value, _SWEEP.value, _IMAGES.value, image_shape, pixel_range, **options
+        )
 
 
 def _require_used() -> None:
@@ -115,6 +128,9 @@ def _require_used() -> None:
     if given:
         describe, them = ("describes", "it") if len(given) == 1 else ("describe", "them")
         raise InputError(f"{' and '.join(given)} {describe} --{missing}, which is missing: leave {them} out")
+    operator = flags.FLAGS.operator
+    if _MEASUREMENTS.value and operator and ":" not in operator:
+        raise InputError(f"--operator={operator} simulates measurements, --measurements are yours: give one of them")
     noise = _NOISE.value
     if noise is not None and not (noise > 0 and 0 < noise * noise < math.inf):
         raise InputError(f"--noise={noise}: give a standard deviation, a finite number above 0, or leave it out")

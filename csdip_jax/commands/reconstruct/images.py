@@ -4,18 +4,29 @@ It is a sweep (`csdip sweep`) over the images; this adds the table by image and 
 """
 
 from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
 
 from csdip_jax.commands import pictures, row_tables, settings
-from csdip_jax.commands.sweep.computing import open_workdir
+from csdip_jax.commands.reconstruct import large_images
+from csdip_jax.commands.sweep.computing import default_path, open_workdir
+from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.plan import programs
 from csdip_jax.runs.row import Row, stem
 from csdip_jax.runs.run import compute
 from csdip_jax.runs.workdir import Workdir
 
+NEXT = """
+  csdip reconstruct --images=photo.jpg --config.methods=csdip,tv
+  csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1"""
+UNABLE = "needs a linear\noperator"
 
-def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range) -> None:
-    """Reconstructs simulated measurements of images, from files or as configured."""
+
+def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range, any_size=False) -> None:
+    """Reconstructs simulated measurements of images, from files or as configured; of `any_size` if the user says so."""
     if files is None and all(part.data is None for part in settings.parts(config).values()):
         print("note: no --images, --measurements or --config.data given: the first photograph of the demo")
         with config.unlocked():
@@ -24,11 +35,20 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range)
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)
     found = programs(settings.studies(config, data_dir, files, pixel_range))
-    name = "images" if files else config.data
-    workdir = open_workdir(config, workdir, name, images=files, pixel_range=pixel_range)
-    scenes = by_scene(compute(found, workdir))
-    row_tables.print_images([row for rows in scenes for row in rows])
+    name, inputs = "images" if files else config.data, {"images": files, "pixel_range": pixel_range}
+    folder = workdir or default_path(config, name, **inputs)
+    sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
+    large_images.tell(found, Path(folder), any_size or all(sizes))
+    workdir = open_workdir(config, folder, name, **inputs)
+    scenes = by_scene(compute(found, workdir, show=partial(_show, workdir)))
+    rows = [row for scene in scenes for row in scene]
     _draw(workdir, scenes)
+    row_tables.print_images(rows)
+    if len({row.method for row in rows}) > 1:
+        _tell_best(scenes)
+    print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
+    if config.data == "demo":
+        print(f"next, your own: {NEXT}")
 
 
 def by_scene(rows: Collection[Row]) -> list[list[Row]]:
@@ -41,29 +61,58 @@ def by_scene(rows: Collection[Row]) -> list[list[Row]]:
     return list(scenes.values())
 
 
+def _show(workdir: Workdir, rows: Collection[Row]) -> None:
+    """The picture of what is done so far, and where it is; one that is full already stays."""
+    scenes = by_scene(rows)
+    if len(scenes) <= pictures.IMAGES_PER_PICTURE:
+        path = workdir.path / "comparison.png"
+        pictures.save_comparison(path, [scene for scene, _ in _read(workdir, scenes)])
+        tqdm.write(f"picture: {path}, the first {len(scenes)} done; more will join")
+
+
 def _draw(workdir: Workdir, scenes: Collection[list[Row]]) -> None:
     """comparison.png and loss.png, from the saved reconstructions."""
-    comparisons, curves = [], []
-    seed = row_tables.several_seeds([row for rows in scenes for row in rows])
+    found = _read(workdir, scenes)
+    if len(found) > pictures.IMAGES_PER_PICTURE:
+        print(f"note: the picture shows the first {pictures.IMAGES_PER_PICTURE} of {len(found)}")
+    pictures.save_comparison(workdir.path / "comparison.png", [scene for scene, _ in found])
+    pictures.save_losses(workdir.path / "loss.png", [curve for _, curves in found for curve in curves])
+
+
+def _read(workdir: Workdir, scenes: Collection[list[Row]]) -> list[tuple[pictures.Comparison, list]]:
+    """Of each scene what is drawn, and its (label, loss) curves."""
+    found, every = [], [row for rows in scenes for row in rows]
+    seed = row_tables.several_seeds(every)
     for rows in scenes:
         first, arrays = rows[0], {}
         for row in rows:
             path = saved.reconstruction(workdir.path, row.file)
             arrays[row.label] = saved.load(path, None, "trace", "adjoint")
-        comparisons.append(
-            pictures.Comparison(
-                label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
-                original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
-                adjoint=arrays[first.label]["adjoint"],
-                reconstructions={label: found["image"] for label, found in arrays.items()},
-                captions={row.label: row_tables.caption(row) for row in rows},
-                maps={label: saved.maps(found) for label, found in arrays.items()},
-            )
+        comparison = pictures.Comparison(
+            label=f"{stem(first.part, first.image)}\n{row_tables.measured(first, seed)}",
+            original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
+            adjoint=saved.known(arrays[first.label]["adjoint"]),
+            reconstructions={label: found["image"] for label, found in arrays.items()},
+            captions=dict.fromkeys((row.label for row in every), UNABLE)
+            | {row.label: row_tables.caption(row) for row in rows},
+            maps={label: saved.maps(found) for label, found in arrays.items()},
+            best=best.label if (best := row_tables.best(rows)) else None,
         )
-        where = [comparisons[-1].label.replace("\n", ", ")] if len(scenes) > 1 else []
-        curves += [(", ".join([label, *where]), found["trace"]) for label, found in arrays.items()]
-    if len(comparisons) > pictures.IMAGES_PER_PICTURE:
-        print(f"note: the picture shows the first {pictures.IMAGES_PER_PICTURE} of {len(comparisons)}")
-    pictures.save_comparison(workdir.path / "comparison.png", comparisons)
-    pictures.save_losses(workdir.path / "loss.png", curves)
-    print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
+        where = [comparison.label.replace("\n", ", ")] if len(scenes) > 1 else []
+        curves = [(", ".join([label, *where]), found["trace"]) for label, found in arrays.items()]
+        found.append((comparison, curves))
+    return found
+
+
+def _tell_best(scenes: Collection[list[Row]]) -> None:
+    """A line per scene, its methods from the best on, by the original; and what each method needs."""
+    every = [row for rows in scenes for row in rows]
+    seed = row_tables.several_seeds(every)
+    for rows in scenes:
+        where = f"{stem(rows[0].part, rows[0].image)}, {row_tables.measured(rows[0], seed)}"
+        able = {row.method for row in rows}
+        unable = dict.fromkeys(row.method for row in every if row.method not in able)
+        print(f"{where}: {row_tables.ranked(rows)}" + (f" ({', '.join(unable)} cannot)" if unable else ""))
+    print("what each method needs:")
+    for name in dict.fromkeys(row.method for row in every):
+        print(f"  {name}: {METHODS[name].requirements}")

@@ -22,6 +22,7 @@ from csdip_jax.commands.sweep import computing, dry_run
 from csdip_jax.types import InputError
 
 _CONFIG = launcher.define_config("sweep")
+launcher.define_shorthands()
 flags.adopt_module_key_flags(launcher)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default: runs/<name of the settings>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets (see csdip data).")

@@ -50,10 +50,18 @@ def open_workdir(config: ConfigDict, path: Path | str | None, default_name: str,
     )
 
 
+def default_path(config: ConfigDict, default_name: str, **inputs) -> Path:
+    """The folder that `open_workdir` takes where none is given."""
+    return settings.default_path(default_name, _described(config, **inputs), free_settings(config))
+
+
 def require_same_settings(config: ConfigDict, folder: Path, **inputs) -> None:
     """What `open_workdir` checks of a folder that may be there, which is left alone."""
-    described = settings.describe(config, axes=settings.listed_axes(config), **inputs)
-    workdirs.require_same_settings(folder, described, free_settings(config))
+    workdirs.require_same_settings(folder, _described(config, **inputs), free_settings(config))
+
+
+def _described(config: ConfigDict, **inputs) -> dict:
+    return settings.describe(config, axes=settings.listed_axes(config), **inputs)
 
 
 def free_settings(config: ConfigDict) -> tuple[str, ...]:

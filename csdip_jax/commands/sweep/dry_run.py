@@ -47,13 +47,8 @@ def dry_run(
         left = [batch for batch in missing if batch.program is program]
         count = sum(len(part.cells) for part in parts)
         done = sum(cell_stem(program, cell) in rows for part in parts for cell in part.cells)
-        tried = _trial((left or parts)[0])
-        time = (
-            sum(batch.program is program for batch in mine)
-            * tried.blocks
-            * tried.step_seconds
-            * program.sweep.method.steps
-        )
+        tried = tried_out((left or parts)[0])
+        time = sum(batch.program is program for batch in mine) * tried.seconds(program.sweep.method.steps)
         cells, finished, seconds = cells + count, finished + done, seconds + time + bool(left) * tried.compile_seconds
         fits = count * program.sweep.method.restarts
         print(
@@ -64,8 +59,8 @@ def dry_run(
     print(f"{cells} cells of {len(found)} programs{had}, at most {tqdm.format_interval(seconds)} on this machine")
 
 
-def _trial(batch: Batch) -> Trial:
-    """A few steps of it."""
+def tried_out(batch: Batch) -> Trial:
+    """A few steps of a batch."""
     measured = measure(batch)
     return trial(
         batch.method,
