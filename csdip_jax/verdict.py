@@ -112,8 +112,10 @@ def _tells_nothing(unexplained: float, times_noise: float | None) -> bool:
 def in_short(unexplained: float, times_noise: float | None = None) -> str:
     """How well a fit explains its measurements, for a table: beside their noise where that is known."""
     if times_noise is not None and math.isfinite(times_noise):
-        return f"to {times_noise:.2g} x noise"
-    return "-" if math.isnan(unexplained) else "nothing" if unexplained >= 1 else _percent(unexplained)
+        return f"leaves {times_noise:.2g} x noise"
+    if math.isnan(unexplained):
+        return "-"
+    return f"explains {'nothing' if unexplained >= 1 else _percent(unexplained)}"
 
 
 def _explains(unexplained: float) -> str:

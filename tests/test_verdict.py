@@ -1,12 +1,13 @@
 """What a verdict says: only what the measurements prove, and what may be tried."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
 import csdip_jax as cs
-from csdip_jax.verdict import falling, in_words
+from csdip_jax.verdict import advice, falling, in_short, in_words
 
 
 def solution(**changes):
@@ -58,6 +59,20 @@ def test_words(name):
     changes, noise, words = WORDS[name]
     told = cs.verdict(solution(**changes), noise)
     assert re.search(words, told) and told.count("\n") == 0
+
+
+def test_advice_names_how_to_take_more_steps():
+    """Where a program says how; nothing of a fit that is as it should be."""
+    assert "take more steps (--steps=3), or A" in in_words(True, 1e-3, 0.0, 20.0, "--steps=3")
+    assert advice(1e-2, 0.9, None, "--steps=3") == "more steps explain more (--steps=3)"
+    assert advice(1e-2, 0.0) == advice(1e-3, 0.0, 1.1) == advice(0.08, 0.0, 0.1) == ""
+    assert advice(1e-2, None, 20.0).startswith("regularize less, or A")
+
+
+def test_a_verdict_fits_into_a_table():
+    told = [in_short(1e-3), in_short(1e-3, 1.13), in_short(1.2), in_short(math.nan), in_short(0.0), in_short(7e-10)]
+    explains = ["explains nothing", "-", "explains all", "explains all but 7e-10"]
+    assert told == ["explains 99.90 %", "leaves 1.1 x noise", *explains]
 
 
 def test_verdict_is_of_one_solution():

@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(
-        "photographs that ship with a dependency, a picture within minutes",
+        "three photographs that ship with a dependency, a picture within minutes",
         "reconstruct",
         (f"--config={DEMO}", "--workdir=runs/demo"),
     ),

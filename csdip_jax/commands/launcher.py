@@ -96,7 +96,7 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
         if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
             long = f"{flag.name}.{name}"
             before = ",".join(config[name]) if isinstance(config[name], tuple) else config[name]
-            if long in flags.FLAGS and flags.FLAGS[long].present and before != value:
+            if _is_given(long) and before != value:
                 raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
             with config.unlocked():
                 config[name] = (value,) if isinstance(config[name], tuple) else value or None
@@ -201,18 +201,23 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
 def spelled(message: object) -> str:
     """A message of the library with the parameters in it, `name` or `name=value`, as the options of this command.
 
-    Fields of its configuration are options, too: `methods` is --config.methods.
+    Fields of its configuration are options, too: `preset` is --config.preset, and `methods` is --methods, unless the
+    user wrote --config.methods.
     """
     config = flags.FLAGS["config"].value if "config" in flags.FLAGS else None
 
     def option(match: re.Match) -> str:
         name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
         value = f"={value}" if value not in ("", "True") else ""
-        if name in flags.FLAGS:
+        if name in flags.FLAGS and not (name in SHORTHANDS and _is_given(f"config.{name}")):
             return f"--{name}{value}"
         return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
     return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
+
+
+def _is_given(option: str) -> bool:
+    return option in flags.FLAGS and bool(flags.FLAGS[option].present)
 
 
 def _in_short(error: InputError) -> str:

@@ -42,8 +42,7 @@ def flag(row: Row) -> str:
 def caption(row: Row) -> str:
     """What stands under a row's image."""
     errors = f"MSE {number(row.mse, '.4f')}, PSNR {decibels(row.psnr, row.data_range)}"
-    explains = f"explains {row.in_short}" if row.in_short else ""
-    return "\n".join(filter(None, [errors, ", ".join(filter(None, [explains, flag(row)]))]))
+    return "\n".join(filter(None, [errors, ", ".join(filter(None, [row.in_short, flag(row)]))]))
 
 
 def take_more_steps(row: Row) -> str:
@@ -94,7 +93,7 @@ def print_images(rows: Sequence[Row]) -> None:
             "PSNR": number(row.psnr, ".2f"),
             "of range": f"{row.data_range:.3g}",
             "SSIM": number(row.ssim, ".3f"),
-            "explains": row.in_short,
+            "verdict": row.in_short,
             "steps": str(row.steps),
             "seconds": number(row.seconds, ".1f", "resumed"),
             "": flag(row),
@@ -102,7 +101,7 @@ def print_images(rows: Sequence[Row]) -> None:
         for row in rows
     ]
     ranges = of_range([row.data_range for row in rows])
-    _print(pd.DataFrame(lines).drop(columns=[] if ranges else "of range"), left=("image", "method"))
+    _print(pd.DataFrame(lines).drop(columns=[] if ranges else "of range"), left=("image", "method", "verdict"))
     _print_advice(rows)
     facts = [(row.part, measured(row, seed=True), row.label, row.mse) for row in rows]
     frame = pd.DataFrame(facts, columns=["part", "where", "label", "mse"])
@@ -115,16 +114,24 @@ def print_images(rows: Sequence[Row]) -> None:
             print(f"mean MSE of {mse.count} images, {name}: {mean} +- {error} (1 standard error)")
 
 
+def advice(row: Row) -> str:
+    """What to try, with the option; nothing where all is well."""
+    told = row.advice(take_more_steps(row))
+    if not told and row.status == Status.OUT_OF_STEPS:
+        return f"not converged, more steps may change the image ({take_more_steps(row)})"
+    return told
+
+
 def _print_advice(rows: Sequence[Row]) -> None:
-    """What to try, with the fits that it is for; several fits of a method may have the same."""
-    fits: dict[str, list[str]] = {}
+    """What to try, with the fits that it is for: several may have the same."""
+    fits: dict[str, list[Row]] = {}
     for row in rows:
-        advice = row.advice(take_more_steps(row))
-        if advice:
-            fits.setdefault(f"{row.label}: {advice}", []).append(stem(row.part, row.image))
-    for told, images in fits.items():
+        fits.setdefault(advice(row), []).append(row)
+    for told, alike in fits.items():
+        images = list(dict.fromkeys(stem(row.part, row.image) for row in alike))
         named = ", ".join(images[:3]) + (f" and {len(images) - 3} more" if len(images) > 3 else "")
-        print(f"{named}, {told}")
+        if told:
+            print(f"{', '.join(dict.fromkeys(row.label for row in alike))} of {named}: {told.removeprefix('so ')}")
 
 
 def print_means(rows: Sequence[Row]) -> None:

@@ -58,7 +58,7 @@ def solve(
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
         found = facts(solution, problem.measurements, seconds, noise_energy)
-        row = Row(**{"more": code_of(sweep.name)} | which | dict(known) | found)
+        row = Row(**which, **{"more": code_of(sweep.name), **known}, **found)
         warn(row, sweep.method)
         fits.append(Fit(solution, row))
     return fits

@@ -56,6 +56,11 @@ def test_shrunk_by_the_mean_of_areas(photo, tmp_path):
     assert len(rows_of(tmp_path / "run")) == 1
 
 
+def test_another_size_in_the_same_folder_is_named_before_anything_is_timed(photo):
+    assert run("reconstruct", *photo).returncode == 0
+    assert "other settings (config.max_side)" in refused(run("reconstruct", *photo, "--max_side=36"))
+
+
 @pytest.mark.parametrize("value", [-1, 0])
 def test_a_side_is_a_whole_number(value, photo):
     assert "max_side" in refused(run("reconstruct", *photo, f"--config.max_side={value}"))

@@ -1,9 +1,9 @@
 """What a command prints where nobody watches: lines alone; bars on a terminal."""
 
 import os
+import pty
 import subprocess
-
-import pytest
+import termios
 
 from tests.commands.typed import command
 from tests.conftest import REPOSITORY
@@ -13,8 +13,8 @@ FIT = ("--config.data=demo", "--image_shape=8,8,1", "--config.num_images=1", "--
 
 def on_a_terminal(*options: str, **environment: str) -> str:
     """What a command writes to a terminal of its own."""
-    pty = pytest.importorskip("pty", reason="terminals of Unix")
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))  # a bar has no room on one of no columns
     known = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     process = subprocess.Popen(
         command("reconstruct", *options),

@@ -150,6 +150,49 @@ def test_each_way_of_measuring_has_its_place_in_the_picture(scans, tmp_path):
     assert (tmp_path / "run" / "comparison.png").exists()
 
 
+def test_what_is_left_of_measurements_is_drawn_beside_their_image(tmp_path, monkeypatch):
+    """A^H (y - A x) of a linear operator, beside the adjoint; the caption has the verdict."""
+    drawn = {}
+    monkeypatch.setattr(pictures, "save_explained", lambda path, *shown: drawn.update({path.name: shown}))
+    rng = np.random.default_rng(0)
+    matrix, y = rng.standard_normal((60, 48)) / 8, rng.standard_normal(60)
+    np.save(tmp_path / "A.npy", matrix)
+    np.save(tmp_path / "y.npy", y)
+    files = [f"--measurements={tmp_path}/y.npy", f"--matrix={tmp_path}/A.npy", "--image_shape=8,6,1"]
+    done = run("reconstruct", *files, *FAST, "--pixel_range=0,1", "--noise=0.01", f"--workdir={tmp_path}/run")
+    assert done.returncode == 0, done.stderr
+    adjoint, (fit,) = drawn["comparison.png"]
+    image = np.load(tmp_path / "run" / "tv.npy").ravel()
+    np.testing.assert_allclose(adjoint.ravel(), matrix.T @ y, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fit.residual.ravel(), matrix.T @ (y - matrix @ image), rtol=1e-3, atol=1e-3)
+    assert fit.residual.shape == (8, 6, 1) and "times the noise" in fit.caption and "--config" not in fit.caption
+    assert "take more steps (--config.tv.steps=9)" in done.stdout and "of the adjoint, in norm" in fit.residual_caption
+
+
+@pytest.mark.parametrize("adjoint", [True, False])
+@pytest.mark.parametrize("residual", [(8, 6, 3), (40,), (5, 7)])
+def test_a_picture_of_measurements_has_a_place_for_whatever_there_is(adjoint, residual, tmp_path):
+    image = np.linspace(-1, 1, 8 * 6 * 3).reshape(8, 6, 3)
+    fits = [
+        pictures.Explained(f"tv $mu$={i}", image, "explains all", np.zeros(residual), "0 % of y", maps)
+        for i, maps in enumerate([{}, {"spread": image}])
+    ]
+    pictures.save_explained(tmp_path / "a.png", image if adjoint else None, fits)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > 500 and picture.height > 300
+
+
+def test_a_method_has_one_colour_in_the_loss_picture():
+    """From dark to light over its images; the colour of its recipe where it is alone."""
+    labels = ["csdip, a", "tv mu=1, a", "csdip, b", "csdip, c"]
+    figure = pictures.draw_losses([(label, np.ones(3)) for label in labels])
+    found = {line.get_label(): np.array(line.get_color()) for line in figure.axes[0].lines}
+    pictures.plt.close(figure)
+    np.testing.assert_allclose(found["tv mu=1, a"], pictures.to_rgb("C2"))
+    sums = [found[label].sum() for label in ("csdip, a", "csdip, b", "csdip, c")]
+    assert sums == sorted(sums) and all(np.argmax(found[label]) == 0 for label in found if "csdip" in label)
+
+
 @pytest.mark.parametrize("count", [1, 2, 12, 13, 100])
 def test_each_curve_of_the_loss_picture_has_its_name_and_colour(count):
     """As many as can be told apart; of the others it says how many there are."""
@@ -193,7 +236,15 @@ def test_own_measurements_have_no_metrics(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert np.load(tmp_path / "run" / "csdip.npy").shape == (16, 12, 1)
-    assert {"csdip.png", "loss-csdip.png", "config.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    there = {"csdip.png", "loss-csdip.png", "config.json", "comparison.png"}
+    assert there <= {path.name for path in (tmp_path / "run").iterdir()}
+    with (
+        Image.open(tmp_path / "run" / "csdip.png") as enlarged,
+        Image.open(tmp_path / "run" / "reconstructions" / "csdip.png") as stored,
+    ):
+        enlarged, stored = np.asarray(enlarged), np.asarray(stored)
+    np.testing.assert_array_equal(enlarged, stored.repeat(16, 0).repeat(16, 1))
+    assert f"picture: {tmp_path}/run/comparison.png" in result.stdout
     row, *others = rows_of(tmp_path / "run")
     assert {row[name] for name in ("mse", "psnr", "ssim")} == {None} and row["steps"] == 20
     assert [other["label"] for other in others] == ["lasso_dct alpha=0.01", "lasso_dct alpha=0.1"]

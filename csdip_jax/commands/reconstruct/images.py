@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from csdip_jax.commands import pictures, row_tables, settings
 from csdip_jax.commands.reconstruct import large_images
-from csdip_jax.commands.sweep.computing import default_path, open_workdir
+from csdip_jax.commands.sweep.computing import default_path, open_workdir, require_same_settings
 from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.plan import programs
@@ -20,7 +20,7 @@ from csdip_jax.runs.run import compute
 from csdip_jax.runs.workdir import Workdir
 
 NEXT = """
-  csdip reconstruct --images=photo.jpg --config.methods=csdip,tv
+  csdip reconstruct --images=photo.jpg --methods=csdip,tv
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1"""
 UNABLE = "needs a linear\noperator"
 
@@ -37,6 +37,7 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
     found = programs(settings.studies(config, data_dir, files, pixel_range))
     name, inputs = "images" if files else config.data, {"images": files, "pixel_range": pixel_range}
     folder = workdir or default_path(config, name, **inputs)
+    require_same_settings(config, Path(folder), **inputs)
     sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
     large_images.tell(found, Path(folder), any_size or all(sizes))
     workdir = open_workdir(config, folder, name, **inputs)
@@ -48,7 +49,7 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
         _tell_best(scenes)
     print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
     if config.data == "demo":
-        print(f"next, your own: {NEXT}")
+        print(f"next, your own:{NEXT}")
 
 
 def by_scene(rows: Collection[Row]) -> list[list[Row]]:
