@@ -54,6 +54,14 @@ def test_every_page_is_in_the_contents():
     assert {page.stem for page in (REPOSITORY / "docs").glob("*/*.md")} - listed == set()
 
 
+def test_each_operator_has_its_line():
+    page = (REPOSITORY / "docs" / "howto" / "operators.md").read_text()
+    named = re.findall(r"`(?:--operator=)?(\w+)`", page)
+    called = re.findall(r"`(\w+)\(", page)
+    assert cs.operators.OPERATORS.keys() - {*named} == set()
+    assert [name for name in called if not hasattr(cs.operators, name)] == []
+
+
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name_of)
 def test_snippets_run_as_printed(page, tmp_path, monkeypatch, capsys):
     """In order, in one namespace."""

@@ -82,6 +82,7 @@ __all__ = [
     "Kind",
     "Linear",
     "LinearOperator",
+    "Magnitude",
     "Nonlinear",
     "Operator",
     "Rademacher",

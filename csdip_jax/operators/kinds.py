@@ -58,6 +58,7 @@ class Kind:
         is_drawn: whether the key matters; one without serves all images.
         takes_dtype: whether it stores a matrix, in one of `DTYPES`.
         unasked: whether it may be meant where no operator is named.
+        is_linear: whether methods that need an adjoint can take it.
         matrix_bytes: (number, pixels, itemsize), the last the bytes of an entry -> bytes of its matrix; other arrays
             are small.
         code: a checksum of the file in which a user wrote it; None for the library's.
