@@ -1,10 +1,16 @@
-"""A forward model of deepinv's, our methods on it, and deepinv's metrics of the images.
+"""
+A forward model of deepinv's
+============================
+
+Our methods on it, and deepinv's metrics of the images::
 
     pip install deepinv
     python examples/deepinv_physics.py
 
-`physics` is any of deepinv's `LinearPhysics` that gives one tensor, here its single-pixel camera. Each product is a
+``physics`` is any of deepinv's ``LinearPhysics`` that gives one tensor, here its single-pixel camera. Each product is a
 call from the compiled program to PyTorch. A minute or two on two cores; writes deepinv_physics.png.
+
+The page in the documentation shows the script alone, which needs PyTorch.
 """
 
 import dataclasses

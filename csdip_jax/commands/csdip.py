@@ -1,5 +1,6 @@
 """The installed command `csdip`: what it can do, and the way from a word to the program behind it."""
 
+import difflib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(
-        "photographs that ship with a dependency, a picture within minutes",
+        "three photographs that ship with a dependency, a picture within minutes",
         "reconstruct",
         (f"--config={DEMO}", "--workdir=runs/demo"),
     ),
@@ -36,19 +37,45 @@ COMMANDS = {
 }
 
 
+USAGE = """\
+Images from few measurements, by untrained networks and the methods they are compared with.
+
+{commands}
+
+For example:
+
+  csdip demo
+  csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1
+  csdip reconstruct --images=photo.jpg --methods=csdip,tv
+  csdip sweep --config.data=photo.jpg --config.num_measurements='(500,1000)' --methods=tv,csdip
+  csdip report --workdir=runs
+
+  csdip <command> --help       its options, and every setting with its default and range
+  csdip reconstruct --help=tv  the settings of one method alone
+  csdip --version              versions and device, for the report of a bug
+
+Results lie below ./runs unless --workdir says otherwise, and the same command again goes on from what
+was finished. Exit codes: 0 done; 1 something that you can mend, told in one line; 130 interrupted."""
+
+
 def main() -> None:
-    """Runs the command that the first argument names; without one, shows what there is."""
+    """Runs the command that the first argument names; without one, shows what there is.
+
+    Exit codes: those of `launcher.run`; 1 for a word that is no command.
+    """
     name, *options = sys.argv[1:] or ["help"]
     if name.lstrip("-") in ("h", "help", "helpshort", "helpfull"):
+        if options and options[0] in COMMANDS:
+            run(options[0], ["--help"])
         print(_usage())
     elif name.lstrip("-") == "version":
-        import csdip_jax
-
-        print(f"csdip {csdip_jax.__version__}")
+        print(_version())
     elif name in COMMANDS:
         run(name, options)
     else:
-        sys.exit(f"error: csdip has no command {name!r}: {', '.join(COMMANDS)}; csdip --help tells them")
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f"; did you mean csdip {near[0]}?" if near else "; csdip --help tells them"
+        sys.exit(f"error: csdip has no command {name!r}: {', '.join(COMMANDS)}{meant}")
 
 
 def run(name: str, options: Sequence[str]) -> None:
@@ -63,19 +90,17 @@ def run(name: str, options: Sequence[str]) -> None:
     runpy.run_module(f"csdip_jax.commands.{command.module}", run_name="__main__", alter_sys=True)
 
 
+def _version() -> str:
+    """What a report of a bug should say."""
+    import csdip_jax
+    from csdip_jax.runs.workdir import environment
+
+    found = environment()
+    others = [f"{name} {version}" for name, version in found["versions"].items() if name != "csdip_jax"]
+    return f"csdip {csdip_jax.__version__} ({', '.join(others)}; {found['device']})"
+
+
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  csdip {name:{width}}  {command.about}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Images from few measurements, by untrained networks and the methods they are compared with.",
-            "",
-            *lines,
-            "",
-            "csdip <command> --help lists its options. For example:",
-            "",
-            "  csdip demo",
-            "  csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1",
-            "  csdip reconstruct --images=photo.jpg --methods=csdip,tv",
-        ]
-    )
+    commands = "\n".join(f"  csdip {name:{width}}  {command.about}" for name, command in COMMANDS.items())
+    return USAGE.format(commands=commands)

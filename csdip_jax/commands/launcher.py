@@ -4,10 +4,12 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import signal
 import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -20,6 +22,8 @@ from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 
 HELP = ("h", "?", "help", "helpshort", "helpfull")
+GONE = "Gone:"
+"""Beginning of the help of an option that only tells what to write instead."""
 INTERRUPTED = 130
 AGAIN_SECONDS = 1.0
 RESUMABLE = "the same command goes on from what was finished"
@@ -65,7 +69,9 @@ def define_config(default: str, folder: Path = CONFIGS) -> flags.FlagHolder:
         )
     except (AttributeError, KeyError) as error:  # ml_collections looks at the overrides here already
         field = re.search(r"\w+", str(error)).group()
-        remedy = "--config.<field> takes those of the --config file"
+        near = re.search(r'Did you mean "(\w+)"', str(error))
+        remedy = f"did you mean {near[1]}? " if near else ""
+        remedy += "--config.<field> takes those of the --config file, which --help lists"
         remedy = f"write --config.{MOVED[field]}" if field in MOVED else remedy
         sys.exit(f"error: the configuration has no field {field!r}: {remedy}")
 
@@ -181,10 +187,11 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def parse(argv: list[str]) -> list[str]:
-        rest = [argument for argument in argv[1:] if argument.lstrip("-") not in HELP or argument[:1] != "-"]
+        asked = [argument for argument in argv[1:] if _asks_for_help(argument)]
+        rest = [argument for argument in argv[1:] if not _asks_for_help(argument)]
         parsed = _parse_flags([argv[0], *rest])
-        if len(rest) < len(argv) - 1 or (needs_arguments and not rest):
-            _print_help(short=not any("full" in argument for argument in set(argv[1:]).difference(rest)))
+        if asked or (needs_arguments and not rest):
+            _print_help(full=any("full" in argument for argument in asked), topics=_topics(asked))
             sys.exit(0)
         return parsed
 
@@ -235,16 +242,42 @@ def _how_to_make(needed: str | None) -> str:
     return f": run `{MAKERS[needed]} --data_dir={data_dir or 'data'}`"
 
 
-def _print_help(short: bool) -> None:
-    """The command's docstring, its options, or all there are, and the fields of its configuration."""
-    app.usage(shorthelp=short, writeto_stdout=True)
+def _asks_for_help(argument: str) -> bool:
+    return argument[:1] == "-" and argument.lstrip("-").partition("=")[0] in HELP
+
+
+def _topics(asked: Sequence[str]) -> list[str]:
+    """What --help=<topic> names."""
+    return [topic for argument in asked if (topic := argument.partition("=")[2])]
+
+
+def _print_help(full: bool, topics: Sequence[str] = ()) -> None:
+    """The command's docstring, its options, or all there are, and the fields of its configuration; or topics of it."""
     config = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+    sections, width = [], max(60, min(config_help.WIDTH, shutil.get_terminal_size((config_help.WIDTH, 0)).columns))
     if config is not None and isinstance(config.value, config_dict.ConfigDict):
-        file = Path(config.config_filename.partition(":")[0])
-        print(f"\nfields of {file.name}, a line each; a method's have the paper's values:\n")
-        print(*(f"  {line}" for line in config_help.fields(config.value, file)), sep="\n")
-    if short:
-        print("\nTry --helpfull to get a list of all flags.")
+        sections = config_help.sections(config.value, Path(config.config_filename.partition(":")[0]))
+    names = list(dict.fromkeys(section.name for section in sections))
+    unknown = [topic for topic in topics if topic not in names]
+    if unknown:
+        sys.exit(
+            f"error: --help={unknown[0]}: " + (f"it tells of {', '.join(names)}" if names else "give --help alone")
+        )
+    if topics:
+        sections = [section for section in sections if section.name in topics]
+    elif full:
+        app.usage(shorthelp=False, writeto_stdout=True)
+        print()
+    else:
+        own = [
+            flag for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]) if not str(flag.help).startswith(GONE)
+        ]
+        print(config_help.wrapped(sys.modules["__main__"].__doc__ or "", width), end="\n\nOptions:\n\n")
+        print(*(config_help.option(flag, width) for flag in own), sep="\n", end="\n\n")
+    print(*(f"{config_help.shown(section, width)}\n" for section in sections), sep="\n", end="\n" if sections else "")
+    if not topics:
+        one = f"--help={names[1]} shows one section of these: {', '.join(names)}." if len(names) > 1 else ""
+        print("\n".join(textwrap.wrap(f"{one} --helpfull lists all options, those of absl too.".strip(), width)))
 
 
 @contextlib.contextmanager

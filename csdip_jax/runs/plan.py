@@ -89,6 +89,11 @@ class Program(NamedTuple):
         return not OPERATORS[first.kind].is_drawn or (first.reference and len(self.study.seed) == 1)
 
     @property
+    def is_possible(self) -> bool:
+        """Whether its method can do with its operator, which may have no adjoint."""
+        return OPERATORS[self.measurements[0].kind].is_linear or not self.sweep.method.needs_linear_operator
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of all its images."""
         return next(iter(self.images.values())).shape
@@ -149,7 +154,9 @@ def programs(studies: Sequence[Study]) -> list[Program]:
         InputError: images that cannot be read, settings out of range, or large images whose single fit does not fit
             into memory; nothing but memory is left to be refused later.
     """
-    found = [program for study in studies for program in _programs_of(study)]
+    asked = [program for study in studies for program in _programs_of(study)]
+    _tell_left_out(asked)
+    found = [program for program in asked if program.is_possible]
     names = (cell_stem(program, cell) for program in found for cell in Batch(program, program.scenes).cells)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -170,31 +177,21 @@ def _programs_of(study: Study) -> list[Program]:
     sweeps, measurements = study.sweeps(shape), study.measurements(shape)
     if not measurements:
         raise InputError(f"the sweep is empty: operator = {study.operator} needs {' or '.join(COUNTS)}")
-    return [
-        Program(study, sweep, same_but_noise, images)
-        for same_but_noise in measurements
-        for sweep in _able(sweeps, same_but_noise[0])
-    ]
+    return [Program(study, sweep, same_but_noise, images) for same_but_noise in measurements for sweep in sweeps]
 
 
-def _able(sweeps: Sequence[Sweep], measurement: Measurement) -> list[Sweep]:
-    """Those whose method can do with the operator, which may have no adjoint; says which ones cannot.
-
-    Raises:
-        InputError: none can.
-    """
-    if OPERATORS[measurement.kind].is_linear:
-        return list(sweeps)
-    able = [sweep for sweep in sweeps if not sweep.method.needs_linear_operator]
-    unable = [sweep.name for sweep in sweeps if sweep.method.needs_linear_operator]
-    if unable:
-        verb = "need" if len(unable) > 1 else "needs"
-        told = f"{', '.join(unable)} {verb} a linear operator, and {measurement.kind} is none"
-        if not able:
+def _tell_left_out(asked: Sequence[Program]) -> None:
+    """Warns of methods that cannot do with an operator; raises InputError where there are no others."""
+    unable: dict[str, dict[str, None]] = {}
+    for program in asked:
+        if not program.is_possible:
+            unable.setdefault(program.measurements[0].kind, {})[program.sweep.name] = None
+    for kind, names in unable.items():
+        told = f"{', '.join(names)} {'needs' if len(names) == 1 else 'need'} a linear operator, and {kind} is none"
+        if not any(program.is_possible for program in asked):
             others = [name for name, recipe in METHODS.items() if not recipe.method.needs_linear_operator]
-            raise InputError(f"{told}: choose `methods={' or '.join(others)}`")
-        warnings.warn(f"{told}: left out there", ReconstructionWarning, stacklevel=2)
-    return able
+            raise InputError(f"{told}: choose {' or '.join(f'`methods={name}`' for name in others)}")
+        warnings.warn(f"{told}: left out there", ReconstructionWarning, stacklevel=3)
 
 
 def scene_by_scene(some: Sequence[Batch]) -> list[Batch]:

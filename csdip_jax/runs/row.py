@@ -214,7 +214,7 @@ def _defaults() -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not dataclasses.MISSING}
 
 
-def code_of(method: str, operator: str = "") -> dict[str, float | str]:
+def code_of(method: str, operator: str = "") -> dict[str, Any]:
     """For `Row.more`: name -> the checksum of the file, of a method and an operator that a user wrote."""
     known = {method: METHODS.get(method), operator: OPERATORS.get(operator)}
     return {f"code of {name}": one.code for name, one in known.items() if one is not None and one.code is not None}

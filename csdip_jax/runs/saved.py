@@ -58,8 +58,7 @@ def solve(
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
         found = facts(solution, problem.measurements, seconds, noise_energy)
-        values: dict[str, Any] = {"more": code_of(sweep.name)} | which | dict(known) | found
-        row = Row(**values)
+        row = Row(**which, **{"more": code_of(sweep.name), **known}, **found)
         warn(row, sweep.method)
         fits.append(Fit(solution, row))
     return fits
@@ -93,7 +92,7 @@ def warn(row: Row, method: cs.methods.Method) -> None:
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
-    return workdir.path / f"checkpoint-{stem(prefix, sweep.name, *map(str, code_of(sweep.name).values()))}.npz"
+    return workdir.path / f"checkpoint-{stem(prefix, sweep.name, *code_of(sweep.name).values())}.npz"
 
 
 def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:

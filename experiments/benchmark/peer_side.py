@@ -73,9 +73,8 @@ def of_deepinv(method, problem, matrix, y, steps) -> tuple[Callable, Callable]:
     def adjoint(v, **_):
         return (v @ wide).unflatten(1, shape)
 
-    linear = deepinv.physics.LinearPhysics(
-        A=forward, A_adjoint=adjoint, img_size=shape, solver="CG", max_iter=CG_ITERATIONS
-    )
+    solver = {"solver": "CG", "max_iter": CG_ITERATIONS, "implicit_backward_solver": False}  # of the ADMM alone
+    linear = deepinv.physics.LinearPhysics(A=forward, A_adjoint=adjoint, img_size=shape, **solver)
     magnitudes = deepinv.physics.Physics(A=lambda x, **_: forward(x).abs())
 
     def deep_image_prior():

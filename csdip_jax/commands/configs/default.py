@@ -18,23 +18,24 @@ def get_config() -> config_dict.ConfigDict:
     config = config_dict.ConfigDict()
     config.seed = 0  # of operators, noise and fits
 
-    # Images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
+    # The images: "mnist", "xray", "retino", "demo", a folder or a glob; --images replaces it.
     config.data = config_dict.placeholder(str)
     config.image_shape = config_dict.placeholder(tuple)  # (h, w, c): crop and resize to this
     config.max_side = config_dict.placeholder(int)  # average larger images down until no side is longer
-    config.num_images = config_dict.placeholder(int)  # None: all
+    config.num_images = config_dict.placeholder(int)  # so many of them; None: all
     config.first_image = 0  # index of the first one taken
 
-    # Measurements; None: gaussian where its matrix stays below 1 GB, else radial_fourier. A kind has its own count.
+    # How images are measured; None: gaussian where its matrix stays below 1 GB, else radial_fourier. Your own is
+    # module:name.
     config.operator = config_dict.placeholder(str)
     for count in COUNTS:
         config[count] = config_dict.placeholder(int)
     config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
 
-    # Method: a comma-separated list, the preset, and what departs from it.
-    config.methods = "csdip"
-    config.preset = "paper"  # or reference
+    # Methods: their names, their preset, and what departs from it.
+    config.methods = "csdip"  # names separated by commas; your own is module:Class
+    config.preset = "paper"  # settings of the paper, or of its reference code where the two differ
     # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist.
     config.vae = config_dict.placeholder(str)
     config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without

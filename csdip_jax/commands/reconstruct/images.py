@@ -49,7 +49,7 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
         _tell_best(scenes)
     print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
     if config.data == "demo":
-        print(f"next, your own: {NEXT}")
+        print(f"next, your own:{NEXT}")
 
 
 def by_scene(rows: Collection[Row]) -> list[list[Row]]:

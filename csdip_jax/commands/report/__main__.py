@@ -4,9 +4,10 @@
     csdip report --workdir=runs/paper --output=paper.html
 
 Takes what csdip reconstruct and sweep wrote, and the experiments of the paper, also while they run:
-figures, tables, means with 95 % intervals, the worst and the slowest cells, contact sheets of the reconstructions,
-settings, versions, device and commit. The page is one file: it opens from disk, and nothing of it is fetched from
-anywhere. The Markdown lies beside it.
+what was run, means with 95 % intervals, curves against whatever was swept, contact sheets of the reconstructions,
+settings, versions, device and commit, and the worst and the slowest cells. Without true images the verdicts on the fits
+stand in place of the means. The page is one file: it opens from disk, and nothing of it is fetched from anywhere. The
+Markdown lies beside it.
 """
 
 from pathlib import Path
