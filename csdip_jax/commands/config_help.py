@@ -1,7 +1,6 @@
 """What --help says: options, and the fields of --config, from its file, and the methods' docstrings and checks."""
 
 import ast
-import contextlib
 import dataclasses
 import importlib.util
 import inspect
@@ -151,15 +150,16 @@ def _of_run(config: ConfigDict, comments: Mapping[str, str]) -> Iterator[Field]:
         elif name in COUNTS:
             kinds = [kind.name for kind in OPERATORS.values() if kind.count is COUNTS[name]]
             told = f"of {', '.join(kinds)}: {COUNTS[name].about}"
-        yield Field(name, str(value), _allowed(partial(_asked, name), *_kinds(name, value)), told.strip())
+        yield Field(name, str(value), _allowed(partial(_asked, name), _kind(config, name, value)), told.strip())
 
 
-def _kinds(name: str, value: Any) -> list[type]:
-    """The types that one value of a field may have."""
-    if name in (*COUNTS, "num_images"):
-        return [int]
-    one = value[0] if isinstance(value, (tuple, list)) and value else value
-    return [str] if name in ("operator", "methods", "preset", "matrix_dtype") else [type(one)]
+def _kind(config: ConfigDict, name: str, value: Any) -> type:
+    """The type of one value of a field."""
+    if name in COUNTS or name in CHECKED:
+        return int if name in COUNTS or name == "seed" else float if name == "noise_variance" else str
+    if value is None and "." not in name:
+        return config.get_type(name)
+    return type(value[0] if isinstance(value, (tuple, list)) and value else value)
 
 
 def _asked(name: str, value: Any) -> None:
@@ -231,21 +231,18 @@ def _with_field(recipe: Recipe, part: str, name: str, field: str, value: Any) ->
     recipe.make("paper", USUAL_SHAPE, {part: name}, {part: {field: value}})
 
 
-def _allowed(make: Callable[[Any], Any], *kinds: type) -> str:
+def _allowed(make: Callable[[Any], Any], kind: type) -> str:
     """What a setting may be: what its own check says of values that it refuses."""
     found = []
-    for kind in kinds:
-        for value in REFUSED.get(kind, ()):
-            with contextlib.suppress(InputError, ValueError, TypeError, OverflowError):
-                try:
-                    make(value)
-                except InputError as error:
-                    found += re.findall(r"(?:it must be|: choose(?: from)?) (.+)$", str(error))
-        if not found:
-            found = {bool: ["True or False"], int: ["a whole number"]}.get(kind, [])
+    for value in REFUSED.get(kind, ()):
+        try:
+            make(value)
+        except InputError as error:
+            found += re.findall(r"(?:it must be|: choose(?: from)?) (.+)$", str(error))
+    found = found or {bool: ["True or False"], int: ["a whole number"]}.get(kind, [])
     for pattern, short in SHORT.items():
         found = [re.sub(f"^{pattern}", short, text) for text in found]
-    if int in kinds:
+    if kind is int:
         found = [text if text.startswith("whole") else f"whole {text}" for text in found]
     return ", ".join(dict.fromkeys(found))
 

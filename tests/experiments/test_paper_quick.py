@@ -110,4 +110,4 @@ def test_a_bad_selection_is_refused_in_one_line():
 
 def test_help():
     done = commands.run("paper", "--help")
-    assert "tables and figures: fig1a, fig1b" in done.stdout and "--scale: <quick|cpu|paper>" in done.stdout
+    assert "tables and figures: fig1a, fig1b" in done.stdout and "One of quick, cpu, paper." in done.stdout

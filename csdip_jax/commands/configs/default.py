@@ -25,15 +25,16 @@ def get_config() -> config_dict.ConfigDict:
     config.num_images = config_dict.placeholder(int)  # so many of them; None: all
     config.first_image = 0  # index of the first one taken
 
-    # How images are measured; None: gaussian where its matrix stays below 1 GB, else radial_fourier.
+    # How images are measured; None: gaussian where its matrix stays below 1 GB, else radial_fourier. Your own is
+    # module:name.
     config.operator = config_dict.placeholder(str)
     for count in COUNTS:
         config[count] = config_dict.placeholder(int)
-    config.noise_variance = 0.0  # s, of the whole noise vector: a measurement's noise is N(0, s / m)
+    config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
 
     # Methods: their names, their preset, and what departs from it.
-    config.methods = "csdip"  # one, or several separated by commas
+    config.methods = "csdip"  # names separated by commas; your own is module:Class
     config.preset = "paper"  # settings of the paper, or of its reference code where the two differ
     # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist.
     config.vae = config_dict.placeholder(str)
