@@ -58,9 +58,9 @@ def ranked(rows: Sequence[Row]) -> str:
 
 
 def best(rows: Sequence[Row]) -> Row | None:
-    """The one of least error of several that did not fail; None where there is nothing to choose."""
+    """The one of least error that did not fail; None where all did."""
     known = [row for row in rows if row.ok and row.mse is not None]
-    return min(known, key=lambda row: row.mse or 0) if len(rows) > 1 and known else None
+    return min(known, key=lambda row: row.mse or 0, default=None)
 
 
 def decibels(psnr: float | None, data_range: float) -> str:

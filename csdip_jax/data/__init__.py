@@ -61,7 +61,7 @@ def load(
         num_images: how many; None for all from `first` on.
         first: index of the first image.
         pixel_range: (black, white), the stored values that become -1 and 1; None: as `load_named` says.
-        max_side: images with a longer side are averaged down to so many pixels; None: as they are.
+        max_side: images whose height or width is larger, or would be by `image_shape`, are averaged down to it.
 
     Returns:
         float32 [b, h, w, c] in [-1, 1].
@@ -106,7 +106,7 @@ def load_named(
         first: index of the first image.
         pixel_range: (black, white), the stored values that become -1 and 1. None: the whole range of an 8- or
             16-bit integer type, False and True, or [-1, 1] for float pixels.
-        max_side: images with a longer side are averaged down to so many pixels; None: as they are.
+        max_side: images whose height or width is larger, or would be by `image_shape`, are averaged down to it.
 
     Returns:
         names: b ids, unique in the source and the same for any `num_images` and `first`; stems of the files.

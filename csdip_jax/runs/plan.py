@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from csdip_jax.methods import METHODS, Method
-from csdip_jax.operators import COUNTS, OPERATORS
+from csdip_jax.operators import COUNTS, OPERATORS, LinearOperator
 from csdip_jax.runs.measurement import Measurement
 from csdip_jax.runs.row import code_of, stem
 from csdip_jax.runs.study import Study, Sweep
@@ -91,7 +91,15 @@ class Program(NamedTuple):
     @property
     def is_possible(self) -> bool:
         """Whether its method can do with its operator, which may have no adjoint."""
-        return OPERATORS[self.measurements[0].kind].is_linear or not self.sweep.method.needs_linear_operator
+        return not self.sweep.method.needs_linear_operator or self._is_linear
+
+    @property
+    def _is_linear(self) -> bool:
+        first = self.measurements[0]
+        kind = OPERATORS[first.kind]
+        if kind.code is None:
+            return kind.is_linear
+        return isinstance(first.operator(jax.random.key(0), 0, self.image_shape), LinearOperator)  # a user's own
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -97,7 +97,7 @@ def _read(workdir: Workdir, scenes: Collection[list[Row]]) -> list[tuple[picture
             captions=dict.fromkeys((row.label for row in every), UNABLE)
             | {row.label: row_tables.caption(row) for row in rows},
             maps={label: saved.maps(found) for label, found in arrays.items()},
-            best=best.label if (best := row_tables.best(rows)) else None,
+            best=best.label if (best := row_tables.best(rows)) and len(every) > len(scenes) else None,
         )
         where = [comparison.label.replace("\n", ", ")] if len(scenes) > 1 else []
         curves = [(", ".join([label, *where]), found["trace"]) for label, found in arrays.items()]
