@@ -60,12 +60,13 @@ def as_rest(lines: list[str]) -> list[str]:
 
 def _in_line(line: str) -> str:
     """A line of prose. Several names of one entry, "low, high: ...", become one word, or Sphinx takes all but the last
-    for a type."""
+    for a type. A letter alone, "inner: B.", stays one rather than begin a list."""
     line = re.sub(r"^ +(\w+, )+\w+(?=: )", lambda names: names[0].replace(", ", ","), line)
     parts = re.split(r"(``[^`]+``|:[a-z:]+:`[^`]+`|`[^`]+`)", line)
-    return "".join(
+    text = "".join(
         _code(part) if i % 2 else re.sub(r"([*|\\])|(?<=\w)_(?=\W|$)", _escaped, part) for i, part in enumerate(parts)
     )
+    return re.sub(r"(?<=: )(\w)\.$", r"\1\\.", text)
 
 
 def _escaped(found: re.Match) -> str:

@@ -13,6 +13,8 @@ call from the compiled program to PyTorch. A minute or two on two cores; writes 
 The page in the documentation shows the script alone, which needs PyTorch.
 """
 
+# sphinx_gallery_thumbnail_path = 'deepinv_physics.png'
+
 import dataclasses
 import math
 import sys
@@ -69,12 +71,12 @@ def main(quick: bool = False) -> dict[str, float]:
 
     metrics = {"PSNR": deepinv.metric.PSNR(), "SSIM": deepinv.metric.SSIM()}
     found = {name: {key: float(of(image, truth)) for key, of in metrics.items()} for name, image in images.items()}
-    figure, axes = plt.subplots(1, len(images) + 1, figsize=(12, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(images) + 1, figsize=(12, 3.6), layout="constrained")
     for axis, (name, image) in zip(axes, {"the truth": truth, **images}.items(), strict=True):
         axis.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
-        axis.set_title(name + "".join(f", {key} {value:.3g}" for key, value in found.get(name, {}).items()))
+        axis.set_title("\n".join([name, *(f"{key} {value:.3g}" for key, value in found.get(name, {}).items())]))
         axis.set_axis_off()
-        print(axis.get_title())
+        print(axis.get_title().replace("\n", ", "))
     figure.savefig("deepinv_physics.png")
     print("picture: deepinv_physics.png")
     return {name: values["PSNR"] for name, values in found.items()}
