@@ -30,7 +30,7 @@ class Count:
 
 
 MEASUREMENTS = Count(
-    "num_measurements", "m; None: a tenth of the pixels", lambda image_shape: max(1, math.prod(image_shape) // 10)
+    "num_measurements", "m; None: a tenth of h w c", lambda image_shape: max(1, math.prod(image_shape) // 10)
 )
 
 UNCOUNTED = Count("", "of an operator that is as it is", lambda image_shape: 1)
