@@ -294,6 +294,10 @@ def test_skimage_of_bool_and_of_other_ranges():
         (lambda: cs.io.to_skimage(np.ones((2, 4, 4, 1))), r"shape \(2, 4, 4, 1\): give a real \[h, w, c\], of a batch"),
         (lambda: cs.io.to_skimage(np.ones((4, 4, 1), complex)), r"image complex128 .*: give a real"),
         (lambda: cs.io.to_skimage(np.full((1, 1, 1), np.inf)), "1 of 1 pixels are NaN or infinite"),
+        (
+            lambda: cs.io.to_skimage(np.ones((4, 4, 1)), "uint64"),
+            "dtype = uint64: give a floating type, or an unsigned",
+        ),
         (lambda: cs.io.to_skimage(np.ones((4, 4, 1)), "int16"), "dtype = int16: give a floating type, or an unsigned"),
     ],
 )

@@ -94,7 +94,7 @@ def test_the_unit_of_the_pixels_does_not_matter(plain, name, black, white):
 
 @pytest.mark.parametrize("factor", [255.0, 1e5, 1e-6, 1e-12])
 def test_pixels_of_another_unit_are_refused_with_what_they_are(factor):
-    with pytest.raises(cs.InputError, match=r"pixels of about .* not of -1 to 1: give pixel_range") as refusal:
+    with pytest.raises(cs.InputError, match=r"pixels of about .* not of -1 to 1: give `pixel_range") as refusal:
         solve(make("tv"), patterns(), factor * (disc() + 1.2))
     low, high = (float(text) for text in str(refusal.value).split("about ")[1].split(", not")[0].split(" to "))
     assert low < factor * 0.6 and factor * 1.5 < high < factor * 4
@@ -120,7 +120,7 @@ def test_a_range_that_is_too_narrow_for_random_rows_is_noted():
 
 
 def test_a_contrast_beyond_the_range_is_noted():
-    with pytest.warns(cs.ReconstructionWarning, match="pixels of about -.* not of -1 to 1: give pixel_range"):
+    with pytest.warns(cs.ReconstructionWarning, match="pixels of about -.* not of -1 to 1: give `pixel_range"):
         solution = solve(make("tv"), patterns(), 300 * (disc() - disc().mean()))
     assert not ended_well(solution) and solution.unexplained > 0.5
 
@@ -138,7 +138,7 @@ def test_an_estimated_range_gives_the_image(low, high):
 
 def test_a_range_far_too_wide_is_refused_or_noted_and_explains_nothing():
     image = 10 * (disc() + 1.2)
-    with pytest.raises(cs.InputError, match="pixels of about .* give pixel_range"):
+    with pytest.raises(cs.InputError, match="pixels of about .* give `pixel_range"):
         solve(make("tv"), patterns(), image, pixel_range=(-5e4, 5e4))
     with pytest.warns(cs.ReconstructionWarning, match="fill about .* a narrower pixel_range"):
         solution = solve(make("tv"), patterns(), image, pixel_range=(0, 1e9))  # or a dark picture, and noise

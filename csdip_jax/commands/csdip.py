@@ -1,12 +1,15 @@
 """The installed command `csdip`: what it can do, and the way from a word to the program behind it."""
 
+import contextlib
 import difflib
+import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+NOBODY_READS = 141
 DEMO = Path(__file__).parent / "configs" / "demo.py"
 
 
@@ -67,9 +70,9 @@ def main() -> None:
     if name.lstrip("-") in ("h", "help", "helpshort", "helpfull"):
         if options and options[0] in COMMANDS:
             run(options[0], ["--help"])
-        print(_usage())
+        _print(_usage())
     elif name.lstrip("-") == "version":
-        print(_version())
+        _print(_version())
     elif name in COMMANDS:
         run(name, options)
     else:
@@ -88,6 +91,24 @@ def run(name: str, options: Sequence[str]) -> None:
     command = COMMANDS[name]
     sys.argv = [f"csdip {name}", *command.options, *options]
     runpy.run_module(f"csdip_jax.commands.{command.module}", run_name="__main__", alter_sys=True)
+
+
+@contextlib.contextmanager
+def ends_where_nobody_reads() -> Iterator[None]:
+    """Ends the program, by the exit code of SIGPIPE, where its output goes to one that has ended, as `| head` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+        sys.exit(NOBODY_READS)
+
+
+def _print(text: str) -> None:
+    with ends_where_nobody_reads():
+        print(text)
 
 
 def _version() -> str:

@@ -18,6 +18,7 @@ from ml_collections import config_dict, config_flags
 from tqdm import tqdm
 
 from csdip_jax.commands import config_help, own_code
+from csdip_jax.commands.csdip import ends_where_nobody_reads
 from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 
@@ -31,7 +32,9 @@ MAKERS = {name: f"csdip data --dataset={name}" for name in ("mnist", "xray", "re
     "vae": "python -m experiments.train_vae",
     "prior": "python -m experiments.learned_regularization",
 }
-"""What makes or fetches what an `InputError` needs; the experiments run in a clone of the repository."""
+"""What makes or fetches what an `InputError` needs."""
+IN_A_CLONE = "python -m experiments."
+"""How the programs begin that are not installed."""
 CONFIGS = Path(__file__).parent / "configs"
 
 MOVED = {
@@ -95,11 +98,11 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
     for name in SHORTHANDS:
         if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
             long = f"{flag.name}.{name}"
-            before = ",".join(config[name]) if isinstance(config[name], tuple) else config[name]
+            before = ",".join(map(str, config[name])) if isinstance(config[name], tuple) else config[name]
             if _is_given(long) and before != value:
                 raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
             with config.unlocked():
-                config[name] = (value,) if isinstance(config[name], tuple) else value or None
+                config[name] = (value,) if isinstance(config[name], tuple) else None if value == 0 else value
     return config
 
 
@@ -159,7 +162,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
         needs_arguments: whether without any it shows its help.
 
     Exit codes: 0 done, or help was shown; 1 a bad flag or bad input, after one line that says what and the remedy; 130
-    interrupted (Ctrl-C or SIGTERM), what was finished being safe. Anything else is a bug and shows its traceback.
+    interrupted (Ctrl-C or SIGTERM), what was finished being safe; 141 as of `ends_where_nobody_reads`. Anything else is
+    a bug and shows its traceback.
     """
 
     def program(_):
@@ -195,7 +199,8 @@ def run(main: Callable[[], None], interrupted: str = RESUMABLE, needs_arguments:
             sys.exit(0)
         return parsed
 
-    app.run(program, flags_parser=parse)
+    with ends_where_nobody_reads():
+        app.run(program, flags_parser=parse)
 
 
 def spelled(message: object) -> str:
@@ -239,7 +244,8 @@ def _how_to_make(needed: str | None) -> str:
     if needed not in MAKERS:
         return ""
     data_dir = flags.FLAGS.data_dir if "data_dir" in flags.FLAGS else None
-    return f": run `{MAKERS[needed]} --data_dir={data_dir or 'data'}`"
+    where = ", in a clone of the repository" if MAKERS[needed].startswith(IN_A_CLONE) else ""
+    return f": run `{MAKERS[needed]} --data_dir={data_dir or 'data'}`{where}"
 
 
 def _asks_for_help(argument: str) -> bool:

@@ -171,14 +171,14 @@ def to_skimage(image: ArrayLike, dtype: DTypeLike = np.float32, pixel_range: Seq
 
     Args:
         image: [h, w, c].
-        dtype: floating, or an unsigned integer, to which it rounds.
+        dtype: floating, or an unsigned integer of at most 32 bits, to which it rounds.
         pixel_range: (black, white) of `image`, what `reconstruct` was given.
 
     Raises:
         InputError: other axes, NaN or complex pixels, or another type.
     """
     dtype, pixels = np.dtype(dtype), np.asarray(as_numbers(image, "image"))
-    if dtype.kind not in "fu":
+    if dtype.kind not in "fu" or (dtype.kind == "u" and dtype.itemsize > 4):  # doubles do not hold the ends of uint64
         raise InputError(f"dtype = {dtype}: give a floating type, or an unsigned integer as uint8")
     if pixels.ndim != 3 or pixels.dtype.kind == "c":
         raise InputError(

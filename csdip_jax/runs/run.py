@@ -3,7 +3,7 @@
 import dataclasses
 import glob
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,14 +78,20 @@ def compute(
                         checkpoint.unlink()
                     compiled.add(batch.program.name)
                     bar.end(len(missing), rows)
-                    open_ = {scene for name, scene in scenes.items() if name not in rows}
-                    if show and open_ and not open_.issuperset((batch.program.study.part, one) for one in batch.scenes):
-                        show([rows[name] for name, scene in scenes.items() if scene not in open_])
+                    if show:
+                        _show_whole(show, scenes, rows, batch)
     rows = finished_rows(workdir.path, programs)
     missing = sum(name not in rows for name in names)
     if missing:
         print(f"{missing} of {len(names)} cells are still to come from other processes")
     return [rows[name] for name in names if name in rows]
+
+
+def _show_whole(show: Callable, scenes: Mapping[str, tuple], rows: Mapping[str, Row], batch: Batch) -> None:
+    """Calls `show` as `compute` says, after a batch; `scenes`: name of a cell -> its part and scene."""
+    open_ = {scene for name, scene in scenes.items() if name not in rows}
+    if open_ and not open_.issuperset((batch.program.study.part, one) for one in batch.scenes):
+        show([rows[name] for name, scene in scenes.items() if scene not in open_])
 
 
 def save_originals(folder: Path, programs: Sequence[Program]) -> None:

@@ -376,7 +376,7 @@ def _require_range(operator, means, errors, spreads, contrast, losses, given) ->
         low, high = sorted((middle + half * (levels - reach).min(), middle + half * (levels + reach).max()))
         told = (
             f"the measurements are of pixels of about {low:.3g} to {high:.3g}, not of {black:g} to {white:g}: "
-            "give pixel_range=black,white, the lowest and highest pixel value there may be, or auto for an estimate"
+            "give `pixel_range=black,white`, the lowest and highest pixel value there may be, or auto for an estimate"
         )
         if other_unit.any():
             raise InputError(told)
@@ -410,7 +410,7 @@ def _function(problem: Problem, middle: float, half: float) -> tuple[Problem, Un
     if (np.linalg.norm(measured, axis=-1) > BEYOND * within[served]).any():
         told = (
             f"the measurements are far larger than those of images of pixels from {middle - half:g} to "
-            f"{middle + half:g}: give pixel_range=black,white, the lowest and highest pixel value there may be"
+            f"{middle + half:g}: give `pixel_range=black,white`, the lowest and highest pixel value there may be"
         )
         warnings.warn(told, ReconstructionWarning, stacklevel=6)
     losses = np.array([_least_loss(*pair) for pair in zip(measured, flat[served], strict=True)])

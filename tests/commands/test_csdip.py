@@ -1,10 +1,12 @@
 """The words after `csdip`."""
 
+import subprocess
 import sys
 
 import pytest
 
 from csdip_jax.commands import csdip
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
@@ -46,3 +48,13 @@ def test_a_mistyped_command_is_told_what_may_be_meant(typed):
 def test_the_version_is_what_a_report_of_a_bug_needs(typed):
     (line,) = typed("--version").splitlines()
     assert line.startswith("csdip ") and all(word in line for word in ("python", "jax ", "numpy", "cpu"))
+
+
+@pytest.mark.parametrize("words", [[], ["data", "--help"]], ids=["csdip", "launcher"])
+def test_a_reader_that_has_ended_is_no_bug(words):
+    """As `| head` may."""
+    program, pipes = [sys.executable, "-m", "csdip_jax", *words], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(program, cwd=REPOSITORY, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == csdip.NOBODY_READS

@@ -98,7 +98,7 @@ def test_a_tilde_is_the_home_folder_in_every_flag(tmp_path):
             "needs --data_dir, .*: run `csdip data --dataset=mnist --data_dir=",
         ),
         (["--config.data=xray", "--data_dir=nowhere"], "give the --data_dir .* --dataset=xray --data_dir=nowhere`"),
-        (["--config.methods=csgm"], "train one, .*: run `python -m experiments.train_vae --data_dir=data`"),
+        (["--config.methods=csgm"], "train one, .*: run `python -m experiments.train_vae --data_dir=data`, in a clone"),
         (
             ["--config.methods=csdip", "--config.prior=absent.npz"],
             "learn one anew: run `python -m experiments.learned_regularization",
@@ -126,6 +126,7 @@ def test_what_the_library_says_is_told_in_the_options_of_the_command(options, to
     ("options", "told"),
     [
         (["--config.operator=radon"], "unknown operator 'radon' in --config.operator: choose from"),
+        (["--methods="], "unknown method '' in --methods: choose from csdip"),
         (["--config.methods=lass"], "unknown method 'lass' in --config.methods: choose from csdip"),
         (["--config.matrix_dtype=int8", "--config.operator=hadamard"], "choose --config.operator=gaussian"),
         (["--config.prior=a.npz", "--config.methods=tv"], "--config.prior=a.npz: csdip alone uses it"),

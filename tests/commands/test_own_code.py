@@ -261,6 +261,11 @@ def test_options_that_contradict_each_other(options, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_list_with_none_in_it_is_a_field_given_twice_too():
+    told = refused(run("sweep", "--config.operator=(None,)", "--operator=dct", "--dry_run"))
+    assert "--operator=dct and --config.operator=None are one setting" in told
+
+
 def test_an_option_and_its_field_may_agree(tmp_path):
     options = [*SMALL[:-1], f"--workdir={tmp_path / 'run'}", "--config.tv.steps=2"]
     assert run("reconstruct", *options, "--methods=tv", "--config.methods=tv").returncode == 0

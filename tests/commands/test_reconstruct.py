@@ -262,7 +262,7 @@ def test_counts_of_patterns_in_any_units(tmp_path):
     options = [f"--matrix={tmp_path}/m.npz:A", "--image_shape=16,12,1", "--config.methods=tv"]
     own = [f"--measurements={tmp_path}/m.npz:y", *options]
     refusal = refused(run("reconstruct", *own, f"--workdir={tmp_path}/none"))
-    assert "pixels of about" in refusal and "give pixel_range=black,white" in refusal
+    assert "pixels of about" in refusal and "give --pixel_range=black,white" in refusal
     noise = np.sqrt(np.mean(patterns @ image.ravel()))
     found = run("reconstruct", *own, f"--workdir={tmp_path}/run", "--pixel_range=auto", f"--noise={noise}")
     assert found.returncode == 0, found.stderr
