@@ -25,7 +25,9 @@ class Magnitude(Operator):
         InputError: an A that is not linear, or a black that is no number.
 
     Example:
-        >>> operator = Magnitude(gaussian(jax.random.key(1), 400, (64, 64, 1)))
+        >>> operator = cs.operators.Magnitude(cs.operators.gaussian(jax.random.key(1), 100, (8, 8, 1)))
+        >>> operator.forward(jnp.zeros((8, 8, 1))).shape
+        (100,)
     """
 
     operator: LinearOperator

@@ -395,6 +395,17 @@ def test_the_demo_tells_who_wins_and_what_each_method_needs(tmp_path):
     assert [row["method"] for row in rows_of(tmp_path / "run")] == ["csdip", "tv", "csdip"]
 
 
+def test_a_file_as_data_gets_its_results_below_runs(scans, tmp_path, monkeypatch):
+    """Not beside the user's files, whatever their path."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(scans.iterdir())
+    options = [f"--config.data={scans / 'scan_0.png'}", "--image_shape=8,8,1", "--methods=tv", "--config.tv.steps=2"]
+    done = run("reconstruct", *options)
+    assert done.returncode == 0, done.stderr
+    assert [path.name[:7] for path in (tmp_path / "runs").iterdir()] == ["images-"]
+    assert sorted(scans.iterdir()) == before
+
+
 def test_nothing_given_means_a_photograph_of_the_demo(tmp_path, monkeypatch):
     """In a process of its own, which keeps its compiled programs where a user's are kept."""
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")

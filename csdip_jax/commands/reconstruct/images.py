@@ -12,6 +12,7 @@ from tqdm import tqdm
 from csdip_jax.commands import pictures, row_tables, settings
 from csdip_jax.commands.reconstruct import large_images
 from csdip_jax.commands.sweep.computing import default_path, open_workdir, require_same_settings
+from csdip_jax.data.sources import KNOWN_SOURCES
 from csdip_jax.methods import METHODS
 from csdip_jax.runs import saved
 from csdip_jax.runs.plan import programs
@@ -35,7 +36,8 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
         config.image_shape = image_shape or config.image_shape
         config.grids = (*config.get("grids", ()), *sweep_flags)
     found = programs(settings.studies(config, data_dir, files, pixel_range))
-    name, inputs = "images" if files else config.data, {"images": files, "pixel_range": pixel_range}
+    is_named = not files and str(config.data).partition(":")[0] in KNOWN_SOURCES
+    name, inputs = config.data if is_named else "images", {"images": files, "pixel_range": pixel_range}
     folder = workdir or default_path(config, name, **inputs)
     require_same_settings(config, Path(folder), **inputs)
     sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
