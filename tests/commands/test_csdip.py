@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from csdip_jax.commands import csdip
+from tests.commands import typed as commands
 from tests.conftest import REPOSITORY
 
 
@@ -58,3 +59,11 @@ def test_a_reader_that_has_ended_is_no_bug(words):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == csdip.NOBODY_READS
+
+
+@pytest.mark.parametrize("name", csdip.COMMANDS)
+def test_help_names_no_file_of_a_clone(name):
+    """Whoever installed the wheel has none."""
+    shown = commands.run(csdip.COMMANDS[name].module, *csdip.COMMANDS[name].options, "--help").stdout
+    assert "--config" in shown or name in ("report", "data")
+    assert "experiments/" not in shown and "python -m experiments" not in shown

@@ -36,9 +36,10 @@ def get_config() -> config_dict.ConfigDict:
     # Methods: their names, their preset, and what departs from it.
     config.methods = "csdip"  # names separated by commas; your own is module:Class
     config.preset = "paper"  # settings of the paper, or of its reference code where the two differ
-    # csgm: weights by experiments.train_vae; None: data_dir or runs/vae_mnist.
+    # csgm: weights by experiments.train_vae of a clone; None: data_dir or runs/vae_mnist.
     config.vae = config_dict.placeholder(str)
-    config.prior = config_dict.placeholder(str)  # csdip: a prior by experiments.learned_regularization; None: without
+    # csdip: a prior by experiments.learned_regularization of a clone; None: without.
+    config.prior = config_dict.placeholder(str)
     for name, recipe in METHODS.items():
         config[name] = _empty(recipe.settings)
     # What methods are made of: chosen by name as a field of the method, set here for all of them that have it.

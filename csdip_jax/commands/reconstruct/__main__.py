@@ -1,7 +1,7 @@
 """Reconstructs images from compressed measurements and compares them with the originals, where there are any.
 
     csdip demo
-    csdip reconstruct --config=experiments/configs/mnist.py --data_dir=data --config.num_images=10
+    csdip reconstruct --config.data=mnist --data_dir=data --config.num_images=10 --config.num_measurements=100
     csdip reconstruct --images='scans/*.png' --methods=csdip,lasso_dct,tv,bm3d_amp
     csdip reconstruct --images='scans/*.png' --methods=tv --sweep=tv.mu=16,64,256
     csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=256,256,1

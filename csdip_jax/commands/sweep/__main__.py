@@ -3,7 +3,7 @@
     csdip sweep --dry_run
     csdip sweep --config.num_measurements='(200,400)' --config.grids='("tv.mu=16,64,256",)'
     csdip sweep --config.data=mnist --config.num_measurements='(50,100)' --data_dir=data
-    csdip sweep --config=experiments/configs/mnist.py --data_dir=data --workdir=runs/digits
+    csdip sweep --config=mine.py --workdir=runs/mine
 
 What shares a compiled program runs in vectorized batches, on all devices of the machine. Rerun it to go on after a
 kill, and with more images, measurements, seeds, methods or grids to let the sweep grow: only what is missing is
