@@ -1,5 +1,6 @@
 """The words after `csdip`."""
 
+import os
 import subprocess
 import sys
 
@@ -54,11 +55,12 @@ def test_the_version_is_what_a_report_of_a_bug_needs(typed):
 @pytest.mark.parametrize("words", [[], ["data", "--help"]], ids=["csdip", "launcher"])
 def test_a_reader_that_has_ended_is_no_bug(words):
     """As `| head` may."""
-    program, pipes = [sys.executable, "-m", "csdip_jax", *words], {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(program, cwd=REPOSITORY, **pipes) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == csdip.NOBODY_READS
+    reads, writes = os.pipe()
+    os.close(reads)
+    program = [sys.executable, "-m", "csdip_jax", *words]
+    done = subprocess.run(program, cwd=REPOSITORY, stdout=writes, stderr=subprocess.PIPE)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (csdip.NOBODY_READS, b"")
 
 
 @pytest.mark.parametrize("name", csdip.COMMANDS)
