@@ -18,11 +18,10 @@ from ml_collections import config_dict, config_flags
 from tqdm import tqdm
 
 from csdip_jax.commands import config_help, own_code
-from csdip_jax.commands.csdip import ends_where_nobody_reads
+from csdip_jax.commands.csdip import HELP, ends_where_nobody_reads
 from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 
-HELP = ("h", "?", "help", "helpshort", "helpfull")
 GONE = "Gone:"
 """Beginning of the help of an option that only tells what to write instead."""
 INTERRUPTED = 130
@@ -107,8 +106,20 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
 
 
 def define_pixel_range(default: str = "the type's range for integers, -1,1 for floats") -> flags.FlagHolder:
-    """The flag --pixel_range=<black>,<white>; see `numbers_of`."""
+    """The flag --pixel_range=<black>,<white>; see `pixel_range_of`."""
     return flags.DEFINE_list("pixel_range", None, f"black,white of your pixel values. Default: {default}.")
+
+
+def pixel_range_of(flag: flags.FlagHolder) -> tuple[float, float] | None:
+    """Its value, or None where it is not given; says so where the larger value is black.
+
+    Raises:
+        InputError: it is not two numbers.
+    """
+    numbers = numbers_of(flag, float, 2)
+    if numbers and numbers[0] > numbers[1]:
+        print(f"note: --pixel_range={','.join(flag.value)}: the larger value is black, pictures are drawn that way")
+    return numbers
 
 
 def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:

@@ -53,7 +53,7 @@ def main() -> None:
         with config.unlocked():
             config.data, config.image_shape = "demo", config.image_shape or (64, 64, 1)
             config.num_images = 1 if config.num_images is None else config.num_images
-    pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    pixel_range = launcher.pixel_range_of(_PIXEL_RANGE)
     if _DRY_RUN.value:
         dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range, share)
     else:
