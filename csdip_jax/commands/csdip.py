@@ -56,7 +56,7 @@ For example:
   csdip demo
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1
   csdip reconstruct --images=photo.jpg --max_side=64 --methods=csdip,tv
-  csdip sweep --config.data=photo.jpg --max_side=64 --config.num_measurements='(500,1000)' --methods=tv,csdip
+  csdip sweep --config.data=photo.jpg --max_side=64 --config.num_measurements='(500,900)' --methods=tv
   csdip report --workdir=runs
 
   csdip <command> --help       its options, and every setting with its default and range

@@ -98,7 +98,7 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
         if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
             long = f"{flag.name}.{name}"
             before = ",".join(map(str, config[name])) if isinstance(config[name], tuple) else config[name]
-            if _is_given(long) and before != value:
+            if is_given(long) and before != value:
                 raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
             with config.unlocked():
                 config[name] = (value,) if isinstance(config[name], tuple) else None if value == 0 else value
@@ -225,14 +225,15 @@ def spelled(message: object) -> str:
     def option(match: re.Match) -> str:
         name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
         value = f"={value}" if value not in ("", "True") else ""
-        if name in flags.FLAGS and not (name in SHORTHANDS and _is_given(f"config.{name}")):
+        if name in flags.FLAGS and not (name in SHORTHANDS and is_given(f"config.{name}")):
             return f"--{name}{value}"
         return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
     return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
 
 
-def _is_given(option: str) -> bool:
+def is_given(option: str) -> bool:
+    """Whether the user wrote --<option>."""
     return option in flags.FLAGS and bool(flags.FLAGS[option].present)
 
 

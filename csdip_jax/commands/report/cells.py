@@ -195,6 +195,26 @@ def asked(cells: pd.DataFrame) -> str:
     return ", ".join([_counted(len(methods), "method") + named + settings, *several, *presets])
 
 
+def imaged(cells: pd.DataFrame) -> str:
+    """The name of the image, where there is one alone; else the first one's and how many more there are."""
+    first, *others = dict.fromkeys(name for name in cells.image if name) or [""]
+    return f"{first} and {len(others)} more" if others else first
+
+
+def best(cells: pd.DataFrame) -> str:
+    """The method and measurement of the least mean error with its PSNR; without a true image what its fit proves."""
+    whole = cells[cells.flag != FAILED]
+    if not len(whole):
+        return ""
+    lines = summarize(whole)
+    known = lines[lines.mean_mse.astype(float).notna()]
+    if len(known):
+        line = known.loc[known.mean_mse.astype(float).idxmin()]
+        return f"{line.label}, {_text(line.median_psnr, '.1f')} dB"
+    cell = whole.loc[whole.relative_residual.fillna(np.inf).idxmin()]
+    return ": ".join(filter(None, [cell.label, cell.verdict]))
+
+
 def _counted(count: int, name: str) -> str:
     first, space, rest = name.partition(" of ")
     return f"{count} {first}{'s' if count != 1 else ''}{space}{rest}"
