@@ -168,7 +168,7 @@ def _show_residual(axis, fit: Explained) -> None:
         white = np.percentile(np.abs(grey), 99) or np.abs(grey).max() or 1.0
         axis.imshow(grey, cmap="gray", vmin=-white, vmax=white)
         axis.set_title("residual $A^H (y - Ax)$", fontsize=8)
-        told += "; shown less its mean, black to white: its 99th percentile. Like noise is fine"
+        told += ". Its mean is taken out, white is its 99th percentile. What looks like noise is fine"
     else:
         axis.plot(residual.ravel(), lw=0.6, color="0.3")
         axis.set_xlim(0, max(residual.size - 1, 1))

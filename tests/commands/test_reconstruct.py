@@ -180,7 +180,7 @@ def test_an_offset_or_a_bright_pixel_does_not_hide_the_residual(tmp_path, monkey
     pictures.save_explained(tmp_path / "a.png", None, [fit])
     (shown,) = figures[0].axes[2].images
     assert abs(np.median(shown.get_array())) < 2 and 2 < shown.get_clim()[1] < 6
-    assert "less its mean" in figures[0].axes[2].get_xlabel()
+    assert "mean is taken out" in figures[0].axes[2].get_xlabel()
 
 
 @pytest.mark.parametrize("adjoint", [True, False])

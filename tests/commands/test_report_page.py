@@ -124,8 +124,9 @@ def test_the_overview_tells_runs_apart_by_image_and_result(tmp_path):
     make_run(tmp_path / "e", [])
     shown = page.contents(find.find(tmp_path))["overviewed"]
     assert list(shown.image) == ["digit", "one and 2 more", "", "digit", ""]
-    assert list(shown.best)[:2] == ["csdip, 26.0 dB", "tv, 21.0 dB"] and list(shown.best)[3:] == ["", ""]
-    assert shown.best[2].startswith("tv: ") and "1.1 times the noise" in shown.best[2]
+    assert list(shown.outcome)[:2] == ["best: csdip, 26.0 dB", "tv, 21.0 dB"]
+    assert list(shown.outcome)[3:] == ["tv: FAILED", ""]
+    assert shown.outcome[2].startswith("tv: ") and "1.1" in shown.outcome[2]
 
 
 def test_what_there_is_none_of_is_not_counted(tmp_path):

@@ -160,7 +160,7 @@ def _overviewed(runs: Sequence[Mapping]) -> pd.DataFrame:
     lines = [
         {"run": run["title"]}
         | ({"flag": run["badge"]} if flagged else {})
-        | {"image": cells.imaged(run["cells"]), "what was run": run["asked"], "best": cells.best(run["cells"])}
+        | {"image": cells.imaged(run["cells"]), "what was run": run["asked"], "outcome": cells.outcome(run["cells"])}
         | {"cells": str(len(run["cells"]))}
         for run in runs
     ]
