@@ -206,7 +206,7 @@ class Status(enum.IntEnum):
     """It took all its steps before its tolerance was met."""
     UNEXPLAINED = 4
     """It ended well, but its image explains too little of what the measurements tell beyond a flat image:
-    `Solution.unexplained` is above 0.25."""
+    `Solution.unexplained` is above 0.25. The noise is not known here: where it is, `verdict` has the last word."""
     DIVERGED = 5
     """Its loss was no longer finite, or beyond what its method allows."""
     COLLAPSED = 6

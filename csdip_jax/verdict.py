@@ -4,6 +4,7 @@ Nothing here says how good the image is: a fit that explains its measurements ma
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,20 @@ ABOVE_THE_NOISE, BELOW_THE_NOISE = 2.0, 0.25
 FALLING = 0.5
 """Share by which a loss fell in the second half of the steps, that shows it to be far from its end. Fits of the paper's
 digits, without noise, fall by 0 to 0.6 there, fits that have come to their noise by less than 0.3."""
+GREW = 1.1
+"""Times the loss of the first step, from which on a loss at the end is said to have grown."""
+
+
+class Remedies(NamedTuple):
+    """What may be done about a fit, in words. A program names its options; empty is what the method has not."""
+
+    more_steps: str = "take more steps"
+    fewer_steps: str = "take fewer steps"
+    regularize_more: str = "regularize more"
+    regularize_less: str = "regularize less"
+
+
+IN_GENERAL = Remedies()
 
 
 def verdict(solution: Solution, noise_energy: float | None = None) -> str:
@@ -60,7 +75,8 @@ def verdict(solution: Solution, noise_energy: float | None = None) -> str:
 def falling(trace: ArrayLike) -> float | None:
     """The share by which a loss fell in the second half of its steps, 0 where there are fewer than 20.
 
-    None of a fit that stopped before the last of them, by its own rule.
+    Negative where it ended above that of the first step: -4 where it grew to five times. None of a fit that stopped
+    before the last of them, by its own rule.
     """
     trace = np.asarray(trace)
     tenth = len(trace) // 10
@@ -69,13 +85,19 @@ def falling(trace: ArrayLike) -> float | None:
     if tenth < 2:
         return 0.0
     before, last = (float(np.median(part)) for part in (trace[5 * tenth : 6 * tenth], trace[-tenth:]))
+    if 0 < GREW * trace[0] < last:
+        return 1 - last / float(trace[0])
     return 1 - last / before if last < before else 0.0
 
 
 def in_words(
-    ok: bool, unexplained: float, falling: float | None, times_noise: float | None = None, option: str = ""
+    ok: bool,
+    unexplained: float,
+    falling: float | None,
+    times_noise: float | None = None,
+    remedies: Remedies = IN_GENERAL,
 ) -> str:
-    """See `verdict`; `option` is how a program's user takes more steps."""
+    """See `verdict`."""
     if not ok:
         return "every attempt collapsed or diverged"
     if math.isnan(unexplained):
@@ -85,24 +107,35 @@ def in_words(
     words = [_explains(unexplained)]
     if times_noise is not None:
         words.append(f"leaves {times_noise:.2g} times the noise")
-    if falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL:
+    if falling is not None and diverged(unexplained, falling):
+        words.append(f"it diverged: its loss grew to {1 - falling:.2g} times that of the first step")
+    elif falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL:
         words.append(f"its loss fell by {100 * falling:.0f} % in the second half of the steps")
-    return ", ".join([*words, *filter(None, [advice(unexplained, falling, times_noise, option)])])
+    return ", ".join([*words, *filter(None, [advice(unexplained, falling, times_noise, remedies)])])
 
 
-def advice(unexplained: float, falling: float | None, times_noise: float | None = None, option: str = "") -> str:
+def advice(
+    unexplained: float, falling: float | None, times_noise: float | None = None, remedies: Remedies = IN_GENERAL
+) -> str:
     """What may be tried of a fit that has not failed; nothing where it explains its measurements as it should."""
     if _tells_nothing(unexplained, times_noise):
         return ""
-    steps = f" ({option})" if option else ""
     if unexplained > DOUBTFUL if times_noise is None else times_noise > ABOVE_THE_NOISE:
-        more = "regularize less, or " if falling is None else f"take more steps{steps}, or "
-        return f"{more}A (its order, its scale), the pixel range or the noise may be others than assumed"
+        tried = ["" if falling is None else remedies.more_steps, remedies.regularize_less]
+        if diverged(unexplained, falling):
+            tried = ["take smaller steps"]
+        others = "A (its order, its scale), the pixel range or the noise may be others than assumed"
+        return ", ".join([*filter(None, tried), "or " * any(tried) + others])
     if times_noise is not None:
-        below = times_noise < BELOW_THE_NOISE
-        return "so it fits noise too: take fewer steps, or a larger weight of the regularization" if below else ""
+        less = ", or ".join(filter(None, [remedies.fewer_steps, remedies.regularize_more]))
+        return ": ".join(filter(None, ["so it fits noise too", less])) if times_noise < BELOW_THE_NOISE else ""
     falls = falling is not None and falling > FALLING and unexplained > EXPLAINED_WELL
-    return f"more steps explain more{steps}" if falls else ""
+    return f"{remedies.more_steps} to explain more" if falls and remedies.more_steps else ""
+
+
+def diverged(unexplained: float, falling: float | None) -> bool:
+    """Whether a loss that stayed finite grew, to above that of a flat image."""
+    return falling is not None and falling < 0 and unexplained >= 1
 
 
 def _tells_nothing(unexplained: float, times_noise: float | None) -> bool:

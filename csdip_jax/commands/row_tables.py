@@ -8,8 +8,10 @@ import pandas as pd
 from csdip_jax.commands import tables
 from csdip_jax.commands.estimates import estimate, over_images
 from csdip_jax.commands.tables import number
+from csdip_jax.methods import METHODS
 from csdip_jax.runs.row import Row, stem
 from csdip_jax.types import Status
+from csdip_jax.verdict import Remedies
 
 FAILED = "FAILED"
 
@@ -36,7 +38,11 @@ FLAGS = {Status.OUT_OF_STEPS: "not converged", Status.UNEXPLAINED: "unexplained"
 
 def flag(row: Row) -> str:
     """What is wrong with a row, in a word."""
-    return FAILED if not row.ok else FLAGS.get(row.status, "")
+    if not row.ok:
+        return FAILED
+    if row.diverged:
+        return "diverged"
+    return "" if row.converged and row.status == Status.UNEXPLAINED else FLAGS.get(row.status, "")
 
 
 def caption(row: Row) -> str:
@@ -45,9 +51,30 @@ def caption(row: Row) -> str:
     return "\n".join(filter(None, [errors, ", ".join(filter(None, [row.in_short, flag(row)]))]))
 
 
-def take_more_steps(row: Row) -> str:
-    """The option that gives a row's method three times its steps."""
-    return f"--config.{row.method}.steps={3 * row.steps}"
+def remedies(row: Row) -> Remedies:
+    """What may be done about a row, with the options that do it: three times its steps, another regularization."""
+
+    def option(words: str, name: str, value: float) -> str:
+        return f"{words} (--config.{row.method}.{name}={value:.6g})" if value else ""
+
+    general, recipe = Remedies(), METHODS.get(row.method)
+    found = general._replace(more_steps=option(general.more_steps, "steps", 3 * row.steps))
+    if recipe is None:
+        return found
+    # A method with a tolerance solves its problem: fewer steps are another answer by accident only.
+    fewer = 0 if recipe.method.has_tolerance else row.steps // 3
+    found = found._replace(fewer_steps=option(general.fewer_steps, "steps", fewer))
+    knob = recipe.method.regularization
+    if knob is None:
+        return found._replace(regularize_more="", regularize_less="")
+    value = row.swept.get(knob.field, row.more.get(knob.field))
+    if not isinstance(value, (int, float)):
+        return found
+    usual = getattr(recipe.method, knob.field)
+    return found._replace(
+        regularize_more=option(general.regularize_more, knob.field, value * knob.more or usual),
+        regularize_less=option(general.regularize_less, knob.field, value / knob.more),
+    )
 
 
 def ranked(rows: Sequence[Row]) -> str:
@@ -116,10 +143,22 @@ def print_images(rows: Sequence[Row]) -> None:
 
 def advice(row: Row) -> str:
     """What to try, with the option; nothing where all is well."""
-    told = row.advice(take_more_steps(row))
-    if not told and row.status == Status.OUT_OF_STEPS:
-        return f"not converged, more steps may change the image ({take_more_steps(row)})"
-    return told
+    told = remedies(row)
+    if row.advice() or not _out_of_steps(row):
+        return row.advice(told)
+    recipe = METHODS.get(row.method)
+    needs = f"; it needs {recipe.needs}" if recipe is not None and recipe.needs else ""
+    return f"{told.more_steps}, which may change the image{needs}"
+
+
+def in_words(row: Row) -> str:
+    """The verdict, with the options for what it advises."""
+    told = row.in_words(remedies(row))
+    return told if row.advice() or not _out_of_steps(row) else ", ".join(filter(None, [told, advice(row)]))
+
+
+def _out_of_steps(row: Row) -> bool:
+    return row.status == Status.OUT_OF_STEPS
 
 
 def _print_advice(rows: Sequence[Row]) -> None:

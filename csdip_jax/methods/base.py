@@ -7,7 +7,7 @@ kept, when it ends early and when it is drawn anew is said by rules (`csdip_jax.
 """
 
 import dataclasses
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 
@@ -17,6 +17,22 @@ from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_da
 
 PRESETS = ("paper", "reference")
 """Names that `Method.preset` knows."""
+
+
+class Regularization(NamedTuple):
+    """The setting by which a method regularizes, for advice that names it.
+
+    Attributes:
+        field: name of the setting, a number.
+        more: factor that regularizes clearly more: below 1 where a smaller number does.
+
+    Example:
+        >>> cs.methods.Tv.regularization
+        Regularization(field='mu', more=0.25)
+    """
+
+    field: str
+    more: float
 
 
 @pytree_dataclass
@@ -41,7 +57,8 @@ class Method:
         usual_keep: see `keep`.
         fills_the_cache: whether one fit alone keeps a CPU busy; if not, fits of one image are advanced together there.
         needs_linear_operator: whether it can do with an adjoint only, not with any differentiable function.
-        remedy: what a user may try where it failed or did not converge.
+        remedy: what a user may try where it failed.
+        regularization: which setting regularizes, and which way; None where none does.
 
     Raises:
         InputError: a setting out of its range.
@@ -85,7 +102,8 @@ class Method:
     usual_keep: ClassVar[rules.Keep] = rules.Last()
     fills_the_cache: ClassVar[bool] = False
     needs_linear_operator: ClassVar[bool] = True
-    remedy: ClassVar[str] = "allow it more steps"
+    remedy: ClassVar[str] = "take smaller steps, and look at A and y"
+    regularization: ClassVar[Regularization | None] = None
 
     def __post_init__(self):
         object.__setattr__(self, "image_shape", checked_shape(self.image_shape))

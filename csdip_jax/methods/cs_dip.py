@@ -15,6 +15,7 @@ import optax
 from csdip_jax import priors, rules
 from csdip_jax.checks import require, require_number
 from csdip_jax.generators import DCGAN
+from csdip_jax.methods.base import Regularization
 from csdip_jax.methods.network import Network, State
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.types import Array, InputError, Problem, keyword_field, pytree_dataclass, static_field
@@ -81,6 +82,7 @@ class CsDip(Network):
     usual_keep = rules.Best(window=20)
     fills_the_cache = True
     remedy = "try another seed, a lower learning_rate or more measurements"
+    regularization = Regularization("tv_weight", 10.0)
 
     def __post_init__(self):
         if self.generator is None:

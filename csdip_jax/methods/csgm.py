@@ -18,6 +18,7 @@ import optax
 
 from csdip_jax.checks import require_number
 from csdip_jax.generators import TrainedDecoder
+from csdip_jax.methods.base import Regularization
 from csdip_jax.methods.network import Network
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.types import Array, keyword_field, pytree_dataclass, static_field
@@ -51,6 +52,7 @@ class Csgm(Network):
     l2_weight: float = 0.1
     moves: str = keyword_field("latent", static=True)
     learning_rate: float = keyword_field(0.01)
+    regularization = Regularization("l2_weight", 10.0)
 
     def __post_init__(self):
         if self.generator is None:

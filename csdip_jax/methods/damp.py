@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from csdip_jax import denoisers
 from csdip_jax.checks import require, require_at_most, require_number
 from csdip_jax.denoisers import Denoiser
-from csdip_jax.methods.base import Method
+from csdip_jax.methods.base import Method, Regularization
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import LinearOperator, Normalised, Operator, RowOperator, squared_norm
 from csdip_jax.operators.own import attempt
@@ -103,12 +103,11 @@ class Damp(Method):
     strength: float = 1.0
     damping: float = 0.0
     probe: float = 0.1
-    remedy = (
-        "D-AMP needs more steps or measurements: random ones, not Fourier samples, about 4 % of the pixels for BM3D"
-    )
+    remedy = "D-AMP needs random measurements, not Fourier samples, and with BM3D about 4 % of the pixels or more"
 
     scalars = ("measurement_loss", "objective", "noise")
     has_tolerance = True
+    regularization = Regularization("strength", 1.5)
 
     def __post_init__(self):
         super().__post_init__()

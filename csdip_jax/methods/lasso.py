@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from csdip_jax import transforms
 from csdip_jax.checks import require, require_number
-from csdip_jax.methods.base import Method
+from csdip_jax.methods.base import Method, Regularization
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import squared_norm
 from csdip_jax.prox import project_box, soft_threshold
@@ -124,6 +124,7 @@ class Lasso(Method):
     tolerance: float = 1e-4
     scalars = ("measurement_loss", "objective", "gap")
     has_tolerance = True
+    regularization = Regularization("alpha", 10.0)
 
     def __post_init__(self):
         super().__post_init__()

@@ -13,9 +13,20 @@ from csdip_jax import metrics
 from csdip_jax.data.pixels import WIDE
 from csdip_jax.io.lines import FLAG, NAME, NUMBER, NUMBER_OR_NULL, NUMBERS, TEXT, WHOLE, Kind, require_fields
 from csdip_jax.methods import METHODS
+from csdip_jax.methods.base import Method
 from csdip_jax.operators import OPERATORS
 from csdip_jax.types import Array, InputError, Solution, Status
-from csdip_jax.verdict import EXPLAINED, advice, falling, in_short, in_words
+from csdip_jax.verdict import (
+    ABOVE_THE_NOISE,
+    EXPLAINED,
+    IN_GENERAL,
+    Remedies,
+    advice,
+    diverged,
+    falling,
+    in_short,
+    in_words,
+)
 
 VERSION = 2
 """Of the rows that are written. Version 1, which says none, had no status, and other fields in every kind of run."""
@@ -69,7 +80,7 @@ class Row:
         trained_digest: of what was trained for the method.
         device: that it was computed on.
         aux: what else the solution says in one number, by name.
-        more: what a study adds of its own, texts and numbers by name.
+        more: the value of the setting that regularizes, by its name, and what a study adds of its own.
     """
 
     file: Annotated[str, NAME]
@@ -118,22 +129,36 @@ class Row:
     @property
     def converged(self) -> bool:
         """Whether the fit came to its end before its limit of steps, if it has one, and explains the measurements."""
-        return self.status <= Status.FINISHED
+        return self.status <= Status.FINISHED or (self.status == Status.UNEXPLAINED and self.explained)
+
+    @property
+    def explained(self) -> bool:
+        """Whether its image explains enough: the noise decides where it is known, else the share that is explained."""
+        times_noise = self._numbers[2]
+        within = times_noise is not None and times_noise <= ABOVE_THE_NOISE
+        return self.ok and (self.status != Status.UNEXPLAINED or within)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss grew, also where it stayed finite."""
+        unexplained, falling_by, _ = self._numbers
+        grew = unexplained is not None and diverged(unexplained, falling_by)
+        return self.status == Status.DIVERGED or (grew and not self.explained)
 
     @property
     def verdict(self) -> str:
         """What it proves, in words; nothing of rows that were written before it was known."""
         return self.in_words()
 
-    def in_words(self, option: str = "") -> str:
-        """The verdict; `option` is how to take more steps."""
+    def in_words(self, remedies: Remedies = IN_GENERAL) -> str:
+        """The verdict, with how to do what it advises."""
         unexplained, falling_by, times_noise = self._numbers
-        return "" if unexplained is None else in_words(self.ok, unexplained, falling_by, times_noise, option)
+        return "" if unexplained is None else in_words(self.ok, unexplained, falling_by, times_noise, remedies)
 
-    def advice(self, option: str = "") -> str:
+    def advice(self, remedies: Remedies = IN_GENERAL) -> str:
         """What of the verdict is to be done; nothing where all is well, or failed, or not known."""
         unexplained, falling_by, times_noise = self._numbers
-        return "" if unexplained is None or not self.ok else advice(unexplained, falling_by, times_noise, option)
+        return "" if unexplained is None or not self.ok else advice(unexplained, falling_by, times_noise, remedies)
 
     @property
     def in_short(self) -> str:
@@ -218,6 +243,14 @@ def code_of(method: str, operator: str = "") -> dict[str, Any]:
     """For `Row.more`: name -> the checksum of the file, of a method and an operator that a user wrote."""
     known = {f"method {method}": METHODS.get(method), f"operator {operator}": OPERATORS.get(operator)}
     return {f"code of {name}": one.code for name, one in known.items() if one is not None and one.code is not None}
+
+
+def weight_of(method: Method, swept: Mapping[str, float]) -> dict[str, Any]:
+    """For `Row.more`: the value of the setting that regularizes, by its name; nothing where the method has none."""
+    if method.regularization is None:
+        return {}
+    name = method.regularization.field
+    return {name: float(swept.get(name, getattr(method, name)))}
 
 
 def require_same_code(row: "Row", folder: Path) -> None:

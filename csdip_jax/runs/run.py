@@ -17,7 +17,7 @@ from csdip_jax.io.lines import read_all_rows
 from csdip_jax.runs import saved
 from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.plan import Batch, Cell, Program, batches, cell_stem, dealt, scene_by_scene
-from csdip_jax.runs.row import Row, code_of, errors, facts, require_same_code
+from csdip_jax.runs.row import Row, code_of, errors, facts, require_same_code, weight_of
 from csdip_jax.runs.study import digests
 from csdip_jax.runs.time_left import Progress
 from csdip_jax.runs.workdir import Workdir, device_name, locked
@@ -223,7 +223,8 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Ro
         **errors(solution.image, image),
         trained_digest=digests([program.sweep]).get(program.sweep.name),
         device=device_name(),
-        more=code_of(program.sweep.name, measurement.kind),
+        more=code_of(program.sweep.name, measurement.kind)
+        | weight_of(program.sweep.method, program.sweep.values(setting)),
     )
     saved.warn(row, program.sweep.method)
     note = ends_note(solution.image)

@@ -14,7 +14,7 @@ import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.methods.recipe import NONE
-from csdip_jax.runs.row import Row, Status, code_of, facts, stem
+from csdip_jax.runs.row import Row, code_of, facts, stem, weight_of
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import Array, InputError
@@ -58,7 +58,8 @@ def solve(
     for i, (label, solution) in enumerate(zip(sweep.labels, solutions, strict=True)):
         which = {"file": stem(prefix, label), "method": sweep.name, "label": label, "swept": sweep.values(i)}
         found = facts(solution, problem.measurements, seconds, noise_energy)
-        row = Row(**which, **{"more": code_of(sweep.name), **known}, **found)
+        more = code_of(sweep.name) | weight_of(sweep.method, sweep.values(i))
+        row = Row(**which, **{"more": more, **known}, **found)
         warn(row, sweep.method)
         fits.append(Fit(solution, row))
     return fits
@@ -82,13 +83,9 @@ def reconstructed(
 
 
 def warn(row: Row, method: cs.methods.Method) -> None:
-    """Says so where a fit failed, does not explain its measurements or did not converge."""
+    """Says at once that a fit failed; all else is said by the tables at the end."""
     if not row.ok:
         tqdm.write(f"warning: {row.file}: {row.verdict}; {method.remedy}")
-    elif row.status == Status.UNEXPLAINED:
-        tqdm.write(f"warning: {row.file}: {row.verdict}")
-    elif not row.converged:
-        tqdm.write(f"warning: {row.file}: not converged; {method.remedy}")
 
 
 def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:

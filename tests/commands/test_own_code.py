@@ -124,7 +124,7 @@ def test_a_method_of_ones_own_has_its_settings_and_its_rows(module, tmp_path):
     rows = rows_of(tmp_path / "run")
     assert [row["label"] for row in rows] == ["Landweber rate=0.1", "Landweber rate=0.2", "tv"]
     assert [row["steps"] for row in rows] == [7, 7, 3] and "Landweber rate=0.1" in done.stdout
-    assert rows[0]["more"].keys() == {"code of method Landweber"} and rows[2]["more"] == {}
+    assert rows[0]["more"].keys() == {"code of method Landweber"} and rows[2]["more"].keys() == {"mu"}
     assert (tmp_path / "run" / "comparison.png").exists()
 
     again = run("reconstruct", *options, "--config.Landweber.steps=7", "--sweep=Landweber.rate=0.1,0.2")
@@ -231,7 +231,16 @@ def test_what_is_wrong_with_own_code_is_one_line(option, message, module, tmp_pa
 
 def test_an_operator_of_another_shape_is_refused(module):
     told = refused(run("reconstruct", *SMALL[:1], "--image_shape=9,9,1", f"--operator={module}:other_shape"))
-    assert "images of shape (8, 8, 1), not (9, 9, 1)" in told
+    assert "images of shape (8, 8, 1), not (9, 9, 1)" in told and told.endswith("; try --image_shape=8,8,1")
+
+
+@pytest.mark.parametrize("name", ["of_grey", "fixed"])
+def test_an_operator_of_grey_images_says_so_of_colour(name, module, tmp_path):
+    with open(tmp_path / f"{module}.py", "a") as file:
+        file.write("\n\ndef of_grey(image):\n    return jnp.ones((5, 64)) @ image.reshape(-1)\n")
+    options = [f"--operator={module}:{name}", f"--workdir={tmp_path / 'run'}", "--methods=tv"]
+    told = refused(run("reconstruct", "--config.data=demo", "--image_shape=8,8,3", *options))
+    assert told.endswith("; try --image_shape=8,8,1") and not (tmp_path / "run").exists()
 
 
 def test_a_name_that_is_taken_is_refused(module, tmp_path, monkeypatch):

@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import csdip_jax as cs
 from csdip_jax.io.lines import append_row, read_rows
-from csdip_jax.runs.row import ADDED, FIELDS, VERSION, Row, Status, code_of, errors, facts
+from csdip_jax.methods import METHODS
+from csdip_jax.runs.row import ADDED, FIELDS, VERSION, Row, Status, code_of, errors, facts, weight_of
 
 
 def solution(**changes):
@@ -112,6 +114,32 @@ def test_ok_and_converged_are_those_of_the_status(status):
     row = dataclasses.replace(ROW, status=status)
     assert row.ok == (status not in (Status.DIVERGED, Status.COLLAPSED))
     assert row.converged == (status in (Status.CONVERGED, Status.STOPPED, Status.FINISHED))
+
+
+@pytest.mark.parametrize(("times_noise", "explained"), [(None, False), (1.4, True), (2.0, True), (2.1, False)])
+def test_the_noise_decides_what_is_unexplained_where_it_is_known(times_noise, explained):
+    row = dataclasses.replace(ROW, status=Status.UNEXPLAINED, unexplained=0.35, falling=0.0, times_noise=times_noise)
+    assert row.converged == row.explained == explained and bool(row.advice()) != explained
+    assert dataclasses.replace(row, status=Status.FINISHED).explained
+    assert not dataclasses.replace(row, status=Status.OUT_OF_STEPS).converged
+
+
+@pytest.mark.parametrize(
+    ("falling_by", "unexplained", "diverged"), [(-3, 2.0, True), (-3, 0.5, False), (0.0, 2.0, False)]
+)
+def test_a_finite_loss_that_grew_is_called_diverged(falling_by, unexplained, diverged):
+    row = dataclasses.replace(ROW, status=Status.UNEXPLAINED, unexplained=unexplained, falling=falling_by)
+    assert row.diverged == diverged and ("take smaller steps" in row.verdict) == diverged
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_weight_that_regularizes_is_a_setting_and_kept_in_the_row(name):
+    method = METHODS[name].method
+    field, more = method.regularization
+    assert field in METHODS[name].settings and more > 0 != more - 1
+    told = weight_of(SimpleNamespace(regularization=method.regularization, **{field: np.float32(0.5)}), {})
+    assert told == {field: 0.5} and weight_of(method, {field: 3.0}) == {field: 3.0}
+    assert weight_of(cs.methods.Method, {}) == {}
 
 
 @pytest.mark.parametrize("field", FIELDS)

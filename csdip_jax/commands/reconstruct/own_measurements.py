@@ -105,8 +105,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     for row in rows:
         residual = number(row.relative_residual, ".3g")
         line = f"{row.label}: relative residual {residual} after {row.steps} steps"
-        told = row.in_words(row_tables.take_more_steps(row))
-        print("  ".join(filter(None, [line, row_tables.flag(row), told])))
+        print("  ".join(filter(None, [line, row_tables.flag(row), row_tables.in_words(row)])))
         print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
     _draw(workdir, own, [row for row in rows if _is_whole(workdir, row, shape)])
 
