@@ -191,9 +191,7 @@ def require_bm3d(image_shape: tuple[int, ...]) -> None:
     try:
         import bm3d  # noqa: F401 (an optional extra)
     except ImportError as error:
-        raise InputError(
-            "BM3D needs the package bm3d, free for non-commercial use: pip install 'csdip_jax[bm3d]'"
-        ) from error
+        raise InputError("BM3D needs the package bm3d, free for non-commercial use: pip install bm3d") from error
     if min(image_shape[:2]) < BM3D_SMALLEST_SIDE or image_shape[2] not in (1, 3):
         raise InputError(
             f"image_shape = {tuple(image_shape)}: BM3D takes sides of at least {BM3D_SMALLEST_SIDE} and 1 or 3 channels"

@@ -167,3 +167,11 @@ def test_random_matrices_may_be_tall(make):
     operator = make(KEY, 300, (4, 4, 1))
     assert operator.measurements_like.shape == (300,)
     np.testing.assert_allclose(operator.normal(np.ones((4, 4, 1))), 1, atol=0.6)  # A^T A is near the identity
+
+
+def test_a_plain_function_is_linear_where_it_is_said_to_be():
+    """TV does not guess; its message says what to write, and that serves."""
+    y = product(np.linspace(-1, 1, 64))
+    with pytest.raises(cs.InputError, match=r"write csdip_jax\.operators\.Linear\(function, image_shape\)"):
+        cs.reconstruct(TV, cs.Problem(product, y), KEY)
+    assert cs.reconstruct(TV, cs.Problem(Linear(product, SHAPE), y), KEY).image.shape == SHAPE

@@ -341,3 +341,79 @@ def test_a_rule_that_gives_up_has_a_fit_of_any_method_drawn_anew():
 
     solution = cs.reconstruct(dataclasses.replace(METHOD, fail=Never()), problem(), KEY, max_redraws=2)
     assert solution.redraws == 2 and solution.ok and solution.steps == METHOD.steps  # the last attempt goes on
+
+
+# --- what a rule of one's own may get wrong
+
+
+@cs.pytree_dataclass
+class NoTuple(rules.Stop):
+    def update(self, state, seen):
+        return seen.scalars["measurement_loss"]
+
+
+@cs.pytree_dataclass
+class Forgetful(rules.Keep):
+    def init(self, image):
+        return jnp.zeros_like(image)
+
+    def update(self, state, seen):
+        return None
+
+
+@cs.pytree_dataclass
+class Undecided(rules.Stop):
+    def update(self, state, seen):
+        return state, seen.image > 0, {}
+
+
+@cs.pytree_dataclass
+class Unnamed(rules.Stop):
+    def update(self, state, seen):
+        return state, seen.step > 3, {"spread": seen.image.std()}
+
+
+@cs.pytree_dataclass
+class Branching(rules.Stop):
+    def update(self, state, seen):
+        return state, bool(seen.scalars["objective"] > 1), {}
+
+
+@cs.pytree_dataclass
+class Flat(rules.Keep):
+    def image(self, state, last):
+        return last.reshape(-1)
+
+
+@cs.pytree_dataclass
+class Growing(rules.Keep):
+    def init(self, image):
+        return jnp.zeros(1)
+
+    def update(self, state, seen):
+        return jnp.append(state, seen.image.max())
+
+
+@cs.pytree_dataclass
+class Asking(rules.Fail):
+    def failed(self, problem, seen):
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "message"),
+    [
+        ("stop", NoTuple, r"rule NoTuple: its update gives float32\[\]: return \(what it remembers, whether the fit"),
+        ("stop", Undecided, r"Undecided: its update gives bool\[8, 8, 1\] for whether the fit ends: return bool\[\]"),
+        ("stop", Unnamed, r"Unnamed: its update tells \['spread'\]: give numbers by the names in its `scalars`, \[\]"),
+        ("stop", Branching, "Branching: its update, traced by JAX, ends in TracerBoolConversionError: .*; write it"),
+        ("keep", Forgetful, "Forgetful: its update remembers .*: return what has the form of the state it is given"),
+        ("keep", Growing, r"Growing: its update remembers float32\[2\], its init float32\[1\]"),
+        ("keep", Flat, r"rule Flat: its image gives float32\[64\] for the image: return float32\[8, 8, 1\]"),
+        ("fail", Asking, r"Asking: its failed gives float32\[\] for whether the attempt is lost: return bool\[\]"),
+    ],
+)
+def test_a_rule_of_ones_own_that_gives_something_else_is_refused_in_a_line(kind, made, message):
+    with pytest.raises(cs.InputError, match=message) as raised:
+        cs.reconstruct(dataclasses.replace(METHOD, **{kind: made()}), problem(), KEY)
+    assert "\n" not in str(raised.value)

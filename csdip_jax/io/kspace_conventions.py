@@ -9,6 +9,8 @@ from csdip_jax.io import kspace
 from csdip_jax.types import InputError
 
 DEFAULT_RANGE = (-1.0, 1.0)  # of pixels, where none is given
+ROUNDING = 1e-6
+"""A phase, in radians, up to which none is worth a word."""
 
 
 def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.ndarray, float, list[str]]:
@@ -30,7 +32,8 @@ def of_real_image(grid, chosen, pixel_range, force_real, suspects) -> tuple[np.n
         phase += math.pi if phase <= 0 else -math.pi
     if phase:
         grid = grid * np.exp(-1j * phase)
-        notes.append(f"a constant phase of {phase:.3g} rad is taken out of the image")
+        if abs(phase) > ROUNDING:
+            notes.append(f"a constant phase of {phase:.3g} rad is taken out of the image")
         found = kspace.symmetry(grid, chosen)
     contradiction = f"samples at k and -k contradict a real image by {100 * found.share:.2g} % of their energy"
     if found.share > max(5 * found.deviation, 0.05) and found.pairs >= kspace.FEW and not force_real:

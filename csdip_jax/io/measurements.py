@@ -10,6 +10,7 @@ from csdip_jax import operators
 from csdip_jax.checks import as_floating, checked_shape
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.io import kspace_conventions as conventions
+from csdip_jax.io.dark_counts import offset_note
 from csdip_jax.solve import estimate_pixel_range
 from csdip_jax.types import InputError, Problem
 
@@ -67,7 +68,10 @@ def with_matrix(
         raise InputError(f"`image_shape=(h, w, c)` is needed beside a matrix (h w c = n = {matrix.shape[1]})")
     measurements = measurements.reshape(-1) if 1 in measurements.shape else measurements
     if measurements.shape != matrix.shape[:1]:
-        raise InputError(f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}")
+        remedy = ": transpose it" if measurements.shape == matrix.shape[1:] else ""
+        raise InputError(
+            f"measurements of shape {measurements.shape} do not fit a matrix of shape {matrix.shape}{remedy}"
+        )
     _require_finite(measurements, "measurements")
     _require_finite(matrix, "matrix")
     notes = ()
@@ -75,6 +79,9 @@ def with_matrix(
         stored = ", of a matrix stored column by column as in MATLAB" if _by_columns(matrix) else ""
         notes = (f"pixels taken row by row{stored}; `order='F'` takes them column by column, as MATLAB's x(:)",)
     matrix = _row_major(matrix, image_shape) if order == "F" else matrix
+    note = None
+    if math.prod(image_shape) == matrix.shape[1] and not (np.iscomplexobj(matrix) or np.iscomplexobj(measurements)):
+        note = offset_note(measurements, matrix, image_shape)
     if matrix_dtype != "float64":
         matrix = matrix.astype(np.complex64 if np.iscomplexobj(matrix) else np.float32)
     operator = operators.Dense(as_floating(matrix, "matrix"), image_shape)
@@ -82,7 +89,7 @@ def with_matrix(
         operator = operator.astype(matrix_dtype)
     problem = Problem(operator, as_floating(measurements, "measurements"))
     pixel_range, more = _range_of(problem, pixel_range)
-    return OwnProblem(problem, pixel_range, (*notes, *more))
+    return OwnProblem(problem, pixel_range, (*notes, *more, *filter(None, [note])))
 
 
 def with_operator(

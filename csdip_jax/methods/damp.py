@@ -19,8 +19,9 @@ from csdip_jax.denoisers import Denoiser
 from csdip_jax.methods.base import Method, Regularization
 from csdip_jax.methods.recipe import Recipe
 from csdip_jax.operators import LinearOperator, Normalised, Operator, RowOperator, squared_norm
+from csdip_jax.operators.own import attempt
 from csdip_jax.prox import project_box
-from csdip_jax.types import Array, Problem, pytree_dataclass, static_field
+from csdip_jax.types import Array, InputError, Problem, pytree_dataclass, static_field
 
 SCALE_PROBES = 16
 SETTLED, EXPLAINED = 1e-2, 1e-2
@@ -115,6 +116,20 @@ class Damp(Method):
         require_number("damping", self.damping)
         require_number("probe", self.probe)
         require_at_most("damping", self.damping, 1, strictly=True)
+
+    def require_data(self) -> None:
+        """Raises InputError for a denoiser of a user's own that JAX cannot trace, or that gives no image."""
+        if self.denoiser in (denoisers.tv, denoisers.wavelet, denoisers.bm3d):
+            return
+        image, sigma = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (self.image_shape, ()))
+        told = f"denoiser {getattr(self.denoiser, '__name__', self.denoiser)}, traced by JAX,"
+        remedy = "write it with jax.numpy, or call NumPy by jax.pure_callback"
+        given = attempt(lambda: jax.eval_shape(self.denoiser, image, sigma), f"{told} ends in", remedy)
+        if getattr(given, "shape", None) != image.shape or not jnp.issubdtype(given.dtype, jnp.floating):
+            what = f"{given.dtype}{list(given.shape)}" if hasattr(given, "shape") else f"a {type(given).__name__}"
+            raise InputError(
+                f"{told} gives {what} of an image {image.dtype}{list(image.shape)}: return an image of that kind"
+            )
 
     def init(self, problem: Problem, key: Array) -> State:
         operator, measurements = problem

@@ -48,7 +48,7 @@ def _on_device(leaf: Any) -> Array:
 def require_traceable(operator: Operator | Stack) -> None:
     """Raises InputError unless JAX traces it for an image of its shape, and it gives one array of float32 or wider."""
     given = f"the operator's function, traced by JAX for an image of shape {operator.image_shape},"
-    output = _attempt(lambda: operator.measurements_like, f"{given} ends in")
+    output = attempt(lambda: operator.measurements_like, f"{given} ends in")
     if not isinstance(output, jax.ShapeDtypeStruct):
         count = len(jax.tree.leaves(output))
         what = f"{count} arrays ({type(output).__name__})" if count else "no array"
@@ -105,10 +105,10 @@ def require_sound(
         # Of order one: what A makes, so that the products are large, and noise, so that every row counts.
         y = of_u * (math.sqrt(of_u.size) / np.linalg.norm(of_u)) + rng.standard_normal(of_u.shape)
         measurements = jnp.asarray(y, operator.measurements_like.dtype)
-        back = _attempt(lambda: operator.adjoint(measurements), "the operator is linear, but its transpose ends in")
+        back = attempt(lambda: operator.adjoint(measurements), "the operator is linear, but its transpose ends in")
         _require_adjoint(of_u, measurements, u, back, of_adjoint)
     weights = jnp.asarray(rng.standard_normal(of_u.shape), operator.measurements_like.dtype)
-    (gradient,) = _attempt(
+    (gradient,) = attempt(
         lambda: jax.vjp(operator.forward, u)[1](weights), "the derivative of the operator's function ends in"
     )
     if not np.any(np.asarray(gradient)):
@@ -151,7 +151,7 @@ def _require_finite_leaves(operator: Operator) -> None:
             raise InputError(f"operator: {bad} of {leaf.size} entries are NaN or infinite; remove or replace them")
 
 
-def _attempt(call: Callable, what: str) -> Any:
+def attempt(call: Callable, what: str, remedy: str = REMEDY) -> Any:
     """What it returns; anything that a user's function raises as one line."""
     try:
         return call()
@@ -159,4 +159,4 @@ def _attempt(call: Callable, what: str) -> Any:
         raise
     except Exception as error:
         first = str(error).strip().split("\n")[0]
-        raise InputError(f"{what} {type(error).__name__}: {first:.200}; {REMEDY}") from error
+        raise InputError(f"{what} {type(error).__name__}: {first:.200}; {remedy}") from error

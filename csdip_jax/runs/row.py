@@ -241,7 +241,7 @@ def _defaults() -> dict[str, Any]:
 
 def code_of(method: str, operator: str = "") -> dict[str, Any]:
     """For `Row.more`: name -> the checksum of the file, of a method and an operator that a user wrote."""
-    known = {method: METHODS.get(method), operator: OPERATORS.get(operator)}
+    known = {f"method {method}": METHODS.get(method), f"operator {operator}": OPERATORS.get(operator)}
     return {f"code of {name}": one.code for name, one in known.items() if one is not None and one.code is not None}
 
 

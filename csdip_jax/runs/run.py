@@ -10,7 +10,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 import csdip_jax as cs
 from csdip_jax.files import DamagedFile, content_digest, read_arrays, write_arrays, write_atomically
@@ -230,7 +229,7 @@ def _finish(workdir, program, cell, problem, solution, seconds) -> tuple[str, Ro
     saved.warn(row, program.sweep.method)
     note = ends_note(solution.image)
     if note and not ends_note(image):  # an original that lies there itself is no news
-        tqdm.write(f"note: {name}: {note}")
+        warnings.warn(f"{name}: {note}", EndsOfRangeWarning, stacklevel=2)
     back = operator.adjoint(measurements) if isinstance(operator, cs.operators.LinearOperator) else None
     nothing = np.full(image.shape, np.nan, np.float32)
     known = {"measurements": np.asarray(measurements), "adjoint": nothing if back is None else np.asarray(back)}

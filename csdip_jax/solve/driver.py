@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from csdip_jax.checks import require_count, require_key
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import Stack
+from csdip_jax.operators import Stack, one_of
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
@@ -35,6 +35,7 @@ from csdip_jax.solve.inputs import (
 )
 from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
+from csdip_jax.solve.own_rules import require_rules
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, Problem, Solution, Status
@@ -210,6 +211,7 @@ def prepare(
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
     require_pytree(method)
+    require_rules(method, Problem(one_of(problem.operator), problem.measurements[0]))
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))

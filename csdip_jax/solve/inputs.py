@@ -51,7 +51,7 @@ def checked_batch(
     if method.needs_linear_operator and not isinstance(form, LinearOperator):
         raise InputError(
             f"{type(method).__name__} needs a linear operator, one with an adjoint, not {type(form).__name__}: "
-            "wrap a linear function as operators.Linear(fn, image_shape), or choose csdip"
+            "write csdip_jax.operators.Linear(function, image_shape) where it is linear, or choose csdip"
         )
     if is_own(form):
         require_sound(one_of(operator), *middle_and_half(None if isinstance(pixel_range, str) else pixel_range))

@@ -508,7 +508,7 @@ def ends_note(image: np.ndarray) -> str | None:
         return None
     return (
         f"{100 * either:.0f} % of the pixels of a channel lie at the ends of the pixel range: right for black and "
-        "white, else widen pixel_range, or give csdip room beyond it (room=1.3)"
+        "white, else widen `pixel_range`, or give csdip room beyond it by `csdip.room=1.3`"
     )
 
 

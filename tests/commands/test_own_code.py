@@ -124,7 +124,7 @@ def test_a_method_of_ones_own_has_its_settings_and_its_rows(module, tmp_path):
     rows = rows_of(tmp_path / "run")
     assert [row["label"] for row in rows] == ["Landweber rate=0.1", "Landweber rate=0.2", "tv"]
     assert [row["steps"] for row in rows] == [7, 7, 3] and "Landweber rate=0.1" in done.stdout
-    assert rows[0]["more"].keys() == {"code of Landweber"} and rows[2]["more"] == {}
+    assert rows[0]["more"].keys() == {"code of method Landweber"} and rows[2]["more"].keys() == {"mu"}
     assert (tmp_path / "run" / "comparison.png").exists()
 
     again = run("reconstruct", *options, "--config.Landweber.steps=7", "--sweep=Landweber.rate=0.1,0.2")
@@ -144,7 +144,7 @@ def test_after_an_edit_nothing_is_skipped_silently(option, module, tmp_path):
     sys.modules.pop(module)
     path = tmp_path / f"{module}.py"
     path.write_text(path.read_text() + "\n# edited\n")
-    name = option.rpartition(":")[2]
+    name = f"{'operator' if 'operator' in option else 'method'} {option.rpartition(':')[2]}"
     assert f"the file of {name} has changed since run was written" in refused(
         run("reconstruct", *options, option.format(module))
     )

@@ -141,3 +141,18 @@ def test_an_exact_image_has_an_infinite_psnr_and_no_infinity_in_its_row():
 )
 def test_the_range_is_told_where_it_is_not_the_whole(ranges, told):
     assert row_tables.of_range(ranges) == told
+
+
+@pytest.mark.parametrize("dark", [0, 50])
+def test_pixels_at_the_ends_and_dark_counts_are_told_with_this_commands_options(dark, tmp_path):
+    image = np.where(np.arange(100) % 10 < 5, -1.0, 0.3)
+    matrix = np.random.default_rng(0).choice([-1.0, 1.0], (90, 100))
+    np.save(tmp_path / "A.npy", matrix)
+    np.save(tmp_path / "y.npy", matrix @ image + dark)
+    options = [f"--measurements={tmp_path / 'y.npy'}", f"--matrix={tmp_path / 'A.npy'}", "--image_shape=10,10,1"]
+    options += ["--pixel_range=-0.6,0.2", "--methods=tv", f"--workdir={tmp_path / 'run'}"]
+    done = run("reconstruct", *options)
+    assert done.returncode == 0, done.stderr
+    assert ("note: y seems to have an offset of about" in done.stdout) == bool(dark)
+    if not dark:
+        assert "widen --pixel_range, or give csdip room beyond it by --config.csdip.room=1.3" in done.stdout

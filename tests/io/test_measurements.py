@@ -132,6 +132,7 @@ def broken(array, value):
     ("call", "message"),
     [
         (lambda: own.with_matrix(Y[:-1], MATRIX, SHAPE, (-1, 1)), r"\(39,\) do not fit a matrix of shape \(40, 120\)"),
+        (lambda: own.with_matrix(Y, MATRIX.T, SHAPE, (-1, 1)), r"a matrix of shape \(120, 40\): transpose it$"),
         (lambda: own.with_matrix(Y, MATRIX, None, (-1, 1)), r"`image_shape=\(h, w, c\)` is needed .* n = 120"),
         (lambda: own.with_matrix(Y, MATRIX, (12, 11, 1), (-1, 1)), "needs .* n = 132 columns"),
         (lambda: own.with_matrix(Y, MATRIX[0], SHAPE, (-1, 1)), "needs two axes"),
@@ -158,3 +159,9 @@ def broken(array, value):
 def test_bad_input(call, message):
     with pytest.raises(cs.InputError, match=message):
         call()
+
+
+def test_rounding_is_no_phase():
+    for phase, told in ((3e-18, False), (0.3, True)):
+        result = own.with_mask(KSPACE * np.exp(1j * phase), MASK, None, (0, 1))
+        assert any("constant phase" in note for note in result.notes) == told

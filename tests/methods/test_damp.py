@@ -130,3 +130,34 @@ def test_bad_settings():
     for settings, message in [({"damping": 1.0}, "damping = 1.0"), ({"probe": -0.1}, "probe = -0.1")]:
         with pytest.raises(cs.InputError, match=message):
             Damp(SHAPE, **settings)
+
+
+def by_numpy(image, sigma):
+    return np.clip(np.asarray(image), -1, 1)
+
+
+def flattened(image, sigma):
+    return image.reshape(-1)
+
+
+def nothing(image, sigma):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("denoiser", "message"),
+    [
+        (
+            by_numpy,
+            "denoiser by_numpy, traced by JAX, ends in TracerArrayConversionError: .*or call NumPy by",
+        ),
+        (flattened, r"denoiser flattened, traced by JAX, gives float32\[64\] of an image float32\[8, 8, 1\]: return"),
+        (nothing, "denoiser nothing, traced by JAX, gives a NoneType of an image"),
+    ],
+)
+def test_a_denoiser_that_gives_no_image_is_refused_in_a_line(denoiser, message):
+    operator = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
+    problem = cs.Problem(operator, jnp.ones(40))
+    with pytest.raises(cs.InputError, match=message) as raised:
+        cs.reconstruct(cs.methods.Damp((8, 8, 1), denoiser=denoiser), problem, jax.random.key(1))
+    assert "\n" not in str(raised.value)

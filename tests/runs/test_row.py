@@ -11,7 +11,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.io.lines import append_row, read_rows
 from csdip_jax.methods import METHODS
-from csdip_jax.runs.row import ADDED, FIELDS, VERSION, Row, Status, errors, facts, weight_of
+from csdip_jax.runs.row import ADDED, FIELDS, VERSION, Row, Status, code_of, errors, facts, weight_of
 
 
 def solution(**changes):
@@ -209,3 +209,9 @@ def test_how_a_fit_of_version_1_ended(ok, converged, loss, status):
 def test_a_row_of_version_1_without_a_field_is_damaged(field):
     with pytest.raises(ValueError, match=f"a row that is no reconstruction's, without {field}"):
         read({name: value for name, value in SWEEP.items() if name != field})
+
+
+def test_a_method_and_an_operator_of_one_name_keep_their_code_apart(monkeypatch):
+    for known, one, code in ((cs.methods.METHODS, "tv", "a"), (cs.operators.OPERATORS, "gaussian", "b")):
+        monkeypatch.setitem(known, "mine", dataclasses.replace(known[one], code=code))
+    assert code_of("mine", "mine") == {"code of method mine": "a", "code of operator mine": "b"}
