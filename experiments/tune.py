@@ -176,7 +176,7 @@ if __name__ == "__main__":
     def main() -> None:
         config = launcher.config_of(CONFIG)
         default = f"runs/tuning-{config.methods.replace(',', '-')}-{str(config.data).replace(':', '-')}"
-        pixel_range = launcher.numbers_of(PIXEL_RANGE, float, 2)
+        pixel_range = launcher.pixel_range_of(PIXEL_RANGE)
         tune(config, flags.FLAGS.workdir or default, flags.FLAGS.data_dir, pixel_range)
 
     launcher.run(main)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 NOBODY_READS = 141
+HELP = ("h", "?", "help", "helpshort", "helpfull")
+"""Options that ask for it."""
 DEMO = Path(__file__).parent / "configs" / "demo.py"
 
 
@@ -20,11 +22,13 @@ class Command(NamedTuple):
         about: what it does, in a line.
         module: the program, below `csdip_jax.commands`.
         options: what stands before the user's, who may override it.
+        intro: what its help begins with, where its program has other uses.
     """
 
     about: str
     module: str
     options: tuple[str, ...] = ()
+    intro: str = ""
 
 
 COMMANDS = {
@@ -32,6 +36,8 @@ COMMANDS = {
         "three photographs that ship with a dependency, a picture within minutes",
         "reconstruct",
         (f"--config={DEMO}", "--workdir=runs/demo"),
+        "The demo: three photographs measured, reconstructed by CS-DIP and TV, and compared in one picture.\n"
+        "It is csdip reconstruct with a configuration and a folder of its own; any option of that may follow.",
     ),
     "reconstruct": Command("an image from your measurements, or your images measured and compared", "reconstruct"),
     "sweep": Command("every combination of methods, measurements, seeds and settings, resumable", "sweep"),
@@ -49,8 +55,8 @@ For example:
 
   csdip demo
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1
-  csdip reconstruct --images=photo.jpg --methods=csdip,tv
-  csdip sweep --config.data=photo.jpg --config.num_measurements='(500,1000)' --methods=tv,csdip
+  csdip reconstruct --images=photo.jpg --max_side=64 --methods=csdip,tv
+  csdip sweep --config.data=photo.jpg --max_side=64 --config.num_measurements='(500,900)' --methods=tv
   csdip report --workdir=runs
 
   csdip <command> --help       its options, and every setting with its default and range
@@ -67,7 +73,7 @@ def main() -> None:
     Exit codes: those of `launcher.run`; 1 for a word that is no command.
     """
     name, *options = sys.argv[1:] or ["help"]
-    if name.lstrip("-") in ("h", "help", "helpshort", "helpfull"):
+    if name.lstrip("-") in HELP:
         if options and options[0] in COMMANDS:
             run(options[0], ["--help"])
         _print(_usage())
@@ -90,6 +96,8 @@ def run(name: str, options: Sequence[str]) -> None:
     """
     command = COMMANDS[name]
     sys.argv = [f"csdip {name}", *command.options, *options]
+    if command.intro and any(option[:1] == "-" and option.lstrip("-") in HELP for option in options):
+        _print(f"{command.intro}\n")
     runpy.run_module(f"csdip_jax.commands.{command.module}", run_name="__main__", alter_sys=True)
 
 

@@ -18,11 +18,10 @@ from ml_collections import config_dict, config_flags
 from tqdm import tqdm
 
 from csdip_jax.commands import config_help, own_code
-from csdip_jax.commands.csdip import ends_where_nobody_reads
+from csdip_jax.commands.csdip import HELP, ends_where_nobody_reads
 from csdip_jax.runs.workdir import Share
 from csdip_jax.types import InputError, PixelRangeWarning, ReconstructionWarning
 
-HELP = ("h", "?", "help", "helpshort", "helpfull")
 GONE = "Gone:"
 """Beginning of the help of an option that only tells what to write instead."""
 INTERRUPTED = 130
@@ -99,7 +98,7 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
         if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
             long = f"{flag.name}.{name}"
             before = ",".join(map(str, config[name])) if isinstance(config[name], tuple) else config[name]
-            if _is_given(long) and before != value:
+            if is_given(long) and before != value:
                 raise InputError(f"--{name}={value} and --{long}={before} are one setting: give it once")
             with config.unlocked():
                 config[name] = (value,) if isinstance(config[name], tuple) else None if value == 0 else value
@@ -107,8 +106,20 @@ def config_of(flag: flags.FlagHolder) -> config_dict.ConfigDict:
 
 
 def define_pixel_range(default: str = "the type's range for integers, -1,1 for floats") -> flags.FlagHolder:
-    """The flag --pixel_range=<black>,<white>; see `numbers_of`."""
+    """The flag --pixel_range=<black>,<white>; see `pixel_range_of`."""
     return flags.DEFINE_list("pixel_range", None, f"black,white of your pixel values. Default: {default}.")
+
+
+def pixel_range_of(flag: flags.FlagHolder) -> tuple[float, float] | None:
+    """Its value, or None where it is not given; says so where the larger value is black.
+
+    Raises:
+        InputError: it is not two numbers.
+    """
+    numbers = numbers_of(flag, float, 2)
+    if numbers and numbers[0] > numbers[1]:
+        print(f"note: --pixel_range={','.join(flag.value)}: the larger value is black, pictures are drawn that way")
+    return numbers
 
 
 def numbers_of(flag: flags.FlagHolder, kind: type, count: int) -> tuple | None:
@@ -214,14 +225,15 @@ def spelled(message: object) -> str:
     def option(match: re.Match) -> str:
         name, value = match["name"], re.sub("[()' ]", "", match["value"] or "")
         value = f"={value}" if value not in ("", "True") else ""
-        if name in flags.FLAGS and not (name in SHORTHANDS and _is_given(f"config.{name}")):
+        if name in flags.FLAGS and not (name in SHORTHANDS and is_given(f"config.{name}")):
             return f"--{name}{value}"
         return f"--config.{name}{value}" if _has_field(config, name) else match[0]
 
     return re.sub(r"`(?P<name>\w[\w.]*)(=(?P<value>[^`]+))?`", option, str(message))
 
 
-def _is_given(option: str) -> bool:
+def is_given(option: str) -> bool:
+    """Whether the user wrote --<option>."""
     return option in flags.FLAGS and bool(flags.FLAGS[option].present)
 
 

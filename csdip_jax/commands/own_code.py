@@ -68,9 +68,12 @@ def operator_name(text: str) -> str:
     is_factory = isinstance(thing, type) or (not isinstance(thing, Operator) and _takes_two(thing))
 
     def draw(key: Array, number: int, image_shape: tuple[int, int, int]) -> Operator:
-        return linear_if_it_is(
-            as_operator(_called(thing, text, key, image_shape) if is_factory else thing, image_shape)
-        )
+        own = _called(thing, text, key, image_shape) if is_factory else thing
+        try:
+            return linear_if_it_is(as_operator(own, image_shape))
+        except InputError as error:
+            other = _other_shape(own, image_shape)
+            raise InputError(f"{error}; try `image_shape={other}`") if other else error from None
 
     kind = Kind(
         name=name,
@@ -177,6 +180,16 @@ def _takes_two(function: Callable) -> bool:
         return False
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
     return len(places) == 2
+
+
+def _other_shape(own: Any, image_shape: tuple[int, int, int]) -> tuple[int, ...] | None:
+    """The shape of images that an operator measures, if that is another one and known; grey is tried for colour."""
+    shape = getattr(own, "image_shape", (*image_shape[:2], 1))
+    try:
+        as_operator(own, shape)
+    except InputError:
+        return None
+    return shape
 
 
 def _called(factory: Callable, text: str, key: Array, image_shape: tuple[int, int, int]) -> Any:

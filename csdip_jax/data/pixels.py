@@ -15,6 +15,12 @@ from csdip_jax.types import InputError, PixelRangeWarning
 
 WIDE = 0.6
 """Share of a range from which on it counts as used: x-rays and photographs seldom reach both of its ends."""
+FLAT = 0.1
+"""Share of a range below which a picture drawn over it shows next to nothing."""
+FLOATS = (-1.0, 1.0)
+"""(black, white) of float pixels, if none is given."""
+USUAL_OF_FLOATS = ((0.0, 1.0), (0.0, 255.0))
+"""(black, white) that float pixels often have, besides -1 and 1."""
 
 
 class Values(NamedTuple):
@@ -34,6 +40,22 @@ class Values(NamedTuple):
     def share(self) -> float:
         """How much of the range from black to white lies between the smallest and the largest."""
         return (self.high - self.low) / abs(self.white - self.black)
+
+    @property
+    def looks(self) -> str:
+        """How a picture of them looks that is drawn from black to white, in a word; "" where it shows something."""
+        if self.share >= FLAT:
+            return ""
+        middle = ((self.low + self.high) / 2 - self.black) / (self.white - self.black)
+        return "black" if middle < FLAT else "white" if middle > 1 - FLAT else "grey"
+
+    @property
+    def usual(self) -> tuple[float, float]:
+        """What float pixels most likely have as black and white: of `USUAL_OF_FLOATS` one they use, else `rounded`."""
+        for black, white in USUAL_OF_FLOATS:
+            if black <= self.low and self.high <= white and self.high - self.low >= WIDE * (white - black):
+                return black, white
+        return self.rounded
 
     @property
     def rounded(self) -> tuple[float, float]:
@@ -66,7 +88,10 @@ def range_warning(source: str, images: Sequence[Values]) -> PixelRangeWarning | 
             who = f"{source} uses" if len(images) == 1 else f"{len(kind)}{of} images of {source} use"
             percent = f"{100 * values.share:{'.0f' if values.share >= 0.01 else '.1g'}}"
             low, high = values.rounded
-            told[low, high] = f"{who} {percent} % of the range {black:g} to {white:g} ({low:.15g} to {high:.15g})"
+            whose = "its picture is" if len(images) == 1 else "their pictures are"
+            so = f", so {whose} nearly {values.looks}" if values.looks else ""
+            needed = values.usual if (black, white) == FLOATS else (low, high)
+            told[needed] = f"{who} {percent} % of the range {black:g} to {white:g} ({low:.15g} to {high:.15g}){so}"
     if not told:
         return None
     return PixelRangeWarning(", ".join(told.values()), next(iter(told)) if len(kinds) == 1 else None)
@@ -109,7 +134,7 @@ def values_of(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: st
     if pixel_range is not None:
         black, white = checked_range(pixel_range)
     elif kind == "f":
-        black, white = -1.0, 1.0
+        black, white = FLOATS
     elif kind == "b":
         black, white = 0.0, 1.0
     elif size <= 2:
@@ -122,9 +147,11 @@ def values_of(pixels: np.ndarray, pixel_range: Sequence[float] | None, where: st
         )
     if low < min(black, white) or high > max(black, white):
         whose = "float pixels have to lie in" if pixel_range is None else "they leave pixel_range"
+        usual = Values(low, high, black, white).usual if pixel_range is None and low < high else ()
+        likely = ", as `pixel_range=({:.15g}, {:.15g})` may be".format(*usual) if usual in USUAL_OF_FLOATS else ""
         raise InputError(
             f"{where}: pixels go from {low:g} to {high:g}, {whose} ({black:g}, {white:g}); "
-            "pass `pixel_range=(black, white)` that holds them"
+            f"pass `pixel_range=(black, white)` that holds them{likely}"
         )
     return Values(low, high, black, white)
 

@@ -65,7 +65,7 @@ DEEPINV, SIGPY = ("deepinv", "peers"), ("sigpy", "peers")
 PEERS = (
     Peer("csdip_jax", "csdip", 1, None),
     Peer("csdip_jax", "tv"),
-    Peer("csdip_jax", "bm3d_amp", needs=("bm3d", "bm3d")),
+    Peer("csdip_jax", "bm3d_amp", needs=("bm3d", "bm3d"), is_pictured=False),
     Peer("sigpy", "total variation, ADMM", 0.03, needs=SIGPY, is_pictured=False),
     Peer("deepinv", "total variation, ADMM", 0.1, needs=DEEPINV, is_pictured=False),
     Peer("deepinv", "spectral start, gradient descent", 1, True, needs=DEEPINV),

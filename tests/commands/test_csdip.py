@@ -39,6 +39,17 @@ def test_commands_get_their_options(typed):
     assert typed("help", "report") == "runs report --help"
 
 
+def test_help_of_the_demo_begins_with_the_demo(monkeypatch, capsys):
+    monkeypatch.setattr(csdip.runpy, "run_module", lambda *_, **__: print("Reconstructs"))
+    monkeypatch.setattr(sys, "argv", [])
+    csdip.run("demo", ["--help"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("The demo: ") and shown[2:] == ["", "Reconstructs"]
+    csdip.run("demo", ["--max_side=32"])
+    csdip.run("reconstruct", ["--help"])
+    assert capsys.readouterr().out.splitlines() == 2 * ["Reconstructs"]
+
+
 def test_a_mistyped_command_is_told_what_may_be_meant(typed):
     assert typed("reconstrct").endswith("did you mean csdip reconstruct?")
     assert (

@@ -231,7 +231,16 @@ def test_what_is_wrong_with_own_code_is_one_line(option, message, module, tmp_pa
 
 def test_an_operator_of_another_shape_is_refused(module):
     told = refused(run("reconstruct", *SMALL[:1], "--image_shape=9,9,1", f"--operator={module}:other_shape"))
-    assert "images of shape (8, 8, 1), not (9, 9, 1)" in told
+    assert "images of shape (8, 8, 1), not (9, 9, 1)" in told and told.endswith("; try --image_shape=8,8,1")
+
+
+@pytest.mark.parametrize("name", ["of_grey", "fixed"])
+def test_an_operator_of_grey_images_says_so_of_colour(name, module, tmp_path):
+    with open(tmp_path / f"{module}.py", "a") as file:
+        file.write("\n\ndef of_grey(image):\n    return jnp.ones((5, 64)) @ image.reshape(-1)\n")
+    options = [f"--operator={module}:{name}", f"--workdir={tmp_path / 'run'}", "--methods=tv"]
+    told = refused(run("reconstruct", "--config.data=demo", "--image_shape=8,8,3", *options))
+    assert told.endswith("; try --image_shape=8,8,1") and not (tmp_path / "run").exists()
 
 
 def test_a_name_that_is_taken_is_refused(module, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import csdip_jax as cs
@@ -40,7 +41,8 @@ def test_a_part_of_the_range_is_noted_once_and_files_are_in_the_users_units(comm
     options = [f"{source}={tmp_path / 'cells.npy'}", *options, "--config.num_images=1"]
     plain = run(command, *options, f"--workdir={tmp_path / 'plain'}")
     assert plain.returncode == 0, plain.stderr
-    note = "note: cells.npy uses 1 % of the range 0 to 65535 (100 to 1000): --pixel_range=100,1000 sets it\n"
+    note = "note: cells.npy uses 1 % of the range 0 to 65535 (100 to 1000), so its picture is nearly black: "
+    note += "--pixel_range=100,1000 sets it\n"
     assert plain.stdout.count("uses 1 %") == 1 and note in plain.stdout and "Warning" not in plain.stderr
     assert not set("\r\x1b") & set(plain.stdout + plain.stderr)  # written to a file
     with np.load(tmp_path / "plain" / "originals" / "cells.npz") as arrays:
@@ -64,6 +66,20 @@ def test_a_part_of_the_range_is_noted_once_and_files_are_in_the_users_units(comm
     assert all(row["data_range"] == pytest.approx(2 * 900 / 65535, rel=1e-3) for row in rows_of(tmp_path / "plain"))
     if command != "tune":
         assert "of range" in plain.stdout and "of range" not in told.stdout
+
+
+def test_a_larger_value_may_be_black_and_then_a_note_says_so(cells, tmp_path):
+    np.save(tmp_path / "unit.npy", cells / 1000)
+    options = ["reconstruct", f"--images={tmp_path / 'unit.npy'}", *METHOD]
+    told = run(*options, "--pixel_range=1,0", f"--workdir={tmp_path / 'run'}")
+    assert told.returncode == 0, told.stderr
+    assert "note: --pixel_range=1,0: the larger value is black, pictures are drawn that way\n" in told.stdout
+    (row,) = rows_of(tmp_path / "run")
+    path = saved.reconstruction(tmp_path / "run", row["file"])
+    with np.load(path) as arrays, Image.open(path.with_suffix(".png")) as picture:
+        drawn, values = np.asarray(picture, float) / 255, np.clip(arrays["image"][..., 0], 0, 1)
+    np.testing.assert_allclose(drawn, 1 - values, atol=0.5 / 255 + 1e-6)
+    assert "larger value" not in run(*options, "--pixel_range=0,1", f"--workdir={tmp_path / 'other'}").stdout
 
 
 def test_pictures_map_back(cells, tmp_path, monkeypatch):

@@ -169,6 +169,20 @@ def test_what_is_left_of_measurements_is_drawn_beside_their_image(tmp_path, monk
     assert "take more steps (--config.tv.steps=9)" in done.stdout and "of the adjoint, in norm" in fit.residual_caption
 
 
+def test_an_offset_or_a_bright_pixel_does_not_hide_the_residual(tmp_path, monkeypatch):
+    """As patterns of 0 and 1 leave them."""
+    figures = []
+    monkeypatch.setattr(pictures, "save_figure", lambda path, figure: figures.append(figure))
+    noise = np.random.default_rng(0).standard_normal((20, 20, 1))
+    residual = noise + 1000
+    residual[3, 4] += 500
+    fit = pictures.Explained("tv", np.zeros((20, 20, 1)), "explains all", residual, "0 % of y", {})
+    pictures.save_explained(tmp_path / "a.png", None, [fit])
+    (shown,) = figures[0].axes[2].images
+    assert abs(np.median(shown.get_array())) < 2 and 2 < shown.get_clim()[1] < 6
+    assert "mean is taken out" in figures[0].axes[2].get_xlabel()
+
+
 @pytest.mark.parametrize("adjoint", [True, False])
 @pytest.mark.parametrize("residual", [(8, 6, 3), (40,), (5, 7)])
 def test_a_picture_of_measurements_has_a_place_for_whatever_there_is(adjoint, residual, tmp_path):
@@ -388,7 +402,7 @@ def test_the_demo_tells_who_wins_and_what_each_method_needs(tmp_path):
             "phase-cell, |Gaussian|, m = 100: csdip ",
             "(tv cannot)",
             "  tv: a linear operator",
-            "csdip reconstruct --images=photo.jpg",
+            "csdip reconstruct --images=photo.jpg --max_side=64",
         ):
             assert told in result.stdout
     assert "20/20 step" in first.stderr and "step" not in again.stderr
@@ -402,8 +416,24 @@ def test_a_file_as_data_gets_its_results_below_runs(scans, tmp_path, monkeypatch
     options = [f"--config.data={scans / 'scan_0.png'}", "--image_shape=8,8,1", "--methods=tv", "--config.tv.steps=2"]
     done = run("reconstruct", *options)
     assert done.returncode == 0, done.stderr
-    assert [path.name[:7] for path in (tmp_path / "runs").iterdir()] == ["images-"]
+    assert [path.name[:7] for path in (tmp_path / "runs").iterdir()] == ["scan_0-"]
     assert sorted(scans.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ("photo.jpg", "photo"),
+        ("/data/my scans/", "my-scans"),
+        ("scans/*.png", "scans"),
+        ("scan_*.png", "scan"),
+        ("../*", "images"),
+        ("a" * 200 + ".png", "a" * 40),
+        ("a\udcff.png", "a"),
+    ],
+)
+def test_results_are_called_like_the_images(files, name):
+    assert images.called(files) == name
 
 
 def test_nothing_given_means_a_photograph_of_the_demo(tmp_path, monkeypatch):

@@ -116,6 +116,19 @@ def test_a_table_of_a_telephone_says_of_each_number_what_it_is(runs):
     assert "content: attr(data-name)" in path.read_text()
 
 
+def test_the_overview_tells_runs_apart_by_image_and_result(tmp_path):
+    make_run(tmp_path / "a", [row(mse=0.02, psnr=23.0), row(mse=0.01, psnr=26.0, method="csdip", label="csdip")])
+    make_run(tmp_path / "b", [row(image="one", psnr=20.0), row(image="two", psnr=22.0), row(ok=False, psnr=30.0)])
+    make_run(tmp_path / "c", [own_row(label="tv", times_noise=1.1)])
+    make_run(tmp_path / "d", [row(ok=False)])
+    make_run(tmp_path / "e", [])
+    shown = page.contents(find.find(tmp_path))["overviewed"]
+    assert list(shown.image) == ["digit", "one and 2 more", "", "digit", ""]
+    assert list(shown.outcome)[:2] == ["best: csdip, 26.0 dB", "tv, 21.0 dB"]
+    assert list(shown.outcome)[3:] == ["tv: FAILED", ""]
+    assert shown.outcome[2].startswith("tv: ") and "1.1" in shown.outcome[2]
+
+
 def test_what_there_is_none_of_is_not_counted(tmp_path):
     rows = [
         row(image=name, num_measurements=m, noise_variance=s) for name in "ab" for m in (50, 100) for s in (0.0, 1.0)

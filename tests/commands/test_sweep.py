@@ -547,3 +547,20 @@ def test_eight_devices_give_what_one_gives(processes, method, tmp_path, on_cpu, 
     assert len(found) == 2 * len(expected) == {"csdip": 16, "tv": 32}[method]
     assert len(list(tmp_path.glob("results*.jsonl"))) == processes
     assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "--config.num_measurements='(400,800,1600)' and --config.noise_variance='(0,100)': one cell for each"),
+        (("--config.num_measurements=(40,80)",), "by default --config.noise_variance='(0,100)': one cell for each"),
+        (("--operator=radial_fourier", "--config.num_lines=(5,)"), "by default --config.noise_variance='(0,100)': "),
+        (("--config.num_measurements=40", "--config.noise_variance=0"), ""),
+    ],
+)
+def test_defaults_that_multiply_the_cells_are_told(options, told, monkeypatch):
+    """A user who asks for one operator gets twice the cells, half of them noisy."""
+    monkeypatch.setattr(dry_run, "dry_run", lambda *_: None)
+    done = commands.run("sweep", "--dry_run", "--config.image_shape=(16,16,1)", *options)
+    assert done.returncode == 0, done.stderr
+    assert (told in done.stdout) and ("by default" in done.stdout) == bool(told)

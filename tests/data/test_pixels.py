@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import csdip_jax as cs
 from csdip_jax import data
 from csdip_jax.data import PixelRangeWarning
 from csdip_jax.data.pixels import center_crop, from_signed_range, to_signed_range
@@ -144,6 +145,38 @@ PARTS = {
     "half floats": (np.array([[-0.25, 0.5]], np.float16), "38 % of the range -1 to 1", (-0.25, 0.5)),
     "faint floats": (np.array([[0.5, 0.5 + 3e-8]]), "2e-06 % of the range -1 to 1", None),
 }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "needed"), [(0.0173, 0.8767, (0, 1)), (0.0, 0.61, (0, 1)), (0.1, 0.5, (0.1, 0.5))]
+)
+def test_floats_that_use_0_to_1_are_told_these_round_numbers(tmp_path, low, high, needed):
+    np.save(tmp_path / "a.npy", np.array([[low, high]]))
+    with pytest.warns(PixelRangeWarning) as caught:
+        data.load(tmp_path / "a.npy")
+    assert caught[0].message.needed == needed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "usual"), [(3.5, 240.0, "(0, 255)"), (0.0, 4095.0, None), (-3.0, 240.0, None), (7.0, 7.0, None)]
+)
+def test_floats_beyond_1_are_told_255_where_they_fit(tmp_path, low, high, usual):
+    np.save(tmp_path / "a.npy", np.array([[low, high]]))
+    with pytest.raises(cs.InputError) as refusal:
+        data.load(tmp_path / "a.npy")
+    assert str(refusal.value).endswith(f", as `pixel_range={usual}` may be" if usual else "that holds them")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "looks"),
+    [([0, 4095], "black"), ([62000, 65535], "white"), ([31000, 33000], "grey"), ([0, 7000], None)],
+)
+def test_a_picture_that_shows_next_to_nothing_is_told(tmp_path, pixels, looks):
+    np.save(tmp_path / "a.npy", np.array([pixels], np.uint16))
+    with pytest.warns(PixelRangeWarning) as caught:
+        data.load(tmp_path / "a.npy")
+    assert ("nearly" in str(caught[0].message)) == (looks is not None)
+    assert looks is None or f", so its picture is nearly {looks}: " in str(caught[0].message)
 
 
 @pytest.mark.parametrize("kind", PARTS)

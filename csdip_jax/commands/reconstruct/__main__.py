@@ -101,7 +101,7 @@ def main() -> None:
     auto = _PIXEL_RANGE.value == ["auto"]
     if auto and not _MEASUREMENTS.value:
         raise InputError("--pixel_range=auto is told by --measurements: give --pixel_range=black,white")
-    pixel_range = "auto" if auto else launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    pixel_range = "auto" if auto else launcher.pixel_range_of(_PIXEL_RANGE)
     if _MEASUREMENTS.value and _IMAGES.value:
         raise InputError("--images and --measurements are two ways to begin: give one of them")
     _require_used()

@@ -3,6 +3,7 @@
 It is a sweep (`csdip sweep`) over the images; this adds the table by image and the pictures.
 """
 
+import re
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from csdip_jax.runs.run import compute
 from csdip_jax.runs.workdir import Workdir
 
 NEXT = """
-  csdip reconstruct --images=photo.jpg --methods=csdip,tv
+  csdip reconstruct --images=photo.jpg --max_side=64 --methods=csdip,tv
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1"""
 UNABLE = "needs a linear\noperator"
 
@@ -37,7 +38,8 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
         config.grids = (*config.get("grids", ()), *sweep_flags)
     found = programs(settings.studies(config, data_dir, files, pixel_range))
     is_named = not files and str(config.data).partition(":")[0] in KNOWN_SOURCES
-    name, inputs = config.data if is_named else "images", {"images": files, "pixel_range": pixel_range}
+    name = config.data if is_named else called(files or config.data)
+    inputs = {"images": files, "pixel_range": pixel_range}
     folder = workdir or default_path(config, name, **inputs)
     require_same_settings(config, Path(folder), **inputs)
     sizes = [part.image_shape or part.max_side for part in settings.parts(config).values()]
@@ -52,6 +54,12 @@ def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range,
     print(f"pictures: {workdir.path / 'comparison.png'}, {workdir.path / 'loss.png'}")
     if config.data == "demo":
         print(f"next, your own:{NEXT}")
+
+
+def called(files: str) -> str:
+    """What to call the results of a file, a folder or a glob: the same however many files there are."""
+    plain = [re.sub(r"[^\w.]+", "-", Path(part).stem).strip("-._") for part in reversed(Path(files).parts)]
+    return next(filter(None, plain), "images")[:40]
 
 
 def by_scene(rows: Collection[Row]) -> list[list[Row]]:

@@ -40,7 +40,8 @@ def tell(programs: Sequence[Program], folder: Path, as_wanted: bool) -> None:
     if not large:
         return
     shape = max((program.image_shape for program in large), key=max)
-    print(f"note: images of {_sides(shape)} pixels: a few steps tell how long they will take")
+    methods = ", ".join(dict.fromkeys(program.sweep.name for program in large))
+    print(f"note: images of {_sides(shape)} pixels: timing a few steps of each method ({methods}) first")
     seconds, memory = 0.0, 0
     for program in large:
         with warnings.catch_warnings():

@@ -34,7 +34,8 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
 
     Of rows of the same cell the last one counts. The columns are the fields of a row, NaN where a number is not known,
     an MSE infinite where it is no number, with these: label also tells apart the fits of a study, measured is the
-    operator with its numbers, flag what is wrong, in a word, and verdict what the fit proves, in a sentence.
+    operator with its numbers, flag what is wrong, in a word, verdict what the fit proves, in a sentence, and short the
+    same in few words.
     """
     found, others, problems = {}, 0, []
     for number, line in enumerate(rows, 1):
@@ -48,10 +49,10 @@ def cells_of(rows: Iterable) -> tuple[pd.DataFrame, int, list[str]]:
             continue
         mse = math.inf if row.mse is not None and math.isnan(row.mse) else row.mse
         shown = {"label": _label(row), "measured": _measured(row), "flag": flag(row), "mse": mse}
-        shown["verdict"] = row.verdict
+        shown |= {"verdict": row.verdict, "short": row.in_short}
         found[row.file, row.num_measurements, row.noise_variance, row.seed, row.preset] = vars(row) | shown
     # Texts as objects: names of files may hold bytes that are no text.
-    cells = pd.DataFrame([*found.values()], columns=[*FIELDS, "measured", "flag", "verdict"], dtype=object)
+    cells = pd.DataFrame([*found.values()], columns=[*FIELDS, "measured", "flag", "verdict", "short"], dtype=object)
     return cells.astype(dict.fromkeys(FLOATS, float)), others, problems
 
 
@@ -193,6 +194,29 @@ def asked(cells: pd.DataFrame) -> str:
     several = [_counted(count, name) for count, name in counts if count > 1 or (count and name == "image")]
     presets = [f"preset {' and '.join(filter(None, cells.preset.unique()))}"] if cells.preset.any() else []
     return ", ".join([_counted(len(methods), "method") + named + settings, *several, *presets])
+
+
+def imaged(cells: pd.DataFrame) -> str:
+    """The name of the image, where there is one alone; else the first one's and how many more there are."""
+    first, *others = dict.fromkeys(name for name in cells.image if name) or [""]
+    return f"{first} and {len(others)} more" if others else first
+
+
+def outcome(cells: pd.DataFrame) -> str:
+    """The best of the fits that did not fail, by their mean error, with its PSNR; what each leaves, without a truth.
+
+    The smallest residual is no sign of the best image, so that no method is called best by it.
+    """
+    lines = summarize(cells[cells.flag != FAILED])
+    known = lines[lines.mean_mse.astype(float).notna()] if len(lines) else lines
+    if not len(known):
+        return "; ".join(
+            f"{cell.label}: {cell.flag if cell.flag == FAILED else cell.short}" for cell in cells.itertuples()
+        )
+    line = known.loc[known.mean_mse.astype(float).idxmin()]
+    where = [line.measured] if known.measured.nunique() > 1 else []
+    psnr = f"{_text(line.median_psnr, '.1f')} dB" + (f" of range {line.range}" if line.range else "")
+    return ", ".join([("best: " if len(known) > 1 else "") + line.label, *where, psnr])
 
 
 def _counted(count: int, name: str) -> str:

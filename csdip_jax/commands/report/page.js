@@ -1,5 +1,8 @@
 "use strict";
 
+// A telephone: results come before a list of them.
+if (matchMedia("(max-width: 40rem)").matches) document.getElementById("contents").open = false;
+
 // Tables: a click on a header sorts by it, another one turns the order round. What has no value stays at the end.
 function valueOf(row, column, numbers) {
   const text = row.cells[column].textContent;

@@ -160,7 +160,8 @@ def _overviewed(runs: Sequence[Mapping]) -> pd.DataFrame:
     lines = [
         {"run": run["title"]}
         | ({"flag": run["badge"]} if flagged else {})
-        | {"what was run": run["asked"], "cells": str(len(run["cells"]))}
+        | {"image": cells.imaged(run["cells"]), "what was run": run["asked"], "outcome": cells.outcome(run["cells"])}
+        | {"cells": str(len(run["cells"]))}
         for run in runs
     ]
     return pd.DataFrame(lines, dtype=object)

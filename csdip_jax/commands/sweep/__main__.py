@@ -19,6 +19,7 @@ from absl import flags
 
 from csdip_jax.commands import launcher, row_tables, settings
 from csdip_jax.commands.sweep import computing, dry_run
+from csdip_jax.operators import COUNTS, OPERATORS
 from csdip_jax.types import InputError
 
 _CONFIG = launcher.define_config("sweep")
@@ -53,12 +54,26 @@ def main() -> None:
         with config.unlocked():
             config.data, config.image_shape = "demo", config.image_shape or (64, 64, 1)
             config.num_images = 1 if config.num_images is None else config.num_images
-    pixel_range = launcher.numbers_of(_PIXEL_RANGE, float, 2)
+    _tell_defaults(config)
+    pixel_range = launcher.pixel_range_of(_PIXEL_RANGE)
     if _DRY_RUN.value:
         dry_run.dry_run(config, _WORKDIR.value, _DATA_DIR.value, pixel_range, share)
     else:
         options = {"curves": _CURVES.value, "pixel_range": pixel_range, "share": share}
         row_tables.print_means(computing.sweep(config, _WORKDIR.value, _DATA_DIR.value, **options))
+
+
+def _tell_defaults(config) -> None:
+    """Says which axes have several values that nobody asked for: a first sweep may mean one of each."""
+    if flags.FLAGS[_CONFIG.name].present:  # a file of one's own lists what is wanted
+        return
+    kinds = [OPERATORS[name] for name in settings.study(config).operator if name in OPERATORS]
+    unused = set(COUNTS) - {kind.count.name for kind in kinds}
+    listed = [name for name in settings.listed_axes(config) if name not in unused and len(config[name]) > 1]
+    usual = [name for name in listed if not launcher.is_given(f"config.{name}")]
+    if usual:
+        values = [f"{name}='({','.join(f'{value:g}' for value in config[name])})'" for name in usual]
+        print(f"note: by default --config.{' and --config.'.join(values)}: one cell for each; give those that you want")
 
 
 if __name__ == "__main__":
