@@ -13,7 +13,7 @@ denoiser, and all three need a linear operator; `Csgm` needs a trained generator
 A new method is one file, which ends with its `Recipe`, and one import here.
 """
 
-from csdip_jax.methods.base import PRESETS as PRESETS, Method as Method
+from csdip_jax.methods.base import PRESETS as PRESETS, Method as Method, Regularization as Regularization
 from csdip_jax.methods.cs_dip import CSDIP as CSDIP, CsDip as CsDip
 from csdip_jax.methods.csgm import CSGM as CSGM, Csgm as Csgm
 from csdip_jax.methods.damp import (
@@ -40,6 +40,7 @@ __all__ = [
     "Method",
     "Network",
     "Recipe",
+    "Regularization",
     "Tv",
     "state_evolution",
 ]

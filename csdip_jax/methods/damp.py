@@ -297,7 +297,7 @@ BM3D_AMP = Recipe(
     fixed={"denoiser": denoisers.bm3d},
     grid={"strength": STRENGTHS[1:]},
     toy={"steps": 8, "damping": 0.3},  # undamped it oscillates on so small an image
-    needs="rows like random ones",
+    needs="rows like random ones, from about 4 % of the pixels on",
     extra="bm3d",
     check=denoisers.require_bm3d,
 )

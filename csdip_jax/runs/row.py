@@ -134,16 +134,19 @@ class Row:
     @property
     def explained(self) -> bool:
         """Whether its image explains enough: the noise decides where it is known, else the share that is explained."""
-        times_noise = self._numbers[2]
-        within = times_noise is not None and times_noise <= ABOVE_THE_NOISE
-        return self.ok and (self.status != Status.UNEXPLAINED or within)
+        return self.ok and (self.status != Status.UNEXPLAINED or self._at_the_noise)
 
     @property
     def diverged(self) -> bool:
         """Whether its loss grew, also where it stayed finite."""
         unexplained, falling_by, _ = self._numbers
         grew = unexplained is not None and diverged(unexplained, falling_by)
-        return self.status == Status.DIVERGED or (grew and not self.explained)
+        return self.status == Status.DIVERGED or (grew and not self._at_the_noise)
+
+    @property
+    def _at_the_noise(self) -> bool:
+        times_noise = self._numbers[2]
+        return times_noise is not None and times_noise <= ABOVE_THE_NOISE
 
     @property
     def verdict(self) -> str:

@@ -124,7 +124,7 @@ def test_a_method_of_ones_own_has_its_settings_and_its_rows(module, tmp_path):
     rows = rows_of(tmp_path / "run")
     assert [row["label"] for row in rows] == ["Landweber rate=0.1", "Landweber rate=0.2", "tv"]
     assert [row["steps"] for row in rows] == [7, 7, 3] and "Landweber rate=0.1" in done.stdout
-    assert rows[0]["more"].keys() == {"code of method Landweber"} and rows[2]["more"].keys() == {"mu"}
+    assert rows[0]["more"].keys() == {"code of method Landweber"} and rows[2]["more"] == {"mu": 256.0}
     assert (tmp_path / "run" / "comparison.png").exists()
 
     again = run("reconstruct", *options, "--config.Landweber.steps=7", "--sweep=Landweber.rate=0.1,0.2")

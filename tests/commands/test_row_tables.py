@@ -2,11 +2,17 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+import csdip_jax as cs
 from csdip_jax.commands import row_tables
-from csdip_jax.runs.row import Status
+from csdip_jax.runs.row import Status, facts
+from tests.methods.toys import Landweber
 from tests.runs.test_row import ROW
+
+OPERATOR = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
 
 FIT = {"status": Status.FINISHED, "unexplained": 1e-3, "falling": 0.0, "swept": {}, "steps": 300}
 OTHERS = "or A (its order, its scale), the pixel range or the noise may be others than assumed"
@@ -56,6 +62,18 @@ def test_advice_names_the_option(name):
     row = fit(method=method, more=more, **changes)
     assert row_tables.advice(row).endswith(words) and row_tables.in_words(row).endswith(words)
     assert row_tables.in_words(row).count(words) == 1
+
+
+def test_a_method_that_diverges_is_told_so():
+    """Its loss stays finite, as its image does in [-1, 1]; rates that converge are not called so."""
+    problem = cs.Problem(OPERATOR, OPERATOR.forward(jnp.eye(8)[..., None]))
+    found = {}
+    for rate in (0.1, 0.8):
+        method = Landweber((8, 8, 1), steps=20, rate=rate)
+        known = facts(cs.reconstruct(method, problem, jax.random.key(1)), problem.measurements, None)
+        found[rate] = dataclasses.replace(ROW, **known)
+    assert row_tables.flag(found[0.8]) == "diverged" and "take smaller steps" in row_tables.in_words(found[0.8])
+    assert not found[0.1].diverged and "smaller" not in row_tables.in_words(found[0.1])
 
 
 def test_no_advice_where_all_is_well():

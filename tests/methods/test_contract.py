@@ -208,7 +208,7 @@ def test_a_loss_that_is_not_finite_is_a_failure_from_the_first_step_on(loss):
     ("method", "met", "missed"),
     [
         (Tv(SHAPE, tolerance=0.2, steps=7), {"residual": 0.2, "step": 6}, [{"residual": 0.21}]),
-        (Tv(SHAPE, tolerance=0.2, steps=7), {"residual": 1.0, "step": 7}, [{"residual": 1.01}, {"step": 6}]),
+        (Tv(SHAPE, tolerance=0.2, steps=7), {"residual": 2.0, "step": 7}, [{"residual": 2.01}, {"step": 6}]),
         (Lasso(SHAPE, tolerance=0.2), {"gap": 0.2}, [{"gap": 0.21}]),
         (
             Damp(SHAPE, steps=7),
