@@ -185,7 +185,7 @@ def asked(cells: pd.DataFrame) -> str:
     named = f" ({', '.join(methods)})" if len(methods) <= 8 else ""
     settings = f" under {labels} settings" if labels > len(methods) else ""
     counts = [
-        (cells.image.replace("", np.nan).groupby(cells.part).nunique().sum(), "image"),
+        (cells.image.where(cells.image != "").groupby(cells.part).nunique().sum(), "image"),
         (cells.operator.nunique(), "operator"),
         (cells.groupby("operator").num_measurements.nunique().max(), "number of measurements"),
         (cells.noise_variance.nunique(), "noise variance"),
