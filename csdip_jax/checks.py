@@ -1,7 +1,8 @@
 """Checks of what a user gives, settings, keys, shapes and numbers, each with one line that says what to do."""
 
 import contextlib
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +14,21 @@ from csdip_jax.types import Array, InputError
 
 NUMBERS: tuple[type, ...] = (int, float, np.generic, str)
 """What is looked at as a number, or as text that should be one."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type and the text of an error."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def num_needed(function: Callable) -> int | None:
+    """How many arguments a function needs by their place, those without a default; None where that cannot be told."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of compiled code
+        return None
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in places and p.default is p.empty for p in parameters)
 
 
 def require(condition: bool, name: str, value: Any, allowed: str) -> None:

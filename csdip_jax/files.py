@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from csdip_jax.checks import in_one_line
 from csdip_jax.types import InputError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -155,7 +156,7 @@ def read_arrays(path: Path, **expected: tuple[str, tuple | None]) -> dict[str, n
     except FileNotFoundError as error:
         raise DamagedFile(f"{path} is missing: {ANEW}") from error
     except Exception as error:  # numpy and zipfile fail in many ways on bytes that are not their own
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = in_one_line(error)
         raise DamagedFile(f"{path} is damaged ({reason}): remove it, {ANEW}") from error
     for name, (kinds, shape) in expected.items():
         array = arrays.get(name)

@@ -46,6 +46,7 @@ from skimage.color import rgb2gray
 from skimage.transform import downscale_local_mean
 from tqdm import tqdm
 
+from csdip_jax.checks import in_one_line
 from csdip_jax.commands import launcher
 from csdip_jax.data import sources
 from csdip_jax.data.decode import read_pixels
@@ -155,7 +156,7 @@ def fetch_retino(data_dir: Path, url: str = RETINO_URL, checksum: str = RETINO_H
         zlib.error,
         Image.DecompressionBombError,
     ) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = in_one_line(error)
         raise FetchError(f"{path} is not the archive it should be ({reason}): remove it, and run this again") from error
     write_crops(folder, dict(sorted(crops.items())))
 

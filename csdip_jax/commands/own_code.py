@@ -6,7 +6,6 @@ of its file, so that rows of another version of it are not taken for its own.
 
 import dataclasses
 import importlib
-import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import jax
 
+from csdip_jax.checks import in_one_line, num_needed
 from csdip_jax.files import content_digest
 from csdip_jax.methods import METHODS, Method, Recipe
 from csdip_jax.operators import OPERATORS, UNCOUNTED, Kind, Operator, as_operator
@@ -25,13 +25,18 @@ COLOURS = ("C7", "C9", "navy", "teal", "deeppink", "gold")
 """Of own methods' curves, in their order."""
 
 
+def is_own(text: str | None) -> bool:
+    """Whether it says where to find a user's own, `module:name`."""
+    return ":" in (text or "")
+
+
 def method_name(text: str) -> str:
     """The name in `METHODS` of a method that is given by name, or as `module:Class` or `module:RECIPE`.
 
     Raises:
         InputError: no such module or name, or it is no method.
     """
-    if ":" not in text:
+    if not is_own(text):
         return text
     thing, digest = _found(text)
     if isinstance(thing, Recipe):
@@ -54,7 +59,7 @@ def operator_name(text: str) -> str:
     Raises:
         InputError: no such module or name, or it is none of these.
     """
-    if ":" not in text:
+    if not is_own(text):
         return text
     thing, digest = _found(text)
     name = text.rpartition(":")[2].rpartition(".")[2]
@@ -65,7 +70,7 @@ def operator_name(text: str) -> str:
             f"`operator={text}` is {_what(thing)}: give a function (key, image_shape) -> operator, a function of the "
             "image, an operator, or a Kind"
         )
-    is_factory = isinstance(thing, type) or (not isinstance(thing, Operator) and _takes_two(thing))
+    is_factory = isinstance(thing, type) or (not isinstance(thing, Operator) and num_needed(thing) == 2)
 
     def draw(key: Array, number: int, image_shape: tuple[int, int, int]) -> Operator:
         own = _called(thing, text, key, image_shape) if is_factory else thing
@@ -125,8 +130,7 @@ def _found(text: str) -> tuple[Any, str]:
             raise InputError(f"{text}: importing {module_name} fails, {error}") from error
         raise InputError(f"{text}: there is no module {module_name} in {os.getcwd()}, nor installed") from None
     except Exception as error:  # a user's program may fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{text}: importing {module_name} fails, {reason:.200}") from error
+        raise InputError(f"{text}: importing {module_name} fails, {in_one_line(error):.200}") from error
     try:
         thing = module
         for part in name.split("."):
@@ -172,16 +176,6 @@ def _require_usable(cls: type[Method], text: str) -> None:
         raise InputError(f"{text}: its field {needed[0]} has no default: give it one, or write a `preset`")
 
 
-def _takes_two(function: Callable) -> bool:
-    """Whether it needs two arguments, a key and a shape, and not the image alone."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of compiled code
-        return False
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    return len(places) == 2
-
-
 def _other_shape(own: Any, image_shape: tuple[int, int, int]) -> tuple[int, ...] | None:
     """The shape of images that an operator measures, if that is another one and known; grey is tried for colour."""
     shape = getattr(own, "image_shape", (*image_shape[:2], 1))
@@ -198,8 +192,7 @@ def _called(factory: Callable, text: str, key: Array, image_shape: tuple[int, in
     except InputError:
         raise
     except Exception as error:  # a user's program may fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{text}: called with (key, {image_shape}) it fails, {reason:.200}") from error
+        raise InputError(f"{text}: called with (key, {image_shape}) it fails, {in_one_line(error):.200}") from error
 
 
 def _what(thing: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from csdip_jax.checks import as_floating, checked_shape, require_key
 from csdip_jax.operators import in_place
 from csdip_jax.operators.base import LinearOperator, Shape
-from csdip_jax.operators.kinds import Kind
+from csdip_jax.operators.kinds import Kind, of_a_matrix
 from csdip_jax.operators.rows import RowOperator, product
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
@@ -200,5 +200,5 @@ GAUSSIAN = Kind(
     toy=30,
     takes_dtype=True,
     unasked=True,
-    matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
+    matrix_bytes=of_a_matrix,
 )

@@ -146,13 +146,7 @@ def _precise(products: scipy.sparse.linalg.LinearOperator, x: np.ndarray) -> np.
 
 def _attempt(product: Callable, x: np.ndarray, name: str) -> np.ndarray:
     """What it returns; anything that it raises, or another length, as one line."""
-    try:
-        return np.asarray(product(x))
-    except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{name} of op, of an array [{x.size}], ends in {type(error).__name__}: {first:.200}"
-        ) from error
+    return own.attempt(lambda: np.asarray(product(x)), f"{name} of op, of an array [{x.size}], ends in", remedy="")
 
 
 # Primitives of its own: `_product`, x [..., n] to A x [..., m] and back by the transpose of A, and `_call`, the call to

@@ -36,6 +36,11 @@ MEASUREMENTS = Count(
 UNCOUNTED = Count("", "of an operator that is as it is", lambda image_shape: 1)
 
 
+def of_a_matrix(number: int, pixels: int, itemsize: int) -> int:
+    """For `Kind.matrix_bytes`: of a stored matrix with as many rows as the number says."""
+    return number * pixels * itemsize
+
+
 def _small(number: int, pixels: int, itemsize: int) -> int:
     return 0
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from csdip_jax.checks import require, require_number
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
 from csdip_jax.operators.dense import gaussian
-from csdip_jax.operators.kinds import Kind
+from csdip_jax.operators.kinds import Kind, of_a_matrix
 from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
@@ -61,5 +61,5 @@ PHASE_RETRIEVAL = Kind(
     toy=30,
     takes_dtype=True,
     is_linear=False,
-    matrix_bytes=lambda number, pixels, itemsize: number * pixels * itemsize,
+    matrix_bytes=of_a_matrix,
 )

@@ -159,4 +159,5 @@ def attempt(call: Callable, what: str, remedy: str = REMEDY) -> Any:
         raise
     except Exception as error:
         first = str(error).strip().split("\n")[0]
-        raise InputError(f"{what} {type(error).__name__}: {first:.200}; {remedy}") from error
+        told = f"{what} {type(error).__name__}: {first:.200}"
+        raise InputError(f"{told}; {remedy}" if remedy else told) from error

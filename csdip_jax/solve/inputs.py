@@ -1,7 +1,6 @@
 """What `reconstruct` is given, checked at the boundary."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.checks import as_floating
+from csdip_jax.checks import as_floating, num_needed
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, Stack, form_of, one_of
@@ -146,7 +145,7 @@ def checked_record(
             what = f"{name!r} is traced already" if name in method.told else f"{name!r} is a {type(function).__name__}"
             raise InputError(f"record: {what}: give a new name, and a function of the image, or of (image, state)")
         bound = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
-        seen = _of_image_and_state if _takes_state(function) else _of_image
+        seen = _of_image_and_state if (num_needed(function) or 0) > 1 else _of_image
         wrapped[name] = jax.tree_util.Partial(seen, bound, middle, half)
     return wrapped
 
@@ -157,15 +156,6 @@ def _of_image(function, middle, half, image, state):
 
 def _of_image_and_state(function, middle, half, image, state):
     return function(middle + half * image, state)
-
-
-def _takes_state(function: Callable) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of compiled code
-        return False
-    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
-    return len(needed) > 1
 
 
 def num_cases(swept: dict[str, Any]) -> int:

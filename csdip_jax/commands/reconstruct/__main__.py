@@ -24,7 +24,7 @@ from collections.abc import Collection
 
 from absl import flags
 
-from csdip_jax.commands import launcher
+from csdip_jax.commands import launcher, own_code
 from csdip_jax.commands.reconstruct import images, own_measurements as own
 from csdip_jax.data.pixels import shape_of_pictures
 from csdip_jax.types import InputError
@@ -129,7 +129,7 @@ def _require_used() -> None:
         describe, them = ("describes", "it") if len(given) == 1 else ("describe", "them")
         raise InputError(f"{' and '.join(given)} {describe} --{missing}, which is missing: leave {them} out")
     operator = flags.FLAGS.operator
-    if _MEASUREMENTS.value and operator and ":" not in operator:
+    if _MEASUREMENTS.value and operator and not own_code.is_own(operator):
         raise InputError(f"--operator={operator} simulates measurements, --measurements are yours: give one of them")
     noise = _NOISE.value
     if noise is not None and not (noise > 0 and 0 < noise * noise < math.inf):

@@ -60,7 +60,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
     sweeps = settings.study(config, data_dir, sweep=sweep_flags).sweeps(shape)
     key = keys_of(config.seed).fit
     _require_solvable(own, sweeps)
-    operator = config.operator if ":" in (config.operator or "") else ""
+    operator = config.operator if own_code.is_own(config.operator) else ""
     workdir = settings.open_workdir(
         workdir,
         Path(files.measurements.partition(":")[0]).stem,
@@ -150,7 +150,7 @@ def _require_solvable(own: OwnProblem, sweeps: Collection[Sweep]) -> None:
 
 
 def _read(files: Files, image_shape, pixel_range, config) -> OwnProblem:
-    operator = config.operator if ":" in (config.operator or "") else None
+    operator = config.operator if own_code.is_own(config.operator) else None
     if sum(map(bool, (files.matrix, files.mask, operator))) != 1:
         raise InputError(
             "--measurements needs one of --matrix=A.npy, --mask=mask.npy and --operator=module:name (exactly one)"
