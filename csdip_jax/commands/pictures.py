@@ -72,11 +72,7 @@ def save_comparison(path: Path, images: Sequence[Comparison]) -> None:
         # Names of files: no formulas, and perhaps bytes that are no text.
         label = image.label.encode(errors="backslashreplace").decode()
         first[0].set_title(label, fontsize=8, parse_math=False)
-        if image.adjoint is None:
-            _write_in_place(second[0], "no adjoint")
-        else:
-            second[0].set_title("adjoint $A^H y$", fontsize=8)
-            show(second[0], to_own_range(image.adjoint))
+        _show_adjoint(second[0], image.adjoint)
         for method, image_axis, error_axis in zip(methods, first[1:], second[1:], strict=True):
             if method not in image.reconstructions:
                 _write_in_place(image_axis, image.captions[method])
@@ -139,11 +135,8 @@ def save_explained(path: Path, adjoint: np.ndarray | None, fits: Sequence[Explai
             axis.set_yticks([])
         if fit is not fits[0]:
             first.set_axis_off()
-        elif adjoint is None:
-            first.text(0.5, 0.5, "no adjoint", ha="center", va="center", transform=first.transAxes)
         else:
-            show(first, to_own_range(adjoint))
-            first.set_title("adjoint $A^H y$", fontsize=8)
+            _show_adjoint(first, adjoint)
         show(second, fit.image)
         second.set_title(fit.label, fontsize=8, parse_math=False)
         second.set_xlabel(textwrap.fill(fit.caption, 52), fontsize=7)
@@ -179,6 +172,15 @@ def _show_residual(axis, fit: Explained) -> None:
         axis.set_box_aspect(fit.image.shape[0] / fit.image.shape[1])
         axis.set_title("residual $|y - Ax|$ by measurement", fontsize=8)
     axis.set_xlabel(textwrap.fill(told, 52), fontsize=7)
+
+
+def _show_adjoint(axis, adjoint: np.ndarray | None) -> None:
+    """A^H y, or that there is none."""
+    if adjoint is None:
+        _write_in_place(axis, "no adjoint")
+    else:
+        axis.set_title("adjoint $A^H y$", fontsize=8)
+        show(axis, to_own_range(adjoint))
 
 
 def _write_in_place(axis, text: str) -> None:

@@ -79,15 +79,18 @@ def remedies(row: Row) -> Remedies:
 
 def ranked(rows: Sequence[Row]) -> str:
     """Rows of one scene from the best on, by their error, each with its PSNR; those that failed at the end."""
-    known = [row for row in rows if row.ok and row.mse is not None]
-    texts = [f"{row.label} {decibels(row.psnr, row.data_range)}" for row in sorted(known, key=lambda row: row.mse or 0)]
+    texts = [f"{row.label} {decibels(row.psnr, row.data_range)}" for row in _by_error(rows)]
     return ", ".join([*texts, *(f"{row.label} {FAILED}" for row in rows if not row.ok)])
 
 
 def best(rows: Sequence[Row]) -> Row | None:
     """The one of least error that did not fail; None where all did."""
-    known = [row for row in rows if row.ok and row.mse is not None]
-    return min(known, key=lambda row: row.mse or 0, default=None)
+    return next(iter(_by_error(rows)), None)
+
+
+def _by_error(rows: Sequence[Row]) -> list[Row]:
+    """Those that did not fail and have an error, the least one first."""
+    return sorted((row for row in rows if row.ok and row.mse is not None), key=lambda row: row.mse or 0)
 
 
 def decibels(psnr: float | None, data_range: float) -> str:

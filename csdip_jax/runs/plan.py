@@ -163,8 +163,9 @@ def programs(studies: Sequence[Study]) -> list[Program]:
             into memory; nothing but memory is left to be refused later.
     """
     asked = [program for study in studies for program in _programs_of(study)]
-    _tell_left_out(asked)
-    found = [program for program in asked if program.is_possible]
+    possible = [program.is_possible for program in asked]  # once: a user's own operator is drawn to find out
+    found = list(itertools.compress(asked, possible))
+    _tell_left_out([program for program, able in zip(asked, possible, strict=True) if not able], bool(found))
     names = (cell_stem(program, cell) for program in found for cell in Batch(program, program.scenes).cells)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -188,15 +189,14 @@ def _programs_of(study: Study) -> list[Program]:
     return [Program(study, sweep, same_but_noise, images) for same_but_noise in measurements for sweep in sweeps]
 
 
-def _tell_left_out(asked: Sequence[Program]) -> None:
+def _tell_left_out(left_out: Sequence[Program], others_are_left: bool) -> None:
     """Warns of methods that cannot do with an operator; raises InputError where there are no others."""
     unable: dict[str, dict[str, None]] = {}
-    for program in asked:
-        if not program.is_possible:
-            unable.setdefault(program.measurements[0].kind, {})[program.sweep.name] = None
+    for program in left_out:
+        unable.setdefault(program.measurements[0].kind, {})[program.sweep.name] = None
     for kind, names in unable.items():
         told = f"{', '.join(names)} {'needs' if len(names) == 1 else 'need'} a linear operator, and {kind} is none"
-        if not any(program.is_possible for program in asked):
+        if not others_are_left:
             others = [name for name, recipe in METHODS.items() if not recipe.method.needs_linear_operator]
             raise InputError(f"{told}: choose {' or '.join(f'`methods={name}`' for name in others)}")
         warnings.warn(f"{told}: left out there", ReconstructionWarning, stacklevel=3)
