@@ -116,7 +116,11 @@ def fitted(generator, moves):
 
 @pytest.mark.parametrize("moves", MOVES)
 def test_a_fit_moves_what_it_is_told_to_and_explains_more(generator, moves):
-    """Weights, latent or both; what stays is as it was drawn."""
+    """Weights, latent, both, or latent and norms; what stays is as it was drawn."""
+    if moves == "projector" and not norms(generator.params_like):
+        with pytest.raises(cs.InputError, match="weights named scale or shift"):
+            fitted(generator, moves)
+        return
     method, p = fitted(generator, moves), problem()
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(KEY, 0), 0), 0)
     start = method.init(p, key)
@@ -130,6 +134,41 @@ def test_a_fit_moves_what_it_is_told_to_and_explains_more(generator, moves):
     after = generator.trained if solution.params is None else solution.params
     assert same(before, after) == (moves == "latent")
     assert np.array_equal(solution.trace["latent"][-1], flat(start.latent)) == (moves == "params")
+    if moves == "projector":
+        moved = jax.tree.map(lambda old, new: not np.array_equal(old, new), before, after)
+        assert all(norms(moved)) and sum(jax.tree.leaves(moved)) == len(norms(moved))
+
+
+def norms(params):
+    """Leaves of the scales and shifts."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return [leaf for path, leaf in leaves if getattr(path[-1], "key", None) in ("scale", "shift")]
+
+
+@pytest.mark.parametrize("noise", ["input_noise", "weight_noise"])
+def test_noise_is_drawn_anew_in_each_step_and_none_changes_nothing(noise):
+    """Noise of 0 is no noise, with the same key some is the same, and it shows in what is fitted."""
+    plain = fitted(cs.generators.DeepDecoder(SHAPE, channels=8), "params")
+    fits = [dataclasses.replace(plain, **{noise: value}) for value in (None, 0.0, 0.02, 0.02)]
+    first, zero, noisy, again = (cs.reconstruct(method, problem(), KEY).trace["measurement_loss"] for method in fits)
+    np.testing.assert_allclose(first, zero, rtol=1e-4)
+    assert np.array_equal(noisy, again) and not np.allclose(noisy, zero, rtol=1e-2)
+
+
+def test_a_cosine_takes_the_rate_to_nothing():
+    """The moves of the last step are a small part of what they are at a constant rate."""
+
+    def moved(schedule):
+        generator = cs.generators.DeepDecoder(SHAPE, channels=8)
+        method = dataclasses.replace(
+            fitted(generator, "params"), schedule=schedule, optimizer_name="adam", learning_rate=0.01
+        )
+        recorded = {"weights": lambda image, state: flat(state.params)}
+        weights = cs.reconstruct(method, problem(), KEY, record=recorded).trace["weights"]
+        return np.linalg.norm(np.diff(weights, axis=0), axis=1)
+
+    constant, cosine = moved("constant"), moved("cosine")
+    assert np.isclose(cosine[0], constant[0], rtol=0.05) and cosine[-1] < 0.02 * constant[-1]
 
 
 def flat(tree):

@@ -214,7 +214,7 @@ class Method:
 def _numbers(instance: Any, prefix: str = "") -> list[str]:
     """Names of the fields of a dataclass, and of its parts, that are data and numbers by default."""
     data = [field for field in dataclasses.fields(instance) if not field.metadata.get("static")]
-    found = [prefix + field.name for field in data if isinstance(field.default, float)]
+    found = [prefix + field.name for field in data if isinstance(field.default, float) or field.type == float | None]
     for field in data:
         value = getattr(instance, field.name)
         if dataclasses.is_dataclass(value) and not prefix:

@@ -49,7 +49,8 @@ class CsDip(Network):
         room: >= 1, G's output goes from -room to room. At 1, the paper's, pixels near black or white saturate the
             tanh, and a fit where a channel lies there may explain the measurements and be wrong (a bright retina: MSE
             0.020, and 0.0015 with 1.3). A digit, black and white throughout, needs 1 (0.005, and 0.08 with 1.3).
-        moves: what is fitted: the weights ("params"), as the paper has it, the "latent", or "both".
+        moves: what is fitted: the weights ("params"), as the paper has it, the "latent", "both", or "projector".
+        schedule, input_noise, weight_noise: see `Network`; the paper has none.
         keep: by default the iterate with the lowest measurement loss of the last 20.
         stop: by default None: all steps are taken.
         fail: by default `rules.Collapsed`.
@@ -137,10 +138,8 @@ class CsDip(Network):
     @property
     def optimizer(self) -> optax.GradientTransformation:
         if self.optimizer_name == "adam":
-            return optax.adam(self.learning_rate, b1=self.momentum, b2=self.decay, eps=self.epsilon)
-        return optax.rmsprop(
-            self.learning_rate, decay=self.decay, eps=self.epsilon, eps_in_sqrt=False, momentum=self.momentum
-        )
+            return optax.adam(self.rate, b1=self.momentum, b2=self.decay, eps=self.epsilon)
+        return optax.rmsprop(self.rate, decay=self.decay, eps=self.epsilon, eps_in_sqrt=False, momentum=self.momentum)
 
     def penalties(self, image: Array, latent: Any, params: Any) -> list[Array]:
         terms = [self.tv_weight * priors.total_variation(image)]

@@ -62,7 +62,7 @@ class Csgm(Network):
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate)
+        return optax.adam(self.rate)
 
     def penalties(self, image: Array, latent: Any, params: Any) -> list[Array]:
         squares = [jnp.sum(jnp.square(part)) for part in jax.tree.leaves(latent)]

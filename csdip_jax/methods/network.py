@@ -3,7 +3,12 @@
     argmin ||y - A room G(z; w)||^2 + penalties,    over w, over z, or over both
 
 An optimiser of optax moves what the method says it moves, from a start that the generator draws; the rest stays as
-drawn or as it was trained.
+drawn or as it was trained. Noise on the latent or on the weights is drawn anew in each step.
+
+References:
+    Ulyanov, Vedaldi, Lempitsky: Deep image prior, CVPR 2018 (noise on the input).
+    Cheng, Gadelha, Maji, Sheldon: A Bayesian perspective on the deep image prior, CVPR 2019 (noise on the weights).
+    Li, Wang, Zhuang, Sun: Deep random projector, CVPR 2023 (the convolutions stay as drawn).
 """
 
 from typing import Any, NamedTuple
@@ -19,8 +24,16 @@ from csdip_jax.operators import measurement_loss
 from csdip_jax.prox import project_box
 from csdip_jax.types import Array, Problem, keyword_field, pytree_dataclass
 
-MOVES = {"params": ("params",), "latent": ("latent",), "both": ("latent", "params")}
-"""What a fit may move -> the fields of its state."""
+MOVES = {
+    "params": ("params",),
+    "latent": ("latent",),
+    "both": ("latent", "params"),
+    "projector": ("latent", "norms"),
+}
+"""What a fit may move -> the fields of its state; "norms" are the weights in `params` whose name is one of `NORMS`."""
+
+NORMS = ("scale", "shift")
+SCHEDULES = ("constant", "cosine")
 
 
 class State(NamedTuple):
@@ -50,15 +63,22 @@ class Network(Method):
     Attributes:
         image_shape: (h, w, c).
         generator: G, of images of this shape, a `generators.Generator`.
-        moves: what is fitted: the weights ("params"), the "latent", or "both".
+        moves: what is fitted: the weights ("params"), the "latent", "both", or, cheap steps, the latent and the scales
+            and shifts of normalisations ("projector").
         room: >= 1, G's output goes from -room to room.
         learning_rate: >= 0, of the optimiser.
+        schedule: of the learning rate: "constant", or "cosine", which takes it to 0 at the last of all steps.
+        input_noise: >= 0, standard deviation of what is added to the latent in each step; None for none.
+        weight_noise: >= 0, of what is added to the moved weights after each step (Langevin); None for none.
     """
 
     generator: Generator = keyword_field(None)
     moves: str = keyword_field("params", static=True)
     room: float = keyword_field(1.0)
     learning_rate: float = keyword_field(1e-3)
+    schedule: str = keyword_field("constant", static=True)
+    input_noise: float | None = keyword_field(None)
+    weight_noise: float | None = keyword_field(None)
     needs_linear_operator = False
 
     def __post_init__(self):
@@ -67,6 +87,20 @@ class Network(Method):
         require(self.moves in MOVES, "moves", self.moves, " or ".join(MOVES))
         require_number("room", self.room, 1.0)
         require_number("learning_rate", self.learning_rate)
+        require(self.schedule in SCHEDULES, "schedule", self.schedule, " or ".join(SCHEDULES))
+        for name in ("input_noise", "weight_noise"):
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name))
+        if self.moves == "projector":
+            named = jax.tree.leaves(_norms(self.generator.params_like))
+            require(bool(named), "moves", self.moves, f"of a generator with weights named {' or '.join(NORMS)}")
+
+    @property
+    def rate(self) -> Any:
+        """The learning rate as optax takes it: a number, or a function of the steps taken."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return optax.cosine_decay_schedule(self.learning_rate, self.steps)
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -130,17 +164,25 @@ class Network(Method):
         return total, (loss, image)
 
     def step(self, problem: Problem, state: State, key: Array) -> tuple[State, dict[str, Array]]:
+        of_input, of_weights = jax.random.split(key)
+
         def objective(moved):
-            latent, params = moved.get("latent", state.latent), moved.get("params", state.params)
+            latent, params = self._placed(moved, state)
+            if self.input_noise is not None:
+                latent = _with_noise(latent, self.input_noise, of_input)
             return self.objective(problem, latent, self.generator.trained if params is None else params)
 
         moved = self._moved(state.latent, state.params)
         (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(moved)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, moved)
         following: Any = optax.apply_updates(moved, updates)
+        if self.weight_noise is not None:
+            weights = {name: part for name, part in following.items() if name != "latent"}
+            following |= _with_noise(weights, self.weight_noise, of_weights)
+        latent, params = self._placed(following, state)
         state = State(
-            latent=following.get("latent", state.latent),
-            params=following.get("params", state.params),
+            latent=latent,
+            params=params,
             opt_state=opt_state,
             step=state.step + 1,
             loss=loss,
@@ -150,4 +192,36 @@ class Network(Method):
 
     def _moved(self, latent: Any, params: Any) -> dict[str, Any]:
         """What a fit moves, by name."""
-        return {name: value for name, value in (("latent", latent), ("params", params)) if name in MOVES[self.moves]}
+        parts = {"latent": lambda: latent, "params": lambda: params, "norms": lambda: _norms(params)}
+        return {name: parts[name]() for name in MOVES[self.moves]}
+
+    def _placed(self, moved: dict[str, Any], state: State) -> tuple[Any, Any]:
+        """Latent and weights, of the state what is not moved."""
+        params = moved.get("params", state.params)
+        if "norms" in moved:
+            leaves, structure = jax.tree_util.tree_flatten_with_path(state.params)
+            params = structure.unflatten([moved["norms"].get(_name(path), leaf) for path, leaf in leaves])
+        return moved.get("latent", state.latent), params
+
+
+def _norms(params: Any) -> dict[str, Array]:
+    """Scales and shifts among the weights, by their path."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {_name(path): leaf for path, leaf in leaves if getattr(path[-1], "key", None) in NORMS}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path)
+
+
+def _with_noise(tree: Any, deviation: Array | float, key: Array) -> Any:
+    """Normal noise of this standard deviation on every floating point number."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    noisy = [
+        leaf + deviation * jax.random.normal(key, leaf.shape, leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        else leaf
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
+    return structure.unflatten(noisy)

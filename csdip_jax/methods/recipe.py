@@ -139,5 +139,6 @@ def fields_of(part: Any) -> set[str]:
 
 def kind_of(field: dataclasses.Field) -> type | None:
     """The type of a setting that a user may give as a word or a number; None for any other."""
-    kind = int if field.type == int | None else type(field.default)
+    optional = next((kind for kind in (int, float) if field.type == kind | None), None)
+    kind = type(field.default) if optional is None else optional
     return kind if kind in (bool, int, float, str) else None

@@ -108,7 +108,7 @@ def split_swept(method: Method, dtype) -> tuple[Method, dict[str, Any]]:
     swept = {}
     for name in method.sweepable():
         value = attrgetter(name)(method)
-        if jnp.ndim(value):
+        if value is not None and jnp.ndim(value):
             swept[name] = jnp.asarray(value, jnp.finfo(dtype).dtype)
     for name, values in swept.items():
         if values.ndim != 1 or not values.size:
