@@ -1,8 +1,8 @@
 """The reconstruction methods: CS-DIP (`CsDip`) and what it is compared with, all behind the contract of `Method`.
 
 A method is its settings: make it by `preset`, replace what you want otherwise, and hand it to `reconstruct`. `CsDip`
-needs no training and takes any differentiable operator; `Tv` and `Lasso` solve convex problems, `Damp` iterates a
-denoiser, and all three need a linear operator; `Csgm` needs a trained generator.
+and `Dip` need no training and take any differentiable operator; `Tv` and `Lasso` solve convex problems, `Damp`
+iterates a denoiser, and all three need a linear operator; `Csgm` needs a trained generator.
 
 >>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
 >>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
@@ -23,6 +23,7 @@ from csdip_jax.methods.damp import (
     Damp as Damp,
     state_evolution as state_evolution,
 )
+from csdip_jax.methods.dip import DIP as DIP, Dip as Dip
 from csdip_jax.methods.lasso import LASSO_DCT as LASSO_DCT, LASSO_WAVELET as LASSO_WAVELET, Lasso as Lasso
 from csdip_jax.methods.network import Network as Network
 from csdip_jax.methods.recipe import PARTS as PARTS, Recipe as Recipe
@@ -36,6 +37,7 @@ __all__ = [
     "CsDip",
     "Csgm",
     "Damp",
+    "Dip",
     "Lasso",
     "Method",
     "Network",
