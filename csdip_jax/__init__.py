@@ -32,7 +32,7 @@ from csdip_jax import (
     rules,
     transforms,
 )
-from csdip_jax.solve import estimate_pixel_range, reconstruct
+from csdip_jax.solve import estimate_pixel_range, hold_out, reconstruct
 from csdip_jax.types import (
     EndsOfRangeWarning,
     InputError,
@@ -62,6 +62,7 @@ __all__ = [
     "denoisers",
     "estimate_pixel_range",
     "generators",
+    "hold_out",
     "io",
     "keyword_field",
     "methods",

@@ -166,6 +166,61 @@ def test_vmap_is_a_loop(name):
     np.testing.assert_allclose(jax.vmap(operator.forward)(batch), looped, rtol=1e-5, atol=1e-5)
 
 
+def parts(operator, seed):
+    """Indices of the measurements that are kept and held out, those that belong together together."""
+    groups, together = operator.measurements_like.size // operator.held_together, operator.held_together
+    order = np.random.default_rng(seed).permutation(groups)
+    return tuple(
+        np.concatenate([np.sort(part) + i * groups for i in range(together)])
+        for part in np.split(order, [groups - groups // 5])
+    )
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_some_measurements_are_those_entries_of_all(name):
+    """One index array per image, traced, as the driver has it; and any few of them in any order."""
+    operator = EVERY[name]()
+    y = np.asarray(operator.forward(image())).reshape(-1)
+    drawn = [parts(operator, seed) for seed in range(2)]
+    kept, held = map(np.stack, zip(*drawn, strict=True))
+    few = np.random.default_rng(3).permutation(y.size)[:3]
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(None, 0, 0))
+    def measured(operator, kept, held):
+        return [part.forward(image()).reshape(-1) for part in operator.split(kept, held)]
+
+    for made, indices in zip(measured(operator, kept, held), (kept, held), strict=True):
+        np.testing.assert_allclose(made, y[indices], atol=3e-6 * np.abs(y).max())
+    np.testing.assert_allclose(operator.subset(few).forward(image()), y[few], atol=3e-6 * np.abs(y).max())
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_one_pass_of_what_is_kept_leaves_what_is_held_out_alone(name):
+    operator, x = LINEAR[name](), image()
+    kept, held = parts(operator, 0)
+    part, _ = operator.split(kept, held)
+    y = 2 * part.forward(x)
+    residual, back = part.residual_and_adjoint(y, x)
+    np.testing.assert_allclose(residual, y / 2, atol=3e-6 * np.abs(y).max())
+    whole = operator.measurements_like
+    scattered = jnp.zeros(whole.size, whole.dtype).at[kept].set(residual.reshape(-1)).reshape(whole.shape)
+    np.testing.assert_allclose(back, operator.adjoint(scattered), atol=1e-5 * np.abs(back).max())
+
+
+def test_of_what_a_method_can_do_without():
+    """Not of the centre of k-space, of all channels and coils together; solved exactly as before."""
+    shape = (32, 30, 2)
+    some = operators.cartesian_fourier(np.arange(960).reshape(32, 30) % 3 > 0, shape)
+    free = np.zeros((32, 30), bool)
+    free.reshape(-1)[some.indices[some.may_be_held_out]] = True
+    assert not np.fft.fftshift(free)[15:18, 14:17].any() and free.sum() == len(some.indices) - 6
+    both = some @ operators.Linear(lambda x: jnp.stack([x, 2 * x]), shape)
+    assert (some.held_together, both.held_together) == (2, 4)
+    part, rest = some.split(*parts(some, 0))
+    assert part.is_solved_exactly and len(part.indices) + len(rest.indices) == len(some.indices)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_stack_is_recognised_by_its_arrays(name):
     """As `jax.vmap` of a constructor, or `jax.tree.map` of jnp.stack, leaves them; one operator is no stack."""

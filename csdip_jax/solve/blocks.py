@@ -83,14 +83,14 @@ def cut_into_blocks(
 
 def take_cases(cases: Case, block: Block) -> Case:
     """The cases of a block, each on its device."""
-    (operator, measurements), swept = cases
+    operator, measurements = cases.problem
     if isinstance(operator, Stack):
         operator = place(_picked(operator, block.operators, operator.size), block.devices)
     else:
         operator = place(operator, block.devices, shared=True)
-    rest = _picked((measurements, swept), block.rows, len(measurements))
-    measurements, swept = place(rest, block.devices)
-    return Case(Problem(operator, measurements), swept)
+    rest = _picked(cases._replace(problem=Problem(None, measurements)), block.rows, len(measurements))
+    rest = place(rest, block.devices)
+    return rest._replace(problem=Problem(operator, rest.problem.measurements))
 
 
 def _picked(tree: Any, indices: np.ndarray, count: int) -> Any:

@@ -18,17 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from csdip_jax.checks import require_count, require_key
+from csdip_jax.checks import require_count, require_key, require_number
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack, one_of
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.held_out import OF_HELD_OUT, draw
 from csdip_jax.solve.inputs import (
     checked_batch,
     checked_cases,
     checked_ids,
     checked_record,
+    checked_share,
     num_cases,
     require_pytree,
     split_swept,
@@ -37,6 +39,7 @@ from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.own_rules import require_rules
 from csdip_jax.solve.progress import progress_bar
+from csdip_jax.solve.uncertainty import what_is_told
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, Problem, Solution, Status
 
@@ -59,13 +62,15 @@ def reconstruct(
     keep_params: bool = False,
     pixel_range: tuple[float, float] | str | None = None,
     record: Mapping[str, Callable] | None = None,
+    hold_out: float = 0.0,
+    noise_variance: float | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
     A *case* is one image under one setting. Each case is fitted `method.restarts` times, from random starts; the
-    restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss). An
-    attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key. Only the
-    measurements decide: no true image is looked at.
+    restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss), or where
+    measurements are held out, that whose image explains them best. An attempt that diverged, or that the method's rule
+    `fail` gives up, is drawn anew with its next key. Only the measurements decide: no true image is looked at.
 
     Args:
         method: one of `csdip_jax.methods`, such as `cs.methods.CsDip.preset("paper", image_shape)`, or a `Method` of
@@ -97,6 +102,11 @@ def reconstruct(
             step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
             nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
             `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
+        hold_out: share of the measurements, in [0, 1), drawn at random for each image, that no fit is given. They
+            choose between restarts, rules see them ("held_out_loss", also a trace), and `Solution.aux` tells how good
+            the image is. 0 for none, unless the method's rule that stops asks for some (`rules.HeldOut`).
+        noise_variance: the variance of the whole noise vector in the units of y, as `operators.measure` takes it, to be
+            taken off the estimated error; None where it is not known. The estimate then counts it as error.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
@@ -127,7 +137,8 @@ def reconstruct(
         >>> both.image.shape, swept.image.shape
         ((2, 8, 8, 1), (3, 8, 8, 1))
     """
-    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record)
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record, hold_out)
+    require_number("noise_variance", noise_variance or 0.0)
     options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
     fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
@@ -149,7 +160,13 @@ def reconstruct(
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes or ()))
+    outcomes = jax.tree.unflatten(jax.tree.structure(done), outcomes or ())
+    solution = choose_restarts(outcomes.solution, outcomes.score)
+    if outcomes.held_out is not None:
+        told = what_is_told(
+            outcomes, solution, job.cases.problem.operator, job.units.of_noise(noise_variance or 0.0, len(job.keys))
+        )
+        solution = solution._replace(aux=solution.aux | told)
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
 
@@ -189,7 +206,15 @@ class Job(NamedTuple):
 
 
 def prepare(
-    method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None, pixel_range=None, record=None
+    method,
+    problem,
+    key,
+    image_ids=None,
+    cases_per_operator=1,
+    fits_at_once=None,
+    pixel_range=None,
+    record=None,
+    hold_out=0.0,
 ) -> Job:
     """See `reconstruct`."""
     require_key(key, several=True)
@@ -208,16 +233,24 @@ def prepare(
     if key.shape not in ((), (images,)):
         raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
     problem, units = normalise(problem, pixel_range, exact)
+    share = checked_share(hold_out, method)
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
     require_pytree(method)
-    require_rules(method, Problem(one_of(problem.operator), problem.measurements[0]))
+    one = Problem(one_of(problem.operator), problem.measurements[0])
+    # In a sweep of one image all settings hold out the same measurements.
+    parts = None
+    if share:
+        keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.asarray([OF_HELD_OUT], jnp.uint32))[:, 0]
+        parts = draw(problem.operator, share, keys)
+    require_rules(method, one, None if parts is None else one.measurements.reshape(-1)[parts.held[0]])
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))
+        parts = jax.tree.map(lambda x: jnp.repeat(x, len(ids), axis=0), parts)
         key = jnp.repeat(key, len(ids), axis=0) if key.ndim else key
         cases_per_operator = len(ids)
-    cases = checked_cases(problem, swept)
+    cases = checked_cases(problem, swept)._replace(parts=parts, unit=units.of_losses(len(ids), parts))
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
     operator = problem.operator
     groups = (operator.size, cases_per_operator) if isinstance(operator, Stack) else (1, len(ids))
