@@ -14,6 +14,7 @@ A new method is one file, which ends with its `Recipe`, and one import here.
 """
 
 from csdip_jax.methods.base import PRESETS as PRESETS, Method as Method, Regularization as Regularization
+from csdip_jax.methods.best import BEST as BEST, Best as Best, candidates as candidates
 from csdip_jax.methods.cs_dip import CSDIP as CSDIP, CsDip as CsDip
 from csdip_jax.methods.csgm import CSGM as CSGM, Csgm as Csgm
 from csdip_jax.methods.damp import (
@@ -34,6 +35,7 @@ __all__ = [
     "METHODS",
     "PARTS",
     "PRESETS",
+    "Best",
     "CsDip",
     "Csgm",
     "Damp",
@@ -44,6 +46,7 @@ __all__ = [
     "Recipe",
     "Regularization",
     "Tv",
+    "candidates",
     "state_evolution",
 ]
 

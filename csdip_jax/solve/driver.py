@@ -7,6 +7,7 @@ time where a second would push the first out of the cache and no large matrix is
 attempts, and saves a checkpoint once it has something to lose. True images never come here.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,8 +21,10 @@ from tqdm import tqdm
 
 from csdip_jax.checks import require_count, require_key, require_number
 from csdip_jax.methods.base import Method
+from csdip_jax.methods.best import Best
 from csdip_jax.operators import Stack, one_of
 from csdip_jax.solve import checkpoint as checkpoints
+from csdip_jax.solve.best import best_of_each
 from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.held_out import OF_HELD_OUT, draw
@@ -64,6 +67,7 @@ def reconstruct(
     record: Mapping[str, Callable] | None = None,
     hold_out: float = 0.0,
     noise_variance: float | None = None,
+    seconds: float | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
@@ -107,6 +111,8 @@ def reconstruct(
             the image is. 0 for none, unless the method's rule that stops asks for some (`rules.HeldOut`).
         noise_variance: the variance of the whole noise vector in the units of y, as `operators.measure` takes it, to be
             taken off the estimated error; None where it is not known. The estimate then counts it as error.
+        seconds: that the fits may take, compiling included; what runs then ends within about two seconds, as if it had
+            taken all its steps. The image then depends on the machine. None for no limit.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
@@ -137,8 +143,15 @@ def reconstruct(
         >>> both.image.shape, swept.image.shape
         ((2, 8, 8, 1), (3, 8, 8, 1))
     """
-    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record, hold_out)
     require_number("noise_variance", noise_variance or 0.0)
+    if seconds is not None:
+        require_number("seconds", seconds, strictly=True)
+    if isinstance(method, Best):
+        limited = method if seconds is None else dataclasses.replace(method, seconds=seconds)
+        options = (image_ids, cases_per_operator, pixel_range, noise_variance or 0.0, progress, checkpoint)
+        return best_of_each(limited, problem, key, *options, reconstruct=reconstruct)
+    deadline = None if seconds is None else time.perf_counter() + seconds
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record, hold_out)
     options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
     fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
@@ -151,7 +164,7 @@ def reconstruct(
                 continue
             arguments = job.arguments(block)
             begun = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout):
+            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout, deadline):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
@@ -226,12 +239,7 @@ def prepare(
     method.require_data()
     exact = in_double(problem.measurements)
     problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)
-    images = problem.measurements.shape[0]
-    ids = list(range(images)) if image_ids is None else checked_ids(image_ids)
-    if len(ids) != images:
-        raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
-    if key.shape not in ((), (images,)):
-        raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
+    ids = checked_ids(image_ids, key, images=problem.measurements.shape[0])
     problem, units = normalise(problem, pixel_range, exact)
     share = checked_share(hold_out, method)
     record = checked_record(record or {}, method, units.middle, units.half)
@@ -285,8 +293,8 @@ def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list
     return outcomes, jax.tree.leaves(fits)
 
 
-def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout) -> Iterator[Fit]:
-    """The fits of a block after each chunk, until all have stopped."""
+def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout, deadline=None) -> Iterator[Fit]:
+    """The fits of a block after each chunk, until all have stopped, or at the deadline are stopped."""
     length = FIRST_CHUNK
     while True:
         began = time.perf_counter()
@@ -297,6 +305,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout) ->
             fits = redraw(method, cases, keys, fits, max_redraws, record, layout=layout)
             flags = flags._replace(status=np.asarray(fits.status))
         finished, elapsed = bool((flags.status != RUNNING).all()), time.perf_counter() - began
+        if not finished and deadline is not None and time.perf_counter() >= deadline:
+            exhausted = Status.OUT_OF_STEPS if method.has_tolerance else Status.FINISHED
+            status = jnp.where(fits.status == RUNNING, jnp.int32(exhausted), fits.status)
+            fits, finished = fits._replace(status=status), True
         yield fits
         if finished:
             return

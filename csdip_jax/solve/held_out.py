@@ -15,8 +15,8 @@ from csdip_jax.operators import Operator, Stack, form_of, squared_norm
 from csdip_jax.operators.functions import as_operator_or_stack
 from csdip_jax.types import Array, InputError, Problem
 
-LEAST = 20
-"""Measurements that have to be held out: the mean square of so many is known to a third."""
+LEAST = 5
+"""Measurements that have to be held out: the mean square of so many is known to two thirds."""
 
 OF_HELD_OUT = 2**32 - 2
 """Folded into an image's key for the key of what it holds out: no restart has so high a number."""

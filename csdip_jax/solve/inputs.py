@@ -18,7 +18,7 @@ from csdip_jax.operators.functions import as_operator_or_stack, is_own, linear_i
 from csdip_jax.operators.own import require_sound
 from csdip_jax.rules import HELD_OUT_LOSS
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem, with_fields
+from csdip_jax.types import Array, InputError, Problem, with_fields
 
 
 def require_pytree(method: Method) -> None:
@@ -102,12 +102,21 @@ def checked_share(hold_out: float, method: Method) -> float:
     return share
 
 
-def checked_ids(image_ids: Sequence[int]) -> list[int]:
-    """As whole numbers; raises InputError unless each is one of 0 to 2^32 - 1, as `jax.random.fold_in` takes them."""
-    ids = np.atleast_1d(np.asarray(image_ids, object)).ravel().tolist()
+def checked_ids(image_ids: Sequence[int] | None, key: Array, images: int) -> list[int]:
+    """One per image, as whole numbers.
+
+    Raises:
+        InputError: one is none of 0 to 2^32 - 1, as `jax.random.fold_in` takes them, or ids or keys are not one per
+            image.
+    """
+    ids = range(images) if image_ids is None else np.atleast_1d(np.asarray(image_ids, object)).ravel().tolist()
     for value in ids:
         if not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
             raise InputError(f"image_ids: {value!r} is none: give whole numbers from 0 to 2^32 - 1")
+    if len(ids) != images:
+        raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
+    if key.shape not in ((), (images,)):
+        raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
     return list(map(int, ids))
 
 
