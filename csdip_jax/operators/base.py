@@ -120,9 +120,9 @@ class Operator:
         Args:
             indices: [k] whole numbers into the measurements, flat; they may be traced.
         """
-        from csdip_jax.operators.subsets import Subset, SubsetOfFunction
+        from csdip_jax.operators.subsets import SubsetOfFunction
 
-        return Subset(self, indices) if isinstance(self, LinearOperator) else SubsetOfFunction(self, indices)
+        return SubsetOfFunction(self, indices)
 
     def split(self, kept: Array, held: Array) -> "tuple[Operator, Operator]":
         """The operators of two parts of the measurements, of which the first is fitted to, and the second smaller.
@@ -203,6 +203,16 @@ class LinearOperator(Operator):
         like = jax.eval_shape(self.forward, image)
         (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj().astype(like.dtype))
         return transposed
+
+    def subset(self, indices: Array) -> "LinearOperator":
+        """As `Operator` says, linear."""
+        from csdip_jax.operators.subsets import Subset
+
+        return Subset(self, indices)
+
+    def split(self, kept: Array, held: Array) -> "tuple[LinearOperator, LinearOperator]":
+        """As `Operator` says, linear."""
+        return self.subset(kept), self.subset(held)
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """The root of the sum of `|A_ij|^2`, estimated by A of random signs, always the same.

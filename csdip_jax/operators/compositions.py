@@ -104,7 +104,7 @@ class Composition(LinearOperator):
         """As `Operator` says: those of A, where B makes one image."""
         return Composition(self.outer.subset(indices), self.inner) if self._images == 1 else super().subset(indices)
 
-    def split(self, kept: Array, held: Array) -> tuple[Operator, Operator]:
+    def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
         """As `Operator` says: as A splits them."""
         of_one = (part[: len(part) // self._images] for part in (kept, held))
         kept_part, held_part = self.outer.split(*of_one)

@@ -48,7 +48,7 @@ class Normalised(LinearOperator):
             super().subset(indices) if self.weight is not None else Normalised(self.operator.subset(indices), self.gain)
         )
 
-    def split(self, kept: Array, held: Array) -> tuple[Operator, Operator]:
+    def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
         """As `Operator` says: as A splits them, where measurements are not mixed."""
         if self.weight is not None:
             return self.subset(kept), self.subset(held)

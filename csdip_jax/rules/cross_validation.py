@@ -73,6 +73,7 @@ class HeldOut(Stop):
         return State(jnp.zeros_like(held_out), zero, infinity, jnp.zeros((), jnp.int32))
 
     def update(self, state: State, seen: Iterate) -> tuple[State, Array, dict[str, Array]]:
+        assert seen.held_out is not None  # as `holds_out` asks
         residual, weight = self.decay * state.residual + seen.held_out, self.decay * state.weight + 1
         loss = jnp.mean(jnp.square(jnp.abs(residual / weight)))
         since = jnp.where(loss < state.lowest, 0, state.since + 1)

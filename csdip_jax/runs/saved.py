@@ -17,6 +17,7 @@ from csdip_jax.methods.recipe import NONE
 from csdip_jax.runs.row import Row, code_of, facts, stem, weight_of
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
+from csdip_jax.solve.normalise import ERRORS
 from csdip_jax.types import Array, InputError
 
 
@@ -152,8 +153,9 @@ def signed(solution: cs.Solution, pixel_range: tuple[float, float]) -> cs.Soluti
 
 
 def _scaled(solution: cs.Solution, factor: float) -> cs.Solution:
-    """With the differences of pixels that it tells in another unit."""
-    return solution._replace(aux=solution.aux | {name: factor * x for name, x in solution.maps.items()})
+    """With the differences of pixels that it tells, and the squares of some, in another unit."""
+    squares = {name: factor**2 * solution.aux[name] for name in ERRORS if name in solution.aux}
+    return solution._replace(aux=solution.aux | {name: factor * x for name, x in solution.maps.items()} | squares)
 
 
 def _half(pixel_range: tuple[float, float] | None) -> float:

@@ -37,6 +37,7 @@ class Study:
         counts: name of what operators count (`operators.COUNTS`) -> numbers.
         noise_variance: each s, the variance of the whole noise vector, not of one measurement; see `Measurement`.
         matrix_dtype: of a dense matrix, one of `operators.DTYPES`.
+        hold_out: share of the measurements that no fit is given, see `reconstruct`.
         seed: of operators, noise and fits.
         methods: names of `METHODS`.
         preset: of the methods, "paper" or "reference".
@@ -62,6 +63,7 @@ class Study:
     counts: Mapping[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
     noise_variance: tuple[float, ...] = (0.0,)
     matrix_dtype: str = "float32"
+    hold_out: float = 0.0
     seed: tuple[int, ...] = (0,)
     methods: tuple[str, ...] = ("csdip",)
     preset: str = "paper"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from csdip_jax.checks import require_count, require_key
 from csdip_jax.methods import Method, Network
@@ -102,7 +103,7 @@ def best_of_each(
     image_ids: Sequence[int] | None,
     cases_per_operator: int,
     pixel_range: tuple[float, float] | str | None,
-    noise_variance: float,
+    noise_variance: ArrayLike | None,
     progress: str | None,
     checkpoint: Path | str | None,
     *,
@@ -117,7 +118,7 @@ def best_of_each(
     images = problem.measurements.shape[0]
     ids = checked_ids(image_ids, key, images)
     problem, units = normalise(problem, pixel_range, exact)
-    noise = units.of_noise(noise_variance, images)
+    noise = units.of_noise(0.0 if noise_variance is None else noise_variance, images)
     found = []
     for i, id_ in enumerate(ids):
         operator = one_of(problem.operator, i // cases_per_operator)

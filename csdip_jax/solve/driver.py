@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from tqdm import tqdm
 
 from csdip_jax.checks import require_count, require_key, require_number
@@ -25,7 +26,7 @@ from csdip_jax.methods.best import Best
 from csdip_jax.operators import Stack, one_of
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.best import best_of_each
-from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
+from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.held_out import OF_HELD_OUT, draw
 from csdip_jax.solve.inputs import (
@@ -44,7 +45,7 @@ from csdip_jax.solve.own_rules import require_rules
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.solve.uncertainty import what_is_told
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, Problem, Solution, Status
+from csdip_jax.types import Array, InputError, Problem, Solution
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
@@ -66,7 +67,7 @@ def reconstruct(
     pixel_range: tuple[float, float] | str | None = None,
     record: Mapping[str, Callable] | None = None,
     hold_out: float = 0.0,
-    noise_variance: float | None = None,
+    noise_variance: ArrayLike | None = None,
     seconds: float | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
@@ -110,7 +111,8 @@ def reconstruct(
             choose between restarts, rules see them ("held_out_loss", also a trace), and `Solution.aux` tells how good
             the image is. 0 for none, unless the method's rule that stops asks for some (`rules.HeldOut`).
         noise_variance: the variance of the whole noise vector in the units of y, as `operators.measure` takes it, to be
-            taken off the estimated error; None where it is not known. The estimate then counts it as error.
+            taken off the estimated error, or one for each case; None where it is not known. The estimate then counts it
+            as error.
         seconds: that the fits may take, compiling included; what runs then ends within about two seconds, as if it had
             taken all its steps. The image then depends on the machine. None for no limit.
 
@@ -143,15 +145,15 @@ def reconstruct(
         >>> both.image.shape, swept.image.shape
         ((2, 8, 8, 1), (3, 8, 8, 1))
     """
-    require_number("noise_variance", noise_variance or 0.0)
     if seconds is not None:
         require_number("seconds", seconds, strictly=True)
     if isinstance(method, Best):
         limited = method if seconds is None else dataclasses.replace(method, seconds=seconds)
-        options = (image_ids, cases_per_operator, pixel_range, noise_variance or 0.0, progress, checkpoint)
+        options = (image_ids, cases_per_operator, pixel_range, noise_variance, progress, checkpoint)
         return best_of_each(limited, problem, key, *options, reconstruct=reconstruct)
     deadline = None if seconds is None else time.perf_counter() + seconds
     job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record, hold_out)
+    noise = job.units.of_noise(0.0 if noise_variance is None else noise_variance, len(job.keys))
     options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
     fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
@@ -176,9 +178,7 @@ def reconstruct(
     outcomes = jax.tree.unflatten(jax.tree.structure(done), outcomes or ())
     solution = choose_restarts(outcomes.solution, outcomes.score)
     if outcomes.held_out is not None:
-        told = what_is_told(
-            outcomes, solution, job.cases.problem.operator, job.units.of_noise(noise_variance or 0.0, len(job.keys))
-        )
+        told = what_is_told(outcomes, solution, job.cases.problem.operator, noise)
         solution = solution._replace(aux=solution.aux | told)
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
@@ -322,20 +322,3 @@ def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
         loss = f"{np.median(last):.3g}"
         bar.set_postfix(loss=loss, redraws=int(redraws.sum()), memory=as_size(job.chunk.bytes), refresh=False)
     bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
-
-
-def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, ...]) -> list:
-    """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
-    if outcomes is None:
-        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]
-    for everything, part in zip(outcomes, leaves, strict=True):
-        everything[block.index] = part
-    return outcomes
-
-
-def choose_restarts(solutions: Solution, scores: np.ndarray) -> Solution:
-    """The restart with the lowest score for each case, of [cases, restarts]; one that failed only where all did."""
-    scores = np.where(np.isfinite(scores), scores, np.inf)
-    restart = np.lexsort((scores, solutions.status >= Status.DIVERGED), axis=1)[:, 0]
-    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], solutions)
-    return best._replace(restart=restart, redraws=solutions.redraws.sum(axis=1))

@@ -258,7 +258,7 @@ def finish(method, cases, fits, *, layout, keep_params):
         solution = Solution(
             image=image,
             status=fit.status,
-            measurement_loss=measurement_loss(*given.whole, image),
+            measurement_loss=measurement_loss(given.whole.operator, given.whole.measurements, image),
             steps=fit.steps,
             restart=jnp.zeros((), jnp.int32),
             redraws=fit.redraws,
@@ -271,7 +271,8 @@ def finish(method, cases, fits, *, layout, keep_params):
             score = method.keeper.score(fit.kept, fit.state.loss)
             return Outcome(solution, score, None, solution.measurement_loss)
         residual = residual_of(given.held, image)
-        return Outcome(solution, held_out_loss(residual), residual, measurement_loss(*given.problem, image))
+        fitted = measurement_loss(given.problem.operator, given.problem.measurements, image)
+        return Outcome(solution, held_out_loss(residual), residual, fitted)
 
     return _over_fits(method, one_fit, layout)(cases, fits)
 

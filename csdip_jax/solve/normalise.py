@@ -87,10 +87,12 @@ class Units(NamedTuple):
         dtype = jnp.finfo(self.problem.measurements.dtype).dtype
         return jnp.asarray(np.square(np.resize(self.scales, cases)) * missing, dtype)
 
-    def of_noise(self, noise_variance: float, cases: int) -> np.ndarray:
+    def of_noise(self, noise_variance: ArrayLike, cases: int) -> np.ndarray:
         """The variance of one normalised measurement's noise, [cases], of that of the whole noise vector of one y."""
-        m = self.problem.measurements[0].size
-        return noise_variance / m / np.square(np.resize(self.scales, cases))
+        values = np.asarray(noise_variance, float)
+        if values.shape not in ((), (cases,)) or not (np.isfinite(values) & (values >= 0)).all():
+            raise InputError(f"noise_variance = {noise_variance}: give a number of at least 0, or one per case")
+        return values / self.problem.measurements[0].size / np.square(np.resize(self.scales, cases))
 
 
 class Look(NamedTuple):
@@ -496,7 +498,7 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
     squares = np.square(np.resize(units.scales, cases))
     trace = {name: (x * squares[:, None]).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
-    factors = dict.fromkeys(solution.maps, abs(units.half)) | dict.fromkeys(ERRORS, units.half**2)
+    factors: dict[str, Any] = dict.fromkeys(solution.maps, abs(units.half)) | dict.fromkeys(ERRORS, units.half**2)
     factors["held_out_error"] = squares
     aux = {name: (x * factors.get(name, 1)).astype(x.dtype) for name, x in solution.aux.items()}
     return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)

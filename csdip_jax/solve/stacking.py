@@ -5,6 +5,8 @@
 Breiman: Stacked regressions, Machine Learning 24, 1996; Ward 2009 for the measurements in the place of samples.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
@@ -35,7 +37,7 @@ def simplex_weights(left: ArrayLike, ridge: float = RIDGE) -> np.ndarray:
         >>> simplex_weights([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]], ridge=0.0).round(3).tolist()
         [0.5, 0.5, 0.0]
     """
-    left = np.asarray(left)
+    left: Any = np.asarray(left)
     columns = np.concatenate([left.real, left.imag], 1).T if np.iscomplexobj(left) else left.T
     columns = columns.astype(float)
     size = np.sqrt(np.mean(np.sum(np.square(columns), 0)))
