@@ -32,7 +32,7 @@ from csdip_jax import (
     rules,
     transforms,
 )
-from csdip_jax.solve import estimate_pixel_range, hold_out, reconstruct
+from csdip_jax.solve import best, estimate_pixel_range, hold_out, reconstruct
 from csdip_jax.types import (
     EndsOfRangeWarning,
     InputError,
@@ -58,6 +58,7 @@ __all__ = [
     "ReconstructionWarning",
     "Solution",
     "Status",
+    "best",
     "data",
     "denoisers",
     "estimate_pixel_range",

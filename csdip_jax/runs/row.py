@@ -294,8 +294,20 @@ def facts(solution: Solution, measurements, seconds: float | None, noise_energy:
     }
 
 
+def flat(aux: Mapping[str, Any]) -> dict[str, Any]:
+    """What a solution says besides its image, each part of what has parts by itself: the weights of candidates, say."""
+    parts = {
+        f"{name}_{part}": value
+        for name, values in aux.items()
+        if isinstance(values, Mapping)
+        for part, value in values.items()
+    }
+    return {name: values for name, values in aux.items() if not isinstance(values, Mapping)} | parts
+
+
 def _numbers_of(aux: Mapping[str, Any]) -> dict[str, float]:
     """What a solution says in one number, and the two ends of its intervals."""
+    aux = flat(aux)
     ends = {
         f"{name.removesuffix('_interval')}_{end}": float(value)
         for name, values in aux.items()

@@ -5,8 +5,8 @@ to the memory at hand; `checkpoint.py` saves it; `held_out.py` keeps measurement
 the error; `inputs.py` checks what comes in, `normalise.py` brings it to the methods' units.
 """
 
-from csdip_jax.solve.driver import reconstruct
+from csdip_jax.solve.driver import best, reconstruct
 from csdip_jax.solve.held_out import hold_out
 from csdip_jax.solve.normalise import estimate_pixel_range
 
-__all__ = ["estimate_pixel_range", "hold_out", "reconstruct"]
+__all__ = ["best", "estimate_pixel_range", "hold_out", "reconstruct"]

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from csdip_jax.checks import require_count, require_key, require_number
 from csdip_jax.methods.base import Method
 from csdip_jax.methods.best import Best
-from csdip_jax.operators import Stack, one_of
+from csdip_jax.operators import Stack, form_of, one_of
 from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.best import best_of_each
 from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
@@ -45,7 +45,7 @@ from csdip_jax.solve.own_rules import require_rules
 from csdip_jax.solve.progress import progress_bar
 from csdip_jax.solve.uncertainty import what_is_told
 from csdip_jax.switches import without_switches
-from csdip_jax.types import Array, InputError, Problem, Solution
+from csdip_jax.types import Array, InputError, Problem, Solution, Status
 
 CHUNK_SECONDS = 2.0
 FIRST_CHUNK = 10
@@ -182,6 +182,45 @@ def reconstruct(
         solution = solution._replace(aux=solution.aux | told)
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
+
+
+def best(
+    problem: Problem, key: Array, *, seconds: float | None = None, steps: int | None = None, **options
+) -> Solution:
+    """The best image that the methods at hand make together, with its error, from the measurements alone.
+
+    Several methods are fitted to all but a share of the measurements, and weighed by these (`methods.Best`). It takes
+    minutes where one method takes one.
+
+    Args:
+        problem: one, or a batch; the operator says the shape of its images.
+        key: as for `reconstruct`.
+        seconds: that each problem may take; None for no limit.
+        steps: of the longest fit of a network; None for the default. With the same steps a run repeats bit for bit.
+        options: those of `reconstruct` that are about the problem, not about one fit: `image_ids`,
+            `cases_per_operator`, `pixel_range`, `noise_variance`, `progress`, `checkpoint`.
+
+    Returns:
+        A `Solution`, whose `aux` has the estimated error of the image ("estimated_mse" and its interval, where rows of
+        A are random), its "standard_deviation" by pixel and the "weights" of the candidates.
+
+    Raises:
+        InputError: as `reconstruct`, or too few measurements.
+
+    Example:
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 60, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> solution = cs.best(problem, jax.random.key(1), steps=20)
+        >>> solution.aux["standard_deviation"].shape
+        (8, 8, 1)
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+    shape = getattr(form_of(problem.operator), "image_shape", None)
+    if shape is None:
+        raise InputError("the operator says no image_shape: give an operator, or Linear(fn, image_shape)")
+    method = Best(shape) if steps is None else Best(shape, steps)
+    return reconstruct(method, problem, key, seconds=seconds, **options)
 
 
 class Job(NamedTuple):

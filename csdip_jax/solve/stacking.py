@@ -37,15 +37,15 @@ def simplex_weights(left: ArrayLike, ridge: float = RIDGE) -> np.ndarray:
         >>> simplex_weights([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]], ridge=0.0).round(3).tolist()
         [0.5, 0.5, 0.0]
     """
-    left: Any = np.asarray(left)
-    columns = np.concatenate([left.real, left.imag], 1).T if np.iscomplexobj(left) else left.T
-    columns = columns.astype(float)
+    rows: Any = np.asarray(left)
+    rows = np.concatenate([rows.real, rows.imag], 1) if np.iscomplexobj(rows) else rows
+    columns = rows.T.astype(float)
     size = np.sqrt(np.mean(np.sum(np.square(columns), 0)))
     if size == 0:
-        return np.full(len(left), 1 / len(left))
-    spread = np.sqrt(ridge) * np.eye(len(left))
-    one = 1e3 * np.ones((1, len(left)))  # their sum is 1, by a weight that nothing else comes near
-    weights = nnls(np.concatenate([columns / size, spread, one]), np.append(np.zeros(len(columns) + len(left)), 1e3))[0]
+        return np.full(len(rows), 1 / len(rows))
+    spread = np.sqrt(ridge) * np.eye(len(rows))
+    one = 1e3 * np.ones((1, len(rows)))  # their sum is 1, by a weight that nothing else comes near
+    weights = nnls(np.concatenate([columns / size, spread, one]), np.append(np.zeros(len(columns) + len(rows)), 1e3))[0]
     return weights / weights.sum()
 
 
