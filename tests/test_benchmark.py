@@ -271,12 +271,17 @@ def test_memory(tiny):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch, of the extra dev")
-@pytest.mark.parametrize("section", ["step", "fit"])
+@pytest.mark.parametrize("section", ["step", "fit", "step of a U-Net"])
 def test_both_sides_compute_the_same(section, tiny, monkeypatch):
     """By one PyTorch in this process; how its idle threads wait is a matter of the processes."""
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
-        from experiments.benchmark.torch_side import TorchSide
-    workers = {policy: Here(TorchSide("cpu")) for policy in several_processes.WAIT_POLICIES}
+        from experiments.benchmark import torch_side
+    section, _, unet = section.partition(" of a ")
+    if unet:  # compiling takes a minute, and a compiler
+        monkeypatch.setattr(torch_side, "COMPILERS", ())
+        settings = {"width": 4, "scales": 1, "skip": 2}
+        monkeypatch.setitem(cases.CASES, tiny, cases.Case((8, 8, 3), 4, 100, 1.0, {}, settings))
+    workers = {policy: Here(torch_side.TorchSide("cpu")) for policy in several_processes.WAIT_POLICIES}
     monkeypatch.setattr(several_processes, "torch_workers", lambda: contextlib.nullcontext(workers))
     results = catalogue.SECTIONS[section].function(TINY, [tiny])
     labels = [tiny] if section == "step" else [f"tiny, m = 10, {dtype}" for dtype in TARGETS]
