@@ -62,14 +62,14 @@ def hold_out(problem: Problem, share: float, key: Array) -> tuple[Problem, Probl
     require_key(key)
     y = as_floating(problem.measurements, "measurements")
     operator = as_operator_or_stack(problem.operator, form_of(problem.operator).image_shape, y.shape)
-    size = operator.measurements_like.size
+    like = operator.measurements_like
     if isinstance(operator, Stack):
         parts = draw(operator, share, jax.random.split(key, operator.size))
         kept, held = (Stack(part) for part in jax.vmap(lambda a, p: a.split(*p))(operator.operator, parts))
     else:
         parts = jax.tree.map(lambda x: x[0], draw(operator, share, key[None]))
         kept, held = operator.split(*parts)
-    y = y.reshape(-1, size) if y.size > size else y.reshape(-1)
+    y = y.reshape(*y.shape[: y.ndim - len(like.shape)], like.size)
     of_kept, of_held = (
         jnp.take_along_axis(y, indices, axis=-1) if indices.ndim > 1 else y[..., indices] for indices in parts
     )

@@ -77,7 +77,7 @@ def rows_of(operator: Operator) -> Rows | None:
     seconds, fourths = map(np.asarray, _moments(operator, jnp.asarray(_probes(operator.image_shape))))
     freedom = m * (2 if jnp.issubdtype(operator.measurements_like.dtype, jnp.complexfloating) else 1)
     alike = abs(seconds * n / energy - 1) <= STRAY * math.sqrt(2 / freedom)
-    spread = fourths <= (3 + STRAY * math.sqrt(24 / m)) * np.square(seconds)
+    spread = fourths <= (3 + 8 * math.sqrt(24 / m)) * np.square(seconds)
     return Rows(energy) if energy > 0 and (alike & spread).all() else None
 
 
