@@ -466,6 +466,7 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         os.setpgid(0, 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         from csdip_jax.solve import driver
         driver.CHUNK_SECONDS = 0.05
         computing.sweep(config(), sys.argv[1], None)
