@@ -25,6 +25,7 @@ from csdip_jax.generators.dcgan import (
     to_torch as to_torch,
 )
 from csdip_jax.generators.deep_decoder import DeepDecoder as DeepDecoder
+from csdip_jax.generators.unet import UNet as UNet
 from csdip_jax.generators.vae import (
     VAE as VAE,
     Bound as Bound,
@@ -51,6 +52,7 @@ __all__ = [
     "Initializer",
     "Layers",
     "TrainedDecoder",
+    "UNet",
     "batch_norm",
     "dcgan_layers",
     "decoder_of",
