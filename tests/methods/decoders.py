@@ -1,11 +1,11 @@
-"""Small decoders of random weights, where trained ones are asked for."""
+"""Small networks for tests: decoders of random weights, where trained ones are asked for, and a narrow U-Net."""
 
 import dataclasses
 import math
 
 import numpy as np
 
-from csdip_jax.generators import TrainedDecoder
+from csdip_jax.generators import TrainedDecoder, UNet
 
 
 def random_decoder(*sizes, seed=0):
@@ -23,7 +23,9 @@ def random_decoder(*sizes, seed=0):
 
 
 def ready(generator, latent_dim=200, hidden=256):
-    """The generator, with random weights where it lacks trained ones."""
+    """The generator, with random weights where it lacks trained ones; a U-Net narrow and shallow."""
+    if isinstance(generator, UNet):
+        return dataclasses.replace(generator, width=8, scales=1)
     if not isinstance(generator, TrainedDecoder) or generator.weights is not None:
         return generator
     weights = random_decoder(latent_dim, hidden, math.prod(generator.image_shape))
