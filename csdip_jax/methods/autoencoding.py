@@ -16,7 +16,7 @@ from csdip_jax.checks import require_number
 from csdip_jax.generators import Generator, UNet
 from csdip_jax.methods.base import Regularization
 from csdip_jax.methods.network import Network, State
-from csdip_jax.operators import LinearOperator, Operator, squared_norm
+from csdip_jax.operators import LinearOperator, squared_norm
 from csdip_jax.types import Array, Problem, keyword_field, pytree_dataclass
 
 

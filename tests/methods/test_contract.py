@@ -147,7 +147,8 @@ def test_every_number_acts(name, straight):
     """None is there for nothing: another value is another image, or another number of steps."""
     method = make(name)
     for field in set(method.sweepable()) - IDLE:
-        other = with_fields(method, {field: OTHERWISE.get(field, 3 * attrgetter(field)(method))})
+        value = OTHERWISE[field] if field in OTHERWISE else 3 * attrgetter(field)(method)
+        other = with_fields(method, {field: value})
         solution = cs.reconstruct(other, problem(), jax.random.key(0))
         same = np.array_equal(solution.image, straight.image) and solution.steps == straight.steps
         assert not same, field
