@@ -153,18 +153,36 @@ class Network(Method):
     def params(self, state: State) -> Any:
         return state.params
 
-    def objective(self, problem: Problem, latent: Any, params: Any) -> tuple[Array, tuple[Array, Array]]:
+    def made(self, latent: Any, params: Any, key: Array | None = None) -> Array:
+        """The image that a step looks at: room times what the generator makes.
+
+        Args:
+            latent: z.
+            params: w.
+            key: of the noise on the latent; None for none.
+
+        Returns:
+            [h, w, c].
+        """
+        if self.input_noise is not None and key is not None:
+            latent = with_noise(latent, self.input_noise, key)
+        return self.room * self.generator.apply(params, latent)
+
+    def objective(
+        self, problem: Problem, latent: Any, params: Any, key: Array | None = None
+    ) -> tuple[Array, tuple[Array, Array]]:
         """What is minimised: the measurement loss and the penalties.
 
         Args:
             problem: of one image.
             latent: z.
             params: w.
+            key: of the noise on the latent; None for none.
 
         Returns:
             objective, (measurement loss, image).
         """
-        image = self.room * self.generator.apply(params, latent)
+        image = self.made(latent, params, key)
         loss = measurement_loss(*problem, image)
         total = loss
         for penalty in self.penalties(image, latent, params):
@@ -176,9 +194,7 @@ class Network(Method):
 
         def objective(moved):
             latent, params = self._placed(moved, state)
-            if self.input_noise is not None:
-                latent = _with_noise(latent, self.input_noise, of_input)
-            return self.objective(problem, latent, self.generator.trained if params is None else params)
+            return self.objective(problem, latent, self.generator.trained if params is None else params, of_input)
 
         moved = self._moved(state.latent, state.params)
         (total, (loss, image)), gradient = jax.value_and_grad(objective, has_aux=True)(moved)
@@ -186,7 +202,7 @@ class Network(Method):
         following: Any = optax.apply_updates(moved, updates)
         if self.weight_noise is not None:
             weights = {name: part for name, part in following.items() if name != "latent"}
-            following |= _with_noise(weights, self.weight_noise, of_weights)
+            following |= with_noise(weights, self.weight_noise, of_weights)
         latent, params = self._placed(following, state)
         state = State(
             latent=latent,
@@ -222,7 +238,7 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path)
 
 
-def _with_noise(tree: Any, deviation: Array | float, key: Array) -> Any:
+def with_noise(tree: Any, deviation: Array | float, key: Array) -> Any:
     """Normal noise of this standard deviation on every floating point number."""
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))

@@ -27,6 +27,7 @@ from csdip_jax.operators.base import (
     squared_norm as squared_norm,
 )
 from csdip_jax.operators.blur import BLUR as BLUR, Blur as Blur, gaussian_psf as gaussian_psf
+from csdip_jax.operators.complex_image import ComplexImage as ComplexImage
 from csdip_jax.operators.compositions import Composition as Composition, compose as compose
 from csdip_jax.operators.dense import (
     DTYPES as DTYPES,
@@ -73,6 +74,7 @@ __all__ = [
     "DTYPES",
     "OPERATORS",
     "Blur",
+    "ComplexImage",
     "Composition",
     "Count",
     "Dense",

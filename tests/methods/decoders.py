@@ -1,4 +1,4 @@
-"""Small decoders of random weights, where trained ones are asked for."""
+"""Small networks for tests: decoders of random weights, where trained ones are asked for, and a narrow U-Net."""
 
 import dataclasses
 import math
