@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.kernels import winograd
+from csdip_jax.kernels.borders import Border, fold, widen
 from csdip_jax.types import Array
 
 WINOGRAD_SIDE = 32
@@ -123,19 +124,20 @@ def sub_pixel(image: Array, kernel: Array) -> Array:
     return phases.reshape(h, w, s, s, outputs).transpose(0, 2, 1, 3, 4).reshape(h * s, w * s, outputs)
 
 
-def correlate(image: Array, kernel: Array) -> Array:
-    """Zero-padded 3 x 3 correlation, the sum over taps of kernel[i, j] image[y + i - 1, x + j - 1].
+def correlate(image: Array, kernel: Array, border: Border = "zero") -> Array:
+    """The 3 x 3 correlation, the sum over taps of kernel[i, j] image[y + i - 1, x + j - 1].
 
     Args:
         image: [h, w, in].
         kernel: [3, 3, in, out].
+        border: what lies beyond the image.
 
     Returns:
         [h, w, out].
     """
     if _winograd_pays(*image.shape[:2]):
-        return winograd.correlate(image, kernel)
-    return _correlate_directly(image, kernel)
+        return winograd.correlate(image, kernel, border)
+    return _correlate_directly(image, kernel, border)
 
 
 def _winograd_pays(h: int, w: int) -> bool:
@@ -144,42 +146,43 @@ def _winograd_pays(h: int, w: int) -> bool:
     return fits and min(h, w) >= WINOGRAD_SIDE and jax.default_backend() == "cpu"
 
 
-@jax.custom_vjp
-def _correlate_directly(image, kernel):
-    return (_neighbourhoods(image) @ kernel.reshape(-1, kernel.shape[-1])).reshape(*image.shape[:2], -1)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _correlate_directly(image, kernel, border: Border = "zero"):
+    return (_neighbourhoods(image, border) @ kernel.reshape(-1, kernel.shape[-1])).reshape(*image.shape[:2], -1)
 
 
-def _neighbourhoods(image: Array) -> Array:
-    """The zero-padded 3 x 3 neighbourhood of every pixel, [h w, 9 channels]."""
+def _neighbourhoods(image: Array, border: Border) -> Array:
+    """The 3 x 3 neighbourhood of every pixel, [h w, 9 channels]."""
     h, w, channels = image.shape
-    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    padded = widen(image, border)
     threes = jnp.concatenate([padded[:, j : j + w] for j in range(3)], axis=-1)
     return jnp.concatenate([threes[i : i + h] for i in range(3)], axis=-1).reshape(h * w, 9 * channels)
 
 
-def _forward(image, kernel):
-    return _correlate_directly(image, kernel), (image, kernel)
+def _forward(image, kernel, border):
+    return _correlate_directly(image, kernel, border), (image, kernel)
 
 
-def _backward(residuals, cotangent):
+def _backward(border, residuals, cotangent):
     # By hand for two reasons: the neighbourhoods (9 times the image) are gathered again rather than kept, and the
     # image's gradient is shifted slabs added up, three rows and then three columns, where autodiff would scatter
     # through the concatenations.
     image, kernel = residuals
     h, w, channels = image.shape
     cotangent = cotangent.reshape(h * w, -1)
-    kernel_gradient = (_neighbourhoods(image).T @ cotangent).reshape(kernel.shape)
-    slabs = _pixel_gradient(cotangent, kernel.reshape(9 * channels, -1)).reshape(h, w, 3, 3, channels)
-    rows = cast(Array, sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3)))[1:-1]
+    kernel_gradient = (_neighbourhoods(image, border).T @ cotangent).reshape(kernel.shape)
+    slabs = pixel_gradient(cotangent, kernel.reshape(9 * channels, -1)).reshape(h, w, 3, 3, channels)
+    rows = cast(Array, sum(jnp.pad(slabs[:, :, i], ((i, 2 - i), (0, 0), (0, 0), (0, 0))) for i in range(3)))
+    rows = fold(rows, border, axis=0)
     padded = cast(Array, sum(jnp.pad(rows[:, :, j], ((0, 0), (j, 2 - j), (0, 0))) for j in range(3)))
-    return padded[:, 1:-1].astype(image.dtype), kernel_gradient.astype(kernel.dtype)
+    return fold(padded, border, axis=1).astype(image.dtype), kernel_gradient.astype(kernel.dtype)
 
 
 _correlate_directly.defvjp(_forward, _backward)
 
 
-def _pixel_gradient(cotangent, kernel):
-    """cotangent [pixels, out] @ kernel.T [out, in].
+def pixel_gradient(cotangent: Array, kernel: Array) -> Array:
+    """The product cotangent [pixels, out] @ kernel.T [out, in].
 
     A large kernel comes first: XLA copies a transposed second operand. The barrier keeps it from turning the product
     back.
@@ -229,7 +232,7 @@ def _few_pixels_forward(pixels, kernel):
 
 def _few_pixels_backward(residuals, cotangent):
     pixels, kernel = residuals
-    return _pixel_gradient(cotangent, kernel).astype(pixels.dtype), (pixels.T @ cotangent).astype(kernel.dtype)
+    return pixel_gradient(cotangent, kernel).astype(pixels.dtype), (pixels.T @ cotangent).astype(kernel.dtype)
 
 
 _few_pixels_product.defvjp(_few_pixels_forward, _few_pixels_backward)

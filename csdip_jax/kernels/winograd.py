@@ -8,12 +8,14 @@ The image is cut into 6 x 6 tiles, four pixels apart. Tiles and kernel are trans
 The gradients run through the same transposed steps, so that they too take as few products.
 """
 
+from functools import partial
 from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from csdip_jax.kernels.borders import Border, fold, widen
 from csdip_jax.types import Array
 
 STEP, TILE = 4, 6
@@ -44,13 +46,14 @@ MANY_TILES = 1024
 """From so many on XLA divides a batch among the cores itself, and all entries lie in one array."""
 
 
-@jax.custom_vjp
-def correlate(image: Array, kernel: Array) -> Array:
-    """Zero-padded 3 x 3 correlation, the sum over taps of kernel[i, j] image[y + i - 1, x + j - 1].
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def correlate(image: Array, kernel: Array, border: Border = "zero") -> Array:
+    """The 3 x 3 correlation, the sum over taps of kernel[i, j] image[y + i - 1, x + j - 1].
 
     Args:
         image: [h, w, in], sides that 4 divides.
         kernel: [3, 3, in, out].
+        border: what lies beyond the image.
 
     Returns:
         [h, w, out]. The rounding error in float32 is about 7e-7 of the norm, of the gradient by the image 1.5e-6, where
@@ -62,24 +65,24 @@ def correlate(image: Array, kernel: Array) -> Array:
     h, w, _ = image.shape
     if h % STEP or w % STEP:
         raise ValueError(f"an image of {h} x {w} pixels: {STEP} has to divide its sides")
-    products = _multiply(_tiles(image), _apart(G, kernel, _parts(h, w)), (2, 1))
+    products = _multiply(_tiles(image, border), _apart(G, kernel, _parts(h, w)), (2, 1))
     outputs = _together(A, products).reshape(STEP, STEP, h // STEP, w // STEP, -1)
     return outputs.transpose(2, 0, 3, 1, 4).reshape(h, w, -1)
 
 
-def _forward(image, kernel):
-    return correlate(image, kernel), (image, kernel)
+def _forward(image, kernel, border):
+    return correlate(image, kernel, border), (image, kernel)
 
 
-def _backward(residuals, cotangent):
+def _backward(border, residuals, cotangent):
     # The tiles are made again rather than kept: they are twice the image.
     image, kernel = residuals
     h, w, _ = image.shape
     outputs = cotangent.reshape(h // STEP, STEP, w // STEP, STEP, -1).transpose(1, 3, 0, 2, 4)
     products = _apart(A, outputs.reshape(STEP, STEP, h * w // STEP**2, -1), _parts(h, w))
-    kernel_gradient = _together(G, _multiply(_tiles(image), products, (1, 1))).reshape(kernel.shape)
+    kernel_gradient = _together(G, _multiply(_tiles(image, border), products, (1, 1))).reshape(kernel.shape)
     tile_gradient = _multiply(products, _apart(G, kernel, _parts(h, w)), (2, 2))
-    return _add_tiles(tile_gradient, image.shape), kernel_gradient
+    return _add_tiles(tile_gradient, image.shape, border), kernel_gradient
 
 
 correlate.defvjp(_forward, _backward)
@@ -97,10 +100,10 @@ def _multiply(a: list[Array], b: list[Array], contracted: tuple[int, int]) -> li
     return [jax.lax.dot_general(x, y, dimensions, precision=highest) for x, y in zip(a, b, strict=True)]
 
 
-def _tiles(image: Array) -> list[Array]:
+def _tiles(image: Array, border: Border) -> list[Array]:
     """B' d B of every tile, in parts of [36 / parts, h w / 16, in], by rows of the 6 x 6."""
     h, w, channels = image.shape
-    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    padded = widen(image, border)
     columns = _combined(B.T, [padded[:, j : j + w : STEP] for j in range(TILE)])
     halves = [jnp.stack(columns[:HALF]), jnp.stack(columns[HALF:])]
     rows = [_combined(B.T, [half[:, i : i + h : STEP] for i in range(TILE)]) for half in halves]
@@ -108,12 +111,12 @@ def _tiles(image: Array) -> list[Array]:
     return parts if _parts(h, w) > 1 else [jnp.concatenate(parts)]
 
 
-def _add_tiles(parts: list[Array], shape: tuple[int, int, int]) -> Array:
+def _add_tiles(parts: list[Array], shape: tuple[int, int, int], border: Border) -> Array:
     """The transpose of `_tiles`, for an image of this shape."""
     h, w, channels = shape
     half_rows = [half for part in parts for half in part.reshape(-1, HALF, h // STEP, w // STEP, channels)]
-    halves = [_overlapped(_combined(B, half_rows[k::2])) for k in range(2)]
-    return _overlapped(_combined(B, [column for half in halves for column in half]))
+    halves = [_overlapped(_combined(B, half_rows[k::2]), border) for k in range(2)]
+    return _overlapped(_combined(B, [column for half in halves for column in half]), border)
 
 
 def _apart(matrix: np.ndarray, x: Array, parts: int) -> list[Array]:
@@ -136,8 +139,8 @@ def _combined(matrix: np.ndarray, parts) -> list[Array]:
     return cast(list[Array], sums)
 
 
-def _overlapped(taps: list[Array]) -> Array:
-    """The six taps of tiles four pixels apart, placed along axis 1 and added, without the padding of a pixel."""
+def _overlapped(taps: list[Array], border: Border) -> Array:
+    """The six taps of tiles four pixels apart, placed along axis 1 and added, the pixels beyond the image folded in."""
 
     def shifted(tap, tiles):
         return jnp.pad(tap, [(tiles, 1 - tiles) if axis == 1 else (0, 0) for axis in range(tap.ndim)])
@@ -147,7 +150,7 @@ def _overlapped(taps: list[Array]) -> Array:
         pixels[i] += shifted(tap, 1)
     first, tiles, *rest = pixels[0].shape
     placed = jnp.stack(pixels, axis=2).reshape(first, STEP * tiles, *rest)
-    return placed[:, 1 : STEP * (tiles - 1) + 1]
+    return fold(placed[:, : STEP * (tiles - 1) + 2], border, axis=1)
 
 
 @jax.custom_vjp
