@@ -32,7 +32,7 @@ from csdip_jax import (
     rules,
     transforms,
 )
-from csdip_jax.solve import estimate_pixel_range, reconstruct
+from csdip_jax.solve import estimate_pixel_range, learn_start, reconstruct
 from csdip_jax.types import (
     EndsOfRangeWarning,
     InputError,
@@ -64,6 +64,7 @@ __all__ = [
     "generators",
     "io",
     "keyword_field",
+    "learn_start",
     "methods",
     "metrics",
     "operators",
