@@ -32,7 +32,7 @@ from csdip_jax import (
     rules,
     transforms,
 )
-from csdip_jax.solve import best, estimate_pixel_range, hold_out, reconstruct
+from csdip_jax.solve import best, estimate_pixel_range, hold_out, learn_start, reconstruct
 from csdip_jax.types import (
     EndsOfRangeWarning,
     InputError,
@@ -66,6 +66,7 @@ __all__ = [
     "hold_out",
     "io",
     "keyword_field",
+    "learn_start",
     "methods",
     "metrics",
     "operators",
