@@ -3,7 +3,7 @@
     x = sum_k w_k x_k,    w = argmin ||sum_k w_k (y_h - A_h x_k)||^2,    w_k >= 0,    sum_k w_k = 1
 
 No method is best on every image, and which one is shows in the held out measurements y_h (Ward 2009). A mean of images
-whose errors differ is better than each; it is stacking, as statistics has it. `csdip_jax.solve.best` does the fits.
+whose errors differ is better than each; it is stacking, as statistics has it. `csdip_jax.solve.candidates` does the fits.
 
 References:
     Ward: Compressed sensing with cross validation, IEEE Trans. Inf. Theory 55(12), 2009.

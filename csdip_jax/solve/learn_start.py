@@ -92,6 +92,6 @@ def learn_start(
         if not good.any():
             raise InputError(f"learn_start: all {good.size} fits of round {i + 1} failed: {method.remedy}")
         params = fitted.params if fitted.ok.ndim else jax.tree.map(lambda leaf: leaf[None], fitted.params)
-        params = jax.tree.map(lambda w, all_: w + rate * (all_[good].mean(0) - w), start.params, params)
+        params = jax.tree.map(lambda w, all_, good=good: w + rate * (all_[good].mean(0) - w), start.params, params)
         start = Start(start.latent, params)
     return start

@@ -19,7 +19,7 @@ from csdip_jax.commands import launcher, pictures, tables
 from csdip_jax.commands.sweep import computing
 from csdip_jax.files import write_atomically
 from csdip_jax.types import InputError
-from experiments.best import numbers
+from experiments.best import comparing
 from experiments.best.studies import KINDS, config_of
 
 _KINDS = flags.DEFINE_list("kinds", ["small"], f"Of images: {', '.join(KINDS)}.")
@@ -47,13 +47,13 @@ def main() -> None:
                 config.best.steps = _STEPS.value
             place = folder / f"{name}-{operator}"
             rows = computing.sweep(config, place, _DATA_DIR.value)
-            found.append(numbers.comparisons(rows, place).assign(kind=name))
+            found.append(comparing.comparisons(rows, place).assign(kind=name))
     lines = pd.concat(found, ignore_index=True)
     write_atomically(folder / "best.csv", lambda file: file.write(tables.as_csv(lines).encode()))
-    summary = numbers.summary(lines)
+    summary = comparing.summary(lines)
     shown = summary.map(lambda value: f"{value:.3g}" if isinstance(value, float) else str(value))
     text = [tables.as_markdown(shown), _in_words(lines)]
-    seeds = numbers.between_seeds(lines)
+    seeds = comparing.between_seeds(lines)
     if len(seeds):
         text.append(tables.as_markdown(seeds.map(lambda x: f"{x:.4g}" if isinstance(x, float) else str(x))))
     print("\n\n".join(text))
@@ -76,17 +76,17 @@ def _changes(operator: str) -> dict:
 
 
 def _in_words(lines: pd.DataFrame) -> str:
-    """The claims, as numbers over all images."""
+    """The claims, as comparing over all images."""
 
     def mean(name):
         return np.exp(np.log(lines[name].dropna()).mean())
 
-    worse = int((lines["over_lowest"] > numbers.WORSE).sum())
+    worse = int((lines["over_lowest"] > comparing.WORSE).sum())
     told = lines["inside"].dropna().astype(float)
     return "\n".join(
         [
             f"geometric mean of best's MSE over {len(lines)} cases: {mean('over_csdip'):.3f} of CS-DIP's, "
-            f"{mean('over_lowest'):.3f} of the lowest on that image; worse than {numbers.WORSE} of it on {worse}",
+            f"{mean('over_lowest'):.3f} of the lowest on that image; worse than {comparing.WORSE} of it on {worse}",
             f"true MSE inside the 90 % interval: {100 * told.mean():.0f} % of {len(told)} cases; pixels inside theirs: "
             f"{100 * lines['covered'].mean():.0f} %; rank correlation of spread and error: {lines['rank'].mean():.2f}",
         ]

@@ -136,8 +136,6 @@ OTHERWISE = {
     "damping": 0.2,
     "lower": -0.2,
     "upper": 0.3,
-    "input_noise": 0.1,
-    "weight_noise": 0.01,
 }
 """What a number is set to, three times itself where nothing stands here."""
 IDLE = {"lr_weight", "fail.residual"}
