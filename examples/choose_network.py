@@ -47,7 +47,7 @@ def main(quick: bool = False) -> dict[str, float]:
         )
         solution = cs.reconstruct(method, problem, jax.random.key(2), progress=name)
         psnr[name] = float(cs.metrics.psnr(solution.image, image))
-        estimated = float(((further.forward(solution.image) - unseen) ** 2).mean()) * held_out / image.size
+        estimated = float(((further.forward(solution.image) - unseen) ** 2).sum()) / image.size
         weights = sum(leaf.size for leaf in jax.tree.leaves(method.generator.params_like))
         print(f"{name:12s} {weights:9,} weights, PSNR {psnr[name]:.1f} dB, MSE by held-out rows {estimated:.4f}")
         shown[f"{name}, {psnr[name]:.1f} dB"] = solution.image
