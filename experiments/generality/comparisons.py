@@ -1,18 +1,4 @@
-"""Does it carry over? MRI, whose images are complex, and phase retrieval, whose measurements are not linear.
-
-    python -m experiments.generality --data_dir=data
-    python -m experiments.generality --data_dir=data --config.sections=phase --config.phase.num_images=5
-
-mri: slices of a brain [h, w], complex, from a quarter of their k-space in columns, dense in the middle: plain DIP (a
-U-Net, Adam, the last iterate), self-guided DIP and aSeqDIP on the same U-Net; PSNR of the magnitude. phase: MNIST
-digits from |A x|, A Gaussian, by CS-DIP, restarts chosen by the measurements; MSE beside the published one. Such
-measurements are the same for x and -x: of the two the darker is taken, since a digit is white on black. The published
-numbers do not tell what was done there.
-
-What decides are measurements alone; true images are compared with in the end. The workdir gets config.json,
-reconstructions/, and of each section a table, <section>.csv and .md, and a picture, <section>.png. The same command
-goes on where it was; further sections, slices, methods and numbers of measurements may be asked for.
-"""
+"""Both sections: what is measured, what is fitted, the tables and the pictures."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,17 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from absl import flags
 
 import csdip_jax as cs
 from csdip_jax.checks import require
-from csdip_jax.commands import launcher, pictures, tables
+from csdip_jax.commands import pictures, tables
 from csdip_jax.files import read_arrays, write_arrays, write_atomically
 from csdip_jax.io.arrays import read_array
 from csdip_jax.runs.measurement import image_id, keys_of
 from csdip_jax.runs.workdir import Workdir, locked
 from csdip_jax.types import InputError
-from experiments import configs, published
+from experiments import published
 
 PEAK_OVER_ZERO_FILLED = 1.2
 """The pixel range, relative to the largest magnitude of the zero-filled image, which columns left out make smaller."""
@@ -211,12 +196,3 @@ def run(config, data_dir: str, path: str) -> None:
             for name, content in ((f"{section}.csv", tables.as_csv(frame)), (f"{section}.md", f"{text}\n")):
                 write_atomically(workdir.path / name, lambda file, content=content: file.write(content.encode()))
     print(f"tables and pictures: {workdir.path}")
-
-
-if __name__ == "__main__":
-    # Not at import: other launchers have a --workdir as well, and absl refuses a flag that is defined twice.
-    CONFIG = launcher.define_config("generality", configs.FOLDER)
-    flags.adopt_module_key_flags(launcher)
-    flags.DEFINE_string("workdir", "runs/generality", "Folder of the results.")
-    flags.DEFINE_string("data_dir", "data", "Folder of the data sets: mnist/, mri_complex_brains/.")
-    launcher.run(lambda: run(launcher.config_of(CONFIG), flags.FLAGS.data_dir, flags.FLAGS.workdir))
