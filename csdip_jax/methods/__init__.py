@@ -8,7 +8,7 @@ linear operator; `Csgm` needs a trained generator. `Best` fits several of them a
 >>> method = cs.methods.CsDip.preset("paper", (28, 28, 1))
 >>> method = dataclasses.replace(method, steps=2000, stop=cs.rules.Plateau())
 >>> sorted(cs.methods.METHODS)[:4]
-['aseq_dip', 'bm3d_amp', 'csdip', 'csgm']
+['aseq_dip', 'best', 'bm3d_amp', 'csdip']
 >>> tv = cs.methods.METHODS["tv"].preset("paper", (28, 28, 1))
 
 A new method is one file, which ends with its `Recipe`, and one import here.

@@ -75,7 +75,7 @@ def candidates(image_shape: tuple[int, int, int]) -> dict[str, Method]:
 
     Example:
         >>> [name for name in cs.methods.candidates((128, 128, 3)) if name != "bm3d_amp"]
-        ['tv', 'csdip', 'csdip_room', 'dip']
+        ['csdip', 'csdip_room', 'dip', 'tv']
     """
     from csdip_jax.methods import METHODS  # of which this is one
 

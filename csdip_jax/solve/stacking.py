@@ -34,6 +34,7 @@ def simplex_weights(left: ArrayLike, ridge: float = RIDGE) -> np.ndarray:
         [k].
 
     Example:
+        >>> from csdip_jax.solve.stacking import simplex_weights
         >>> simplex_weights([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]], ridge=0.0).round(3).tolist()
         [0.5, 0.5, 0.0]
     """
