@@ -47,6 +47,8 @@ def get_config(selection: str = "lasso_dct,demo"):
     for name, known in ((method, METHODS), (images, IMAGES)):
         if name not in known:
             raise InputError(f"tuning.py:{selection}: {name!r} is none of {', '.join(known)}; write <method>,<images>")
+    if not METHODS[method].grid:
+        raise InputError(f"tuning.py:{selection}: {method} has no settings to tune")
     config = sweep.get_config()
     config.methods, config.noise_variance = method, (0.0,)
     config.grids = tuple(f"{method}.{field}={','.join(map(repr, x))}" for field, x in METHODS[method].grid.items())

@@ -9,11 +9,11 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.commands import settings
 from csdip_jax.commands.configs import sweep
-from csdip_jax.methods import METHODS
 from csdip_jax.runs.plan import programs
 from csdip_jax.types import InputError
 from experiments import tune
 from experiments.configs import tuning
+from tests.methods.toys import ITERATED
 from tests.runs.test_row import ROW
 
 SETTINGS = [{"alpha": 1e-6}, {"alpha": 1e-5}, {"alpha": 1e-4}]
@@ -74,7 +74,7 @@ def test_the_whole_path(tmp_path, capsys):
     assert (tmp_path / "tuning.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ITERATED)
 @pytest.mark.parametrize("images", tuning.IMAGES)
 def test_every_configuration_is_a_grid_around_the_preset(method, images):
     config = tuning.get_config(f"{method},{images}")

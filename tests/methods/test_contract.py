@@ -16,6 +16,7 @@ from csdip_jax.rules import RULES
 from csdip_jax.solve import checkpoint as checkpoints, driver, fits
 from csdip_jax.types import pytree_dataclass, with_fields
 from tests.methods.decoders import ready
+from tests.methods.toys import ITERATED
 
 SHAPE = (16, 16, 1)
 ROUNDING = {"bm3d_amp": 0.03}
@@ -50,7 +51,7 @@ def stack(*problems):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *problems)
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=ITERATED)
 def name(request):
     return request.param
 

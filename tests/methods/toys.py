@@ -5,10 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from csdip_jax.methods import Method
+from csdip_jax.methods import METHODS, Best, Method
 from csdip_jax.operators import squared_norm
 from csdip_jax.rules import Stop
 from csdip_jax.types import Array, pytree_dataclass, static_field
+
+ITERATED = {name: recipe for name, recipe in METHODS.items() if recipe.method is not Best}
+"""The methods that are iterations of their own, and not made of others."""
 
 
 class State(NamedTuple):
