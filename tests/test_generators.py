@@ -12,12 +12,15 @@ from csdip_jax.generators import (
     DCGAN,
     GENERATORS,
     Generator,
+    Siren,
     TrainedDecoder,
+    UNet,
     dcgan_layers,
     draw_params,
     from_torch,
     to_torch,
 )
+from csdip_jax.generators.unet import smoothed
 from csdip_jax.methods.network import MOVES
 from csdip_jax.solve import driver
 from tests.methods.decoders import ready
@@ -273,8 +276,33 @@ def test_torch_layout_there_and_back():
 
 
 @pytest.mark.parametrize(
+    ("shape", "scales", "sides"),
+    [((256, 256, 1), 5, (256, 256)), ((100, 37, 3), 3, (104, 40)), ((28, 28, 1), 2, (28, 28)), ((3, 2, 2), 1, (4, 2))],
+)
+def test_a_unet_has_as_many_scales_as_leave_four_pixels(shape, scales, sides):
+    unet = UNet(shape)
+    latent, params = jax.eval_shape(unet.init, KEY)
+    assert unet.scales == scales and latent.shape == (*sides, 32)
+    assert jax.eval_shape(unet.apply, params, latent).shape == shape
+
+
+def test_a_smooth_latent_keeps_its_mean_and_its_spread():
+    white = jax.random.uniform(KEY, (24, 16, 32), maxval=0.1)
+    smooth = jax.jit(smoothed)(white, 2.0)
+    np.testing.assert_allclose([smooth.mean(), smooth.std()], [white.mean(), white.std()], rtol=1e-3)
+    steps = [np.square(np.diff(latent, axis=0)).mean() for latent in (white, smooth)]
+    np.testing.assert_allclose(steps[1] / steps[0], 1 - np.exp(-1 / 16), rtol=0.2)  # 1 - the correlation at a pixel
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: UNet((8, 8, 1), padding="wrap"), "generator.padding = 'wrap': it must be zero or reflect"),
+        (lambda: UNet((8, 8, 1), upsampling="cubic"), "generator.upsampling = 'cubic': it must be bilinear or nearest"),
+        (lambda: UNet((8, 8, 1), scales=4), "generator.scales = 4: it must be at most 3"),
+        (lambda: UNet((8, 8, 1), skip=-1), "generator.skip = -1"),
+        (lambda: UNet((8, 8, 1), smoothing=-1.0), "generator.smoothing = -1.0"),
+        (lambda: Siren((8, 8, 1), frequency=0.0), "generator.frequency = 0.0: it must be a number above 0"),
         (lambda: dcgan_layers((1, 9, 1)), r"image_shape = \(1, 9, 1\)"),
         (lambda: dcgan_layers((9, 9, 0)), r"image_shape = \(9, 9, 0\)"),
         (lambda: draw_params(jax.random.key(0), dcgan_layers((8, 8, 1)), 4, "xavier"), "unknown initializer 'xavier'"),

@@ -34,7 +34,7 @@ class ConvDecoder(DeepDecoder):
 
     Example:
         >>> generator = cs.generators.ConvDecoder((64, 64, 2), channels=32)
-        >>> generator.init(jax.random.key(0))[0].shape
+        >>> jax.eval_shape(generator.init, jax.random.key(0))[0].shape
         (4, 4, 32)
     """
 

@@ -80,8 +80,8 @@ class UNet(Generator):
         require(self.padding in BORDERS, "generator.padding", self.padding, " or ".join(BORDERS))
         require_number("generator.smoothing", self.smoothing)
         h, w, _ = self.image_shape
-        scales = min(5, (min(h, w) // FEWEST_PIXELS).bit_length() - 1) if self.scales is None else self.scales
-        scales = max(1, scales) if self.scales is None else scales
+        fitting = min(5, max(1, (min(h, w) // FEWEST_PIXELS).bit_length() - 1))
+        scales = fitting if self.scales is None else self.scales
         require_count("generator.scales", scales)
         most = max(1, (max(h, w) - 1).bit_length())
         require(scales <= most, "generator.scales", scales, f"at most {most} for such images")

@@ -22,7 +22,7 @@ class SkipNetwork(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int, scales: int, skip: int):
         super().__init__()
-        layers = {"pixels": nn.Conv2d(width, outputs, 1)}
+        layers: dict[str, nn.Module] = {"pixels": nn.Conv2d(width, outputs, 1)}
         for i in range(scales):
             layers[f"down_{i}"] = block(inputs, width, stride=2)
             layers[f"inner_{i}"] = block(width, width)
