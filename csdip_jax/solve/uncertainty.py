@@ -61,6 +61,7 @@ def rows_of(operator: Operator) -> Rows | None:
         operator: of one image; patterns of 0 and 1, which share a mean, only as `solve.normalise` leaves them.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import rows_of
         >>> random = cs.operators.gaussian(jax.random.key(0), 200, (16, 16, 1))
         >>> round(rows_of(random).energy / 256, 3), rows_of(cs.operators.Identity((16, 16, 1)))
         (0.005, None)
@@ -131,6 +132,7 @@ def estimated_mse(
         these measurements.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import estimated_mse, Rows
         >>> found = estimated_mse(0.1 * np.ones((2, 50)), Rows(energy=1.0))
         >>> found.mse.round(4).tolist(), found.interval[0].round(4).tolist()
         ([0.01, 0.01], [0.0074, 0.0144])
@@ -164,6 +166,7 @@ def calibrated_spread(images_or_spread: ArrayLike, mse: ArrayLike) -> np.ndarray
         [h, w, c]; NaN where nothing spreads.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import calibrated_spread
         >>> np.square(calibrated_spread(np.eye(4)[..., None], 0.04)).mean().round(6)
         np.float64(0.04)
     """
