@@ -556,17 +556,18 @@ OTHERWISE = {
     "keep_params": lambda arguments: arguments | {"keep_params": True},
     "pixel_range": lambda arguments: arguments | {"pixel_range": (0, 1)},
     "record": lambda arguments: arguments | {"record": {"brightest": jnp.max}},
+    "hold_out": lambda arguments: arguments | {"hold_out": 0.5},
 }
 """Options of `reconstruct` that change what a checkpoint holds or how the run goes on."""
-FREE = {"progress", "checkpoint", "cases_per_operator"}
-"""The others: one changes nothing, one is the file, and one says how y lies, which fits y alone."""
+FREE = {"progress", "checkpoint", "cases_per_operator", "noise_variance"}
+"""The others: one changes nothing, one is the file, one says how y lies, one is taken off at last."""
 
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """A run's arguments, and its checkpoint."""
     path = tmp_path_factory.mktemp("begun") / "checkpoint.npz"
-    operator, y = problem()
+    operator, y = problem(50)
     method = dataclasses.replace(cs.methods.Tv(SHAPE), steps=2, tolerance=0.0)
     arguments = {"method": method, "problem": cs.Problem(operator, jnp.stack([y, -y])), "key": KEY}
     with pytest.MonkeyPatch.context() as patch:

@@ -28,7 +28,7 @@ from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
 from csdip_jax.solve.candidates import best_of_each
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.held_out import OF_HELD_OUT, draw
+from csdip_jax.solve.held_out import OF_HELD_OUT, decide, draw
 from csdip_jax.solve.inputs import (
     checked_batch,
     checked_cases,
@@ -178,7 +178,7 @@ def reconstruct(
     outcomes = jax.tree.unflatten(jax.tree.structure(done), outcomes or ())
     solution = choose_restarts(outcomes.solution, outcomes.score)
     if outcomes.held_out is not None:
-        told = what_is_told(outcomes, solution, job.cases.problem.operator, noise)
+        told = what_is_told(outcomes, solution, job.cases, noise)
         solution = solution._replace(aux=solution.aux | told)
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
@@ -286,11 +286,12 @@ def prepare(
     require_pytree(method)
     one = Problem(one_of(problem.operator), problem.measurements[0])
     # In a sweep of one image all settings hold out the same measurements.
-    parts = None
+    parts, seen = None, None
     if share:
         keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.asarray([OF_HELD_OUT], jnp.uint32))[:, 0]
         parts = draw(problem.operator, share, keys)
-    require_rules(method, one, None if parts is None else one.measurements.reshape(-1)[parts.held[0]])
+        seen = one.measurements.reshape(-1)[parts.held[0]][:: 1 + decide(method)]
+    require_rules(method, one, seen)
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))

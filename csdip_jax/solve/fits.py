@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack, measurement_loss, one_of
 from csdip_jax.rules import HELD_OUT_LOSS, Iterate
-from csdip_jax.solve.held_out import Parts, held_out_loss, parts_of, residual_of
+from csdip_jax.solve.held_out import Parts, decide, held_out_loss, parts_of, residual_of
 from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
 
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     Attributes:
         solution: its own, in the method's units; `unexplained` is not known yet.
         score: what decides between restarts, the lower the better.
-        held_out: what the image leaves of the measurements that are held out, [h]; None where there are none.
+        held_out: what the image leaves of those that are held out and chose nothing, [k]; None where there are none.
         fitted: the measurement loss of the others.
     """
 
@@ -154,20 +154,26 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
 
 def _new_fit(method: Method, given: Given, key: Array, redraws: Array, record: dict) -> Fit:
     state = method.init(given.problem, jax.random.fold_in(key, redraws))
+    held = None if given.held is None else _that_choose(method, given.held.measurements)
     like = jax.eval_shape(method.image, state)
     image = jnp.zeros(like.shape, like.dtype)
     recorded = jax.eval_shape(partial(_recorded, record), image, state)
-    told = method.told if given.held is None else (*method.told, HELD_OUT_LOSS)
+    told = method.told if held is None else (*method.told, HELD_OUT_LOSS)
     shapes = dict.fromkeys(told, ()) | {name: x.shape for name, x in recorded.items()}
     return Fit(
         state=state,
         kept=method.keeper.init(image),
-        stopping=method.stopper.start(image, None if given.held is None else given.held.measurements),
+        stopping=method.stopper.start(image, held),
         steps=jnp.zeros((), jnp.int32),
         redraws=redraws,
         status=jnp.full((), RUNNING, jnp.int32),
         trace={name: jnp.full((method.steps, *shape), jnp.nan, like.dtype) for name, shape in shapes.items()},
     )
+
+
+def _that_choose(method: Method, held_out: Array) -> Array:
+    """Of held out measurements, or what is left of them, those that rules see."""
+    return held_out[::2] if decide(method) else held_out
 
 
 def _recorded(record: dict, image: Array, state: Any) -> dict[str, Array]:
@@ -212,7 +218,7 @@ def _watched(method, given, fit, state, image, scalars, max_redraws, record) -> 
     """The fit after a step that led to this state: what its rules make of the iterate."""
     keep, residual = method.keeper, None
     if given.held is not None:
-        residual = residual_of(given.held, image)
+        residual = _that_choose(method, residual_of(given.held, image))
         scalars = scalars | {HELD_OUT_LOSS: held_out_loss(residual)}
     seen = Iterate(fit.steps, method.steps, image, scalars, residual, given.unit)
     stopping, stops, more = method.stopper.update(fit.stopping, seen)
@@ -272,7 +278,8 @@ def finish(method, cases, fits, *, layout, keep_params):
             return Outcome(solution, score, None, solution.measurement_loss)
         residual = residual_of(given.held, image)
         fitted = measurement_loss(given.problem.operator, given.problem.measurements, image)
-        return Outcome(solution, held_out_loss(residual), residual, fitted)
+        that_tell = residual[1::2] if decide(method) else residual
+        return Outcome(solution, held_out_loss(_that_choose(method, residual)), that_tell, fitted)
 
     return _over_fits(method, one_fit, layout)(cases, fits)
 

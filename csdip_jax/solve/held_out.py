@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.checks import as_floating, require_key
+from csdip_jax.methods.base import Method
 from csdip_jax.operators import Operator, Stack, form_of, squared_norm
 from csdip_jax.operators.functions import as_operator_or_stack
+from csdip_jax.rules import HELD_OUT_LOSS
 from csdip_jax.types import Array, InputError, Problem
 
 LEAST = 5
@@ -139,6 +141,15 @@ def residuals(held: Problem, images: Array) -> Array:
 def residual_of(held: Problem, image: Array) -> Array:
     """As `residuals`, of one image."""
     return (held.measurements - held.operator.forward(image)).reshape(-1)
+
+
+def decide(method: Method) -> bool:
+    """Whether they choose an image of a fit, or between restarts.
+
+    Then every second one chooses, and the others tell the error: by the same ones it would come out too small. (A tiny
+    network, three restarts, 32 of 400 measurements: by 40 %, and below the true error in 19 % of all cases.)
+    """
+    return method.stop is not None or method.restarts > 1 or method.keeper.by == HELD_OUT_LOSS
 
 
 def held_out_loss(residual: Array) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import chdtri
 
 from csdip_jax.operators import LinearOperator, Normalised, Operator, RandomizedTransform, Stack, one_of
-from csdip_jax.solve.fits import Outcome
+from csdip_jax.solve.fits import Case, Outcome
 from csdip_jax.types import Array, Solution, Status
 
 LEVEL = 0.9
@@ -61,6 +61,7 @@ def rows_of(operator: Operator) -> Rows | None:
         operator: of one image; patterns of 0 and 1, which share a mean, only as `solve.normalise` leaves them.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import rows_of
         >>> random = cs.operators.gaussian(jax.random.key(0), 200, (16, 16, 1))
         >>> round(rows_of(random).energy / 256, 3), rows_of(cs.operators.Identity((16, 16, 1)))
         (0.005, None)
@@ -131,6 +132,7 @@ def estimated_mse(
         these measurements.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import estimated_mse, Rows
         >>> found = estimated_mse(0.1 * np.ones((2, 50)), Rows(energy=1.0))
         >>> found.mse.round(4).tolist(), found.interval[0].round(4).tolist()
         ([0.01, 0.01], [0.0074, 0.0144])
@@ -164,6 +166,7 @@ def calibrated_spread(images_or_spread: ArrayLike, mse: ArrayLike) -> np.ndarray
         [h, w, c]; NaN where nothing spreads.
 
     Example:
+        >>> from csdip_jax.solve.uncertainty import calibrated_spread
         >>> np.square(calibrated_spread(np.eye(4)[..., None], 0.04)).mean().round(6)
         np.float64(0.04)
     """
@@ -173,25 +176,24 @@ def calibrated_spread(images_or_spread: ArrayLike, mse: ArrayLike) -> np.ndarray
     return spread * np.sqrt(np.asarray(mse, float) / mean_square) if mean_square > 0 else np.full(spread.shape, np.nan)
 
 
-def what_is_told(
-    outcomes: Outcome, solution: Solution, operator: Operator | Stack, noise: np.ndarray
-) -> dict[str, np.ndarray]:
+def what_is_told(outcomes: Outcome, solution: Solution, asked: Case, noise: np.ndarray) -> dict[str, np.ndarray]:
     """What held out measurements tell of solutions, for `Solution.aux`, [cases, ...], in the methods' units.
 
     Args:
         outcomes: of all restarts, [cases, restarts, ...].
         solution: the chosen ones, [cases, ...].
-        operator: as the methods see it.
+        asked: the cases, in the methods' units.
         noise: the variance of one measurement's noise, [cases].
     """
-    cases = len(solution.image)
+    assert asked.parts is not None  # or nothing would have been left of it
+    cases, operator = len(solution.image), asked.problem.operator
     chosen, real = (np.arange(cases), solution.restart), solution.image.dtype
     left, fitted = np.asarray(outcomes.held_out)[chosen], np.asarray(outcomes.fitted)[chosen]
     told = {"held_out_error": np.mean(np.square(np.abs(left)), -1)}
     operators = operator.size if isinstance(operator, Stack) else 1
     known = [rows_of(one_of(operator, i)) for i in range(operators)]
     if any(known):
-        fitted_to = one_of(operator).measurements_like.size - left.shape[-1]
+        fitted_to = asked.parts.kept.shape[-1]
         found = [
             NOT_KNOWN if rows is None else estimated_mse(left[i], rows, noise[i], fitted[i], fitted_to)
             for i, rows in enumerate(known[i * operators // cases] for i in range(cases))
