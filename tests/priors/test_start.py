@@ -135,7 +135,6 @@ def test_learning_goes_on_after_a_kill(tmp_path, monkeypatch):
 
 def test_a_file_gives_back_what_was_saved(start, tmp_path):
     learned_starts.save(tmp_path / "start.npz", start, {"images": ["a"]})
-    assert learned_starts.is_one(tmp_path / "start.npz")
     jax.tree.map(np.testing.assert_array_equal, learned_starts.load(tmp_path / "start.npz", NETWORK), start)
     other = dataclasses.replace(NETWORK, latent_dim=9)
     with pytest.raises(cs.InputError, match=r"start.npz: .*another network: its latent differ at .*\(8,\) instead of"):
@@ -160,7 +159,9 @@ def test_the_command_begins_there(tmp_path, saved_prior):
     config.csdip.lr_weight = 1.0
     with pytest.raises(cs.InputError, match="lr_weight without a prior changes nothing"):
         settings.study(config).sweeps(SHAPE)
-    assert not learned_starts.is_one(saved_prior[0]) and not learned_starts.is_one(tmp_path)
+    assert "learned_start" not in learned_starts.fields(saved_prior[0], generator)
+    with pytest.raises(cs.InputError, match="absent.npz holds no prior"):
+        learned_starts.fields(tmp_path / "absent.npz", generator)
 
 
 def test_what_is_refused(start):
