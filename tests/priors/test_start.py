@@ -43,7 +43,7 @@ def few_steps(steps, **fields):
 
 @pytest.fixture(scope="module")
 def start():
-    return cs.learn_start(few_steps(60), problem(0, 1), jax.random.key(1), rounds=5)
+    return cs.learn_start(few_steps(60), problem(0, 1), jax.random.key(1))
 
 
 def quick(start):
@@ -69,7 +69,7 @@ def test_it_is_the_mean_of_fits_that_begin_alike(monkeypatch):
     drawn = priors.Start(*NETWORK.init(jax.random.fold_in(jax.random.key(1), 0)))
     key = jax.random.fold_in(jax.random.key(1), 1)
     fitted = cs.reconstruct(dataclasses.replace(FEW, learned_start=drawn), problem(0, 1), key, keep_params=True)
-    learned = cs.learn_start(FEW, problem(0, 1), jax.random.key(1), rate=0.5)
+    learned = cs.learn_start(FEW, problem(0, 1), jax.random.key(1), rounds=1, rate=0.5)
     half = jax.tree.map(lambda w, ends: w + 0.5 * (ends.mean(0) - w), drawn.params, fitted.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), learned.params, half)
     np.testing.assert_array_equal(learned.latent, drawn.latent)
@@ -79,7 +79,7 @@ def test_it_is_the_mean_of_fits_that_begin_alike(monkeypatch):
 
     module = sys.modules["csdip_jax.solve.learn_start"]  # the function of this name hides it
     monkeypatch.setattr(module, "reconstruct", one_good)
-    second = cs.learn_start(FEW, problem(0, 1), jax.random.key(1)).params
+    second = cs.learn_start(FEW, problem(0, 1), jax.random.key(1), rounds=1).params
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[1], atol=1e-6), second, fitted.params)
     failed = fitted._replace(status=jnp.full(2, cs.Status.DIVERGED))
     monkeypatch.setattr(module, "reconstruct", lambda *arguments, **options: failed)
@@ -88,7 +88,7 @@ def test_it_is_the_mean_of_fits_that_begin_alike(monkeypatch):
 
 
 def test_one_image_is_enough():
-    learned = cs.learn_start(FEW, problem(0), KEY)
+    learned = cs.learn_start(FEW, problem(0), KEY, rounds=1)
     assert jax.tree.map(jnp.shape, learned.params) == jax.tree.map(jnp.shape, NETWORK.params_like)
 
 
