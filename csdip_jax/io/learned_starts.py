@@ -10,6 +10,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +18,10 @@ import numpy as np
 from csdip_jax import priors
 from csdip_jax.files import read_arrays, write_arrays
 from csdip_jax.generators import Generator
+from csdip_jax.io import learned_priors
 from csdip_jax.types import InputError
 
-__all__ = ["is_one", "load", "save"]
+__all__ = ["fields", "load", "save"]
 
 
 def save(path: Path | str, start: priors.Start, provenance: dict) -> None:
@@ -45,20 +47,37 @@ def load(path: Path | str, generator: Generator) -> priors.Start:
         InputError: missing, damaged, of another kind or of another network.
     """
     arrays = read_arrays(Path(path).expanduser(), start_noise=("f", ()))
-    latent, params = like = jax.eval_shape(generator.init, jax.random.key(0))
-    names, structure = _names(latent, params), jax.tree.structure(like)
+    like = jax.eval_shape(generator.init, jax.random.key(0))
+    names, structure = _names(*like), jax.tree.structure(like)
     if {*names} != arrays.keys() - {"start_noise", "provenance"}:
         raise InputError(f"{path}: the start is of another network: learn one for this generator")
     try:
-        start = priors.Start(*structure.unflatten([arrays[name] for name in names]), float(arrays["start_noise"]))
+        latent, params = structure.unflatten([arrays[name] for name in names])
+        start = priors.Start(latent, params, float(arrays["start_noise"]))
         priors.require_start(start, like)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return start
 
 
-def is_one(path: Path | str) -> bool:
-    """Whether a file holds a start; False for whatever is something else, or is not there."""
+def fields(path: Path | str, generator: Generator) -> dict[str, Any]:
+    """The fields of a method that a file sets: those of a start with `priors.FEW_STEPS`, or those of a prior.
+
+    Args:
+        path: of a start, or of a prior as `learned_priors.load` takes it.
+        generator: the method's.
+
+    Raises:
+        InputError: as `load` and `learned_priors.load` do.
+    """
+    if _is_start(path):
+        return priors.FEW_STEPS | {"learned_start": load(path, generator)}
+    prior, lr_weight = learned_priors.load(path, priors.tensor_names(generator.params_like))
+    return {"prior": prior} | ({} if lr_weight is None else {"lr_weight": lr_weight})
+
+
+def _is_start(path: Path | str) -> bool:
+    """False for whatever is something else, or is not there."""
     try:
         with np.load(Path(path).expanduser()) as arrays:
             return "start_noise" in arrays

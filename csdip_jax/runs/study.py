@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from csdip_jax import data, operators, priors
+from csdip_jax import data, operators
 from csdip_jax.checks import require, require_distinct, require_number
 from csdip_jax.files import content_digest
-from csdip_jax.generators import Generator
-from csdip_jax.io import learned_priors, learned_starts, vae_weights
+from csdip_jax.io import learned_starts, vae_weights
 from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.methods.recipe import NONE, fields_of, part_of
 from csdip_jax.operators import COUNTS, OPERATORS
@@ -183,7 +182,8 @@ class Study:
         if generator is not None and generator.needs_weights and generator.trained is None:
             changes["generator"] = vae_weights.load_decoder(image_shape, self.data_dir, self.vae)
         if self.prior is not None and generator is not None and _takes_prior(name):
-            changes |= {field: value for field, value in _learned(self.prior, generator).items() if field not in given}
+            learned = learned_starts.fields(self.prior, generator)
+            changes |= {field: value for field, value in learned.items() if field not in given}
         return dataclasses.replace(method, **{field: given[field] for field in given.keys() - named}, **changes)
 
     def sweeps(self, image_shape: tuple[int, int, int]) -> list["Sweep"]:
@@ -244,14 +244,6 @@ class Study:
 def _takes_prior(name: str) -> bool:
     """Whether a method can be given a prior over its weights."""
     return "prior" in fields_of(METHODS[name].method)
-
-
-def _learned(path: str, generator: Generator) -> dict[str, Any]:
-    """The fields of a method that the file of a prior or of a start sets."""
-    if learned_starts.is_one(path):
-        return priors.FEW_STEPS | {"learned_start": learned_starts.load(path, generator)}
-    prior, lr_weight = learned_priors.load(path, priors.tensor_names(generator.params_like))
-    return {"prior": prior} | ({} if lr_weight is None else {"lr_weight": lr_weight})
 
 
 def _require_memory(measurement: Measurement, pixels: int) -> None:

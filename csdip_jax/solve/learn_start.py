@@ -30,7 +30,7 @@ def learn_start(
     problem: Problem,
     key: Array,
     *,
-    rounds: int = 1,
+    rounds: int = 5,
     rate: float = 1.0,
     progress: str | None = None,
     checkpoint: Path | str | None = None,
@@ -40,6 +40,7 @@ def learn_start(
 
     Args:
         method: how the images are fitted, `CsDip` say: its steps are those of one round. It has to move the weights.
+            `priors.FEW_STEPS` with 200 steps serve.
         problem: of one image, or a batch of one to five of the same kind, as `reconstruct` takes it.
         key: random key.
         rounds: at least 1.
@@ -59,7 +60,7 @@ def learn_start(
         >>> method = cs.methods.CsDip((8, 8, 1), steps=20, generator=network)
         >>> operator = cs.operators.gaussian(jax.random.key(0), 40, (8, 8, 1))
         >>> scans = jnp.stack([operator.forward(jnp.eye(8)[..., None]), operator.forward(-jnp.eye(8)[..., None])])
-        >>> start = cs.learn_start(method, cs.Problem(operator, scans), jax.random.key(1))
+        >>> start = cs.learn_start(method, cs.Problem(operator, scans), jax.random.key(1), rounds=2)
         >>> quick = dataclasses.replace(method, learned_start=start, **cs.priors.FEW_STEPS | {"steps": 5})
         >>> cs.reconstruct(quick, cs.Problem(operator, scans[0]), jax.random.key(2)).image.shape
         (8, 8, 1)

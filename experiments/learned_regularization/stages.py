@@ -120,7 +120,10 @@ class CellRun(NamedTuple):
             operators, measurements = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
             problem = cs.Problem(cs.operators.Stack(operators), measurements)
             checkpoint.mkdir(parents=True, exist_ok=True)
-            start = cs.learn_start(self.plan.training_method, problem, keys.fit, progress=stem, checkpoint=checkpoint)
+            few = priors.FEW_STEPS | {"steps": self.plan.config.round_steps}
+            method, rounds = dataclasses.replace(self.plan.training_method, **few), self.plan.config.start_rounds
+            options = {"rounds": rounds, "progress": stem, "checkpoint": checkpoint}
+            start = cs.learn_start(method, problem, keys.fit, **options)
             digests = {name: content_digest(image) for name, image in zip(names, images, strict=True)}
             provenance = {"cell": self.cell.name, "images": digests, "config": self.plan.config.to_dict()}
             learned_starts.save(path, start, provenance | environment())

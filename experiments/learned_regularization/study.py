@@ -106,8 +106,8 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     choosing = config.num_choosing
     require(1 <= choosing <= config.num_training_images, "num_choosing", choosing, "1 to num_training_images")
     require_count("held_out", config.held_out)
-    require_count("rounds", config.rounds)
-    require_count("start_steps", config.start_steps)
+    for name in ("rounds", "start_steps", "start_rounds", "round_steps"):
+        require_count(name, config[name])
     require(config.samples is None or config.samples >= 2, "samples", config.samples, "at least 2, or left out")
     asked = settings.study(config, data_dir)
     test = dict(zip(*asked.load_images(), strict=True))

@@ -9,7 +9,14 @@ from csdip_jax.runs import saved
 from experiments.learned_regularization import curves, study
 from tests.experiments.learned_regularization.toy import CELL, config, draw, run
 
-CHANGES = {"arms": "learned_start", "training_counts": (), "num_images": 1, "start_steps": 6}
+CHANGES = {
+    "arms": "learned_start",
+    "training_counts": (),
+    "num_images": 1,
+    "start_steps": 6,
+    "start_rounds": 2,
+    "round_steps": 6,
+}
 
 
 @pytest.fixture(scope="module")
