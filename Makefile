@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN = .venv/bin
 LOWEST = .venv-lowest
+# Without compiling all that is installed to bytecode, a third of the time: what is imported is compiled then.
+INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-lowest lint docs bench clean
 
@@ -28,28 +30,27 @@ docs: .venv/docs.stamp  ## the documentation into docs/_build/html; DOCS='-t qui
 bench: .venv/bench.stamp  ## speed beside PyTorch and scikit-learn, memory
 	$(BIN)/python -m experiments.benchmark
 
-# Without compiling all that is installed to bytecode, a third of the time: what is imported is compiled then.
 .venv/base.stamp: requirements.txt setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -e '.[experiments]'
+	$(BIN)/python $(INSTALL) -r requirements.txt -e '.[experiments]'
 	@touch $@
 
 .venv/dev.stamp: .venv/base.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $@
 
 $(LOWEST)/dev.stamp: requirements-lowest.txt setup.cfg pyproject.toml
 	python3.11 -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-lowest.txt -e '.[dev]'
+	$(LOWEST)/bin/python $(INSTALL) -c requirements-lowest.txt -e '.[dev]'
 	@touch $@
 
 .venv/docs.stamp: .venv/base.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python $(INSTALL) -e '.[docs]'
 	@touch $@
 
 .venv/bench.stamp: .venv/base.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python $(INSTALL) -e '.[bench]'
 	@touch $@
 
 clean:  ## remove the environments and the built documentation, not the runs

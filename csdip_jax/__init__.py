@@ -32,7 +32,7 @@ from csdip_jax import (
     rules,
     transforms,
 )
-from csdip_jax.solve import estimate_pixel_range, reconstruct
+from csdip_jax.solve import best, estimate_pixel_range, hold_out, learn_start, reconstruct
 from csdip_jax.types import (
     EndsOfRangeWarning,
     InputError,
@@ -58,12 +58,15 @@ __all__ = [
     "ReconstructionWarning",
     "Solution",
     "Status",
+    "best",
     "data",
     "denoisers",
     "estimate_pixel_range",
     "generators",
+    "hold_out",
     "io",
     "keyword_field",
+    "learn_start",
     "methods",
     "metrics",
     "operators",

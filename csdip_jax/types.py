@@ -233,7 +233,11 @@ class Solution(NamedTuple):
             for. Where rows of A share a mean, that mean has the weight of one row in the losses (docs: Units and
             ranges).
         aux: name -> what the rules tell besides of the chosen restart: the "standard_deviation" of `rules.Tail`, say.
-            What has the shape of the image is a difference of pixels, in their units.
+            What has the shape of the image is a difference of pixels, in their units. Where measurements are held out:
+            "held_out_error", the mean square of what the image leaves of them, in the unit of y squared, and where rows
+            of A are isotropic "estimated_mse" per pixel, in the units of the pixels, squared, with
+            "estimated_mse_interval", (low, high) of 90 %, and a "standard_deviation" per pixel whose mean square it is,
+            where restarts or iterates spread.
         params: the weights at which the chosen restart ended, if `reconstruct` was asked to keep them.
 
     Example:

@@ -1,6 +1,7 @@
 """Shared by all tests: the compilation cache, the real images where they are at hand, float64 on request."""
 
 import os
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,9 @@ if version("jaxlib").startswith("0.10."):  # later ones have no others
     FLAGS += ["--xla_cpu_use_fusion_emitters=false"]  # which set up an MLIR context for every kernel: half of the time
 os.environ |= {
     "XLA_FLAGS": os.environ.get("XLA_FLAGS", " ".join(FLAGS)),
+    # Dozens of tests start a process, which would parse JAX, pandas and Matplotlib anew, 4 to 7 s each, wherever a
+    # container or a user's profile sets this and pip has compiled nothing.
+    "PYTHONDONTWRITEBYTECODE": "",
     # Programs compiled by one process or one run serve the next, and so does Matplotlib's list of fonts.
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
@@ -21,6 +25,7 @@ os.environ |= {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "MPLCONFIGDIR": str(CACHE / "matplotlib"),
 }
+sys.dont_write_bytecode = False  # which Python has read from it already
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -14,6 +14,7 @@ CLAIMS = {
     "coordinate_descent": lambda found: 0 < found["low frequencies first"] < found["columns shuffled"] < 2,
     "deepinv_physics": lambda found: found["tv"] > found["pseudo-inverse"],
     "first_reconstruction": lambda found: found["csdip"] > found["A^T y"] + 10,
+    "held_out": lambda found: found["low"] < found["held out"] < found["high"],
     "own_measurements": lambda found: min(found.values()) > 25,
     "own_operator": lambda found: found["tv"] > found["a picture"] + 3,
     "phantom": lambda found: found["zero-filled"] < 20 and found["tv"] > 70,

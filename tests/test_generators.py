@@ -98,9 +98,9 @@ def test_the_gradient_is_that_of_finite_differences(generator, of, x64):
         return jnp.sum(sums * generator.apply(moved["params"], moved["latent"]))
 
     slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: jnp.sum(g * d), jax.grad(value)(drawn[of]), direction)))
-    up, down = (value(jax.tree.map(lambda x, d, t=t: x + t * d, drawn[of], direction)) for t in (1e-6, -1e-6))
+    up, down = (value(jax.tree.map(lambda x, d, t=t: x + t * d, drawn[of], direction)) for t in (1e-8, -1e-8))
     assert abs(slope) > 1e-3
-    np.testing.assert_allclose(slope, (up - down) / 2e-6, rtol=1e-3)
+    np.testing.assert_allclose(slope, (up - down) / 2e-8, rtol=1e-3)
 
 
 def problem():

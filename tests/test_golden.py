@@ -99,6 +99,44 @@ def test_network(name, golden):
             assert_relative(flat[sample], entries, 1e-4)
 
 
+def in_our_layout(generator, tensors):
+    """The tensors of a golden network as its class has them."""
+    if isinstance(generator, cs.generators.ConvDecoder):  # upsampled first: a transposed convolution of the low pixels
+        as_transposed = lambda k: k[::-1, ::-1].transpose(2, 0, 1, 3)  # noqa: E731
+        last = tensors[f"layer_{generator.doublings}/kernel"]
+        tensors = tensors | {
+            f"layer_{i}/kernel": as_transposed(tensors[f"layer_{i}/kernel"]) for i in range(generator.doublings)
+        }
+        tensors[f"layer_{generator.doublings}/kernel"] = last[:, :, :, None, None]
+    like = generator.params_like
+    paths = ["/".join(str(key.key) for key in path) for path, _ in jax.tree.leaves_with_path(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), [tensors[path.removeprefix("params/")] for path in paths])
+
+
+@pytest.mark.parametrize("case", inputs.UNTRAINED)
+def test_untrained_network(case, golden, x64):
+    """Image and gradients, by the latent and by every tensor."""
+    spec = inputs.UNTRAINED[case]
+    generator = cs.generators.GENERATORS[spec.generator](spec.shape, **spec.settings)
+    latent, tensors, cotangent = inputs.draw_untrained(case)
+
+    @jax.jit
+    def image_and_gradients(latent, tensors):
+        image, pull = jax.vjp(lambda z, t: generator.apply(in_our_layout(generator, t), z), latent, tensors)
+        return image, dict(zip(("latent", "tensors"), pull(cotangent), strict=True))
+
+    tensors = jax.tree.map(jnp.asarray, tensors)
+    image, gradients = image_and_gradients(jnp.asarray(latent), tensors)
+    drawn = in_our_layout(generator, tensors)
+    assert jax.tree.map(jnp.shape, generator.params_like) == jax.tree.map(jnp.shape, drawn)
+    assert generator.init(jax.random.key(0))[0].shape == spec.latent
+    assert_relative(image, golden["untrained"][f"{case}/image"], 1e-12)
+    found = inputs.samples(
+        [gradients["latent"], *(gradients["tensors"][name] for name in inputs.untrained_shapes(case))]
+    )
+    assert_relative(found, golden["untrained"][f"{case}/gradients"], 1e-11)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rmsprop(dtype, golden, x64):
     drawn = inputs.draw_rmsprop(inputs.RMSPROP_SEED)
@@ -162,7 +200,7 @@ def test_the_files_are_what_pytorch_computes(golden, monkeypatch):
     monkeypatch.syspath_prepend(GOLDEN)
     with warnings.catch_warnings(action="ignore"):  # of importing PyTorch
         script = importlib.import_module("make_torch_golden")
-    for stem in ("layers", "networks", "rmsprop"):
+    for stem in ("layers", "networks", "untrained", "rmsprop"):
         found = getattr(script, f"make_{stem}")()
         assert found.keys() == golden[stem].keys()
         for name, array in found.items():

@@ -188,6 +188,70 @@ def test_vmap_is_a_loop(name):
     np.testing.assert_allclose(jax.vmap(operator.forward)(batch), looped, rtol=1e-5, atol=1e-5)
 
 
+def parts(operator, seed):
+    """Indices of the measurements that are kept and held out, those that belong together together."""
+    groups, together = operator.measurements_like.size // operator.held_together, operator.held_together
+    order = np.random.default_rng(seed).permutation(groups)
+    return tuple(
+        np.concatenate([np.sort(part) + i * groups for i in range(together)])
+        for part in np.split(order, [groups - groups // 5])
+    )
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_some_measurements_are_those_entries_of_all(name):
+    """One index array per image, traced, as the driver has it; and any few of them in any order."""
+    operator = EVERY[name]()
+    size, few = operator.measurements_like.size, jnp.asarray([5, 2, 7])
+    kept, held = map(np.stack, zip(*(parts(operator, seed) for seed in range(2)), strict=True))
+
+    @jax.jit
+    def measured(operator, kept, held, x):
+        def of_parts(kept, held):
+            return [part.forward(x).reshape(-1) for part in operator.split(kept, held)]
+
+        y = operator.forward(x).reshape(-1)
+        made = jax.vmap(of_parts)(kept, held)
+        return (*made, operator.subset(few).forward(x)), (y[kept], y[held], y[few]), jnp.abs(y).max()
+
+    made, expected, largest = measured(operator, kept, held, image())
+    for found, entries in zip(made, expected, strict=True):
+        np.testing.assert_allclose(found, entries, atol=3e-6 * largest)
+    assert made[0].shape[1] + made[1].shape[1] == size
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_one_pass_of_what_is_kept_leaves_what_is_held_out_alone(name):
+    operator = LINEAR[name]()
+    kept, held = parts(operator, 0)
+
+    @jax.jit
+    def passes(operator, x):
+        part, _ = operator.split(jnp.asarray(kept), jnp.asarray(held))
+        y = part.forward(x)
+        residual, back = part.residual_and_adjoint(2 * y, x)
+        like = operator.measurements_like
+        scattered = jnp.zeros(like.size, y.dtype).at[kept].set(y.reshape(-1)).reshape(like.shape)
+        return y, residual, operator.adjoint(scattered), back
+
+    y, residual, expected, back = passes(operator, image())
+    np.testing.assert_allclose(residual, y, atol=6e-6 * np.abs(y).max())
+    np.testing.assert_allclose(back, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_of_what_a_method_can_do_without():
+    """Not of the centre of k-space, of all channels and coils together; solved exactly as before."""
+    shape = (32, 30, 2)
+    some = operators.cartesian_fourier(np.arange(960).reshape(32, 30) % 3 > 0, shape)
+    free = np.zeros((32, 30), bool)
+    free.reshape(-1)[some.indices[some.may_be_held_out]] = True
+    assert not np.fft.fftshift(free)[15:18, 14:17].any() and free.sum() == len(some.indices) - 6
+    both = some @ operators.Linear(lambda x: jnp.stack([x, 2 * x]), shape)
+    assert (some.held_together, both.held_together) == (2, 4)
+    part, rest = some.split(*parts(some, 0))
+    assert part.is_solved_exactly and len(part.indices) + len(rest.indices) == len(some.indices)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_stack_is_recognised_by_its_arrays(name):
     """As `jax.vmap` of a constructor, or `jax.tree.map` of jnp.stack, leaves them; one operator is no stack."""

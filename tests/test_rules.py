@@ -30,8 +30,12 @@ def problem(i=0):
     return cs.Problem(OPERATOR, OPERATOR.forward(image))
 
 
+TOYS = {"held_out": {"share": 0.7}, "wmv": {"window": 4}}
+"""Settings for a toy: what is held out is at least 20 of 30 measurements."""
+
+
 def with_rule(kind, name, method=METHOD):
-    return dataclasses.replace(method, **{kind: RULES[kind][name]()})
+    return dataclasses.replace(method, **{kind: RULES[kind][name](**TOYS.get(name, {}))})
 
 
 def itself(image):
@@ -64,9 +68,10 @@ def alone(rule):
     return solve(with_rule(*rule))
 
 
-def test_a_rule_changes_no_iterate(alone):
-    """It watches; at most it stops."""
-    without = solve(METHOD)
+def test_a_rule_changes_no_iterate(rule, alone):
+    """It watches; at most it stops, and holds out."""
+    share = with_rule(*rule).stopper.holds_out
+    without = solve(METHOD, hold_out=share)
     np.testing.assert_allclose(iterates(alone), iterates(without)[: alone.steps], atol=1e-5)
     assert alone.ok and np.abs(alone.image).max() <= 1
 
@@ -74,6 +79,10 @@ def test_a_rule_changes_no_iterate(alone):
 def test_the_driver_keeps_what_the_rule_keeps_of_the_iterates_one_by_one(rule, alone):
     kept, image = replayed(with_rule(*rule), alone)
     np.testing.assert_allclose(alone.image, image, atol=1e-6)
+    if with_rule(*rule).stopper.holds_out:
+        held_out = {"held_out_error", "estimated_mse", "estimated_mse_interval"}
+        assert alone.aux.keys() - kept.keys() <= held_out
+        return  # what spreads is scaled by them
     assert alone.aux.keys() == kept.keys()
     for name, expected in kept.items():
         np.testing.assert_allclose(alone.aux[name], expected, atol=1e-6)
@@ -215,11 +224,27 @@ def test_a_fit_that_ends_before_its_tail_gives_its_last_iterate():
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
-def test_the_average_by_hand(decay):
+def test_the_average_and_its_spread_by_hand(decay):
     solution = solve(dataclasses.replace(METHOD, keep=rules.Average(decay)))
     weights = decay ** np.arange(METHOD.steps)[::-1]
     expected = np.average(iterates(solution), axis=0, weights=weights)
     np.testing.assert_allclose(solution.image, expected, atol=1e-6)
+    spread = np.sqrt(np.average(np.square(iterates(solution) - expected), axis=0, weights=weights))
+    spread = spread if decay else np.full(SHAPE, np.nan)
+    np.testing.assert_allclose(solution.aux["standard_deviation"], spread, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["measurement_loss", "odd"])
+def test_the_best_average_is_the_average_up_to_the_lowest_score(by):
+    keep, scores = rules.BestAverage(0.5, by=by), np.float32([5, 3, 4, 1, 2, 1])
+    images = np.random.default_rng(0).normal(size=(6, *SHAPE)).astype(np.float32)
+    state = keep.init(jnp.zeros(SHAPE))
+    for step, image in enumerate(images):
+        told = {"measurement_loss": scores[step], by: scores[step]}
+        state = keep.update(state, Iterate(jnp.array(step), 6, jnp.asarray(image), told))
+    expected = np.average(images[:4], axis=0, weights=0.5 ** np.arange(4)[::-1])
+    np.testing.assert_allclose(keep.image(state, jnp.asarray(images[-1])), expected, atol=1e-6)
+    assert keep.score(state, jnp.inf) == 1
 
 
 def test_the_average_of_a_constant_is_that_constant_from_the_first_step_on():
@@ -294,6 +319,52 @@ def test_what_is_kept_of_a_stopped_fit_may_be_chosen(keep):
     stopped = solve(method)
     assert stopped.status == cs.Status.STOPPED
     np.testing.assert_allclose(stopped.image, replayed(method, stopped)[1], atol=1e-6)
+
+
+def test_the_variance_of_a_window_is_numpy_s():
+    method = dataclasses.replace(METHOD, steps=40, stop=rules.Wmv(window=6, patience=100))
+    solution = solve(method)
+    seen = iterates(solution).astype(float)
+    expected = [seen[t - 5 : t + 1].var(0).mean() if t >= 5 else np.inf for t in range(40)]
+    np.testing.assert_allclose(solution.trace["variance"], expected, rtol=1e-3, atol=1e-9)
+    early = solve(dataclasses.replace(method, stop=rules.Wmv(window=6, patience=3), rate=0.3))
+    told = np.asarray(early.trace["variance"])[: early.steps]
+    assert early.steps == 40 or np.argmin(told) == early.steps - 4
+    np.testing.assert_array_equal(early.image, iterates(early)[np.argmin(told)])
+
+
+def test_the_discrepancy_is_that_of_all_measurements_in_the_user_s_units():
+    """A and y in another unit, pixels of another range: the fit ends at the same step."""
+    (operator, y), noise = problem(), 0.5
+    method = dataclasses.replace(METHOD, steps=60, stop=rules.Discrepancy(noise))
+    one = cs.reconstruct(method, problem(), KEY)
+    losses = np.asarray(one.trace["measurement_loss"])[: one.steps]
+    assert 1 < one.steps < 60 and losses[-1] <= noise < losses[-2]
+    scaled = cs.operators.Dense(0.01 * operator.matrix, SHAPE)
+    counts = cs.Problem(scaled, scaled.forward(jnp.full(SHAPE, 100.0)) + y)
+    method = dataclasses.replace(method, stop=rules.Discrepancy(noise))
+    other = cs.reconstruct(method, counts, KEY, pixel_range=(0, 200))
+    assert other.steps == one.steps
+    held = cs.reconstruct(
+        method, problem(), KEY, hold_out=0.7
+    )  # 9 of 30 are fitted: their share of the noise is as much
+    losses = np.asarray(held.trace["measurement_loss"])[: held.steps]
+    assert losses[-1] <= 0.3 * noise < losses[-2]
+
+
+def test_held_out_measurements_end_a_fit_and_choose_its_average():
+    """By hand, from the iterates and what they leave of what was held out."""
+    y = problem().measurements + 0.3 * jax.random.normal(jax.random.key(5), (30,))
+    method = dataclasses.replace(METHOD, steps=200, stop=rules.HeldOut(0.7, decay=0.5, patience=5))
+    solution = solve(method, cs.Problem(OPERATOR, y), KEY)
+    seen = iterates(solution).astype(float)
+    averages = [np.average(seen[: t + 1], axis=0, weights=0.5 ** np.arange(t + 1)[::-1]) for t in range(len(seen))]
+    losses = np.asarray(solution.trace["average_held_out_loss"])[: solution.steps]
+    best = int(np.argmin(losses))
+    assert solution.status < cs.Status.OUT_OF_STEPS or solution.status == cs.Status.UNEXPLAINED
+    assert len(seen) == best + 6 < 200
+    np.testing.assert_allclose(solution.image, averages[best], atol=1e-5)
+    np.testing.assert_allclose(solution.aux["held_out_error"], losses[best], rtol=1e-4)
 
 
 # --- fail

@@ -98,6 +98,20 @@ def decibels(psnr: float | None, data_range: float) -> str:
     return f"{number(psnr, '.1f')} dB{of_range([data_range])}"
 
 
+def estimated_psnr(row: Row, data_range: float) -> str:
+    """What measurements that were held out tell of the error, with its interval of 90 %; nothing where they do not.
+
+    Args:
+        row: its estimated errors in the units of `data_range`, white less black.
+        data_range: that PSNR is relative to.
+    """
+    errors = [row.aux.get(f"estimated_mse{end}") for end in ("", "_high", "_low")]
+    if not all(error is not None and np.isfinite(error) for error in errors):
+        return ""
+    psnr, low, high = (10 * np.log10(data_range**2 / error) if error else np.inf for error in errors)
+    return f"estimated PSNR {psnr:.1f} dB ({low:.1f} to {high:.1f})"
+
+
 def of_range(data_ranges: Collection[float]) -> str:
     """What to add to a PSNR over these, the smallest and the largest; nothing where all are 2."""
     ends = dict.fromkeys(f"{value:.3g}" for value in (min(data_ranges), max(data_ranges)))

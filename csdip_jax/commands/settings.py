@@ -69,6 +69,7 @@ def study(
         matrix_dtype=config.matrix_dtype,
         seed=values["seed"],
         methods=methods,
+        hold_out=config.hold_out,
         preset=config.preset,
         settings={name: dict(config[name].items()) for name in (*METHODS, *PARTS) if name in config},
         grids=grids([*config.get("grids", ()), *sweep]),

@@ -1,4 +1,9 @@
-"""The networks that make images: `DCGAN` and `DeepDecoder`, which CS-DIP fits untrained, and a `VAE`, for CSGM.
+"""The networks that make images, which CS-DIP fits untrained, and a `VAE`, for CSGM.
+
+- `DCGAN`: the paper's, from a vector; right for digits.
+- `UNet`: skips across scales, from noise of the image's size; far ahead at few measurements of large images.
+- `ConvDecoder`, `DeepDecoder`: from a small noise image; the second hardly fits noise.
+- `Siren`: a function of coordinates.
 
 A generator is a frozen dataclass of settings with two pure functions: `init` draws a latent and weights, `apply` makes
 an image of them. Hand it to a method, or derive one of your own from `Generator`.
@@ -11,6 +16,7 @@ A new generator is one file, and one import here; `--config.csdip.generator=<nam
 """
 
 from csdip_jax.generators.base import Generator as Generator
+from csdip_jax.generators.conv_decoder import ConvDecoder as ConvDecoder
 from csdip_jax.generators.dcgan import (
     BATCH_NORM_EPSILON as BATCH_NORM_EPSILON,
     DCGAN as DCGAN,
@@ -25,6 +31,7 @@ from csdip_jax.generators.dcgan import (
     to_torch as to_torch,
 )
 from csdip_jax.generators.deep_decoder import DeepDecoder as DeepDecoder
+from csdip_jax.generators.siren import Siren as Siren
 from csdip_jax.generators.unet import UNet as UNet
 from csdip_jax.generators.vae import (
     VAE as VAE,
@@ -44,6 +51,7 @@ __all__ = [
     "INITIALIZERS",
     "VAE",
     "Bound",
+    "ConvDecoder",
     "ConvTranspose",
     "Decoder",
     "DeepDecoder",
@@ -51,6 +59,7 @@ __all__ = [
     "Generator",
     "Initializer",
     "Layers",
+    "Siren",
     "TrainedDecoder",
     "UNet",
     "batch_norm",

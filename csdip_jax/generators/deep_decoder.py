@@ -6,6 +6,8 @@ Heckel, Hand: Deep decoder: concise image representations from untrained non-con
 (arXiv 1810.03982). No pixel of a layer sees its neighbours but through the upsampling, so G can hardly fit noise.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import flax.linen as nn
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 from csdip_jax.checks import require, require_count
 from csdip_jax.generators.base import Generator
 from csdip_jax.generators.dcgan import batch_norm
+from csdip_jax.kernels.resampling import double_bilinear
 from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
@@ -51,28 +54,31 @@ class DeepDecoder(Generator):
     def init(self, key: Array, dtype: Any = jnp.float32) -> tuple[Array, dict]:
         """z uniform in [0, 0.1), W uniform with the variance 1 / (3 inputs), as PyTorch draws it."""
         key_latent, key_params = jax.random.split(key)
-        network = self._network
-        h, w = (-(-side // 2**network.doublings) for side in self.image_shape[:2])
+        h, w = (-(-side // 2 ** cast(int, self.doublings)) for side in self.image_shape[:2])
         latent = jax.random.uniform(key_latent, (h, w, self.channels), dtype, maxval=0.1)
-        return latent, cast(dict, network.init(key_params, latent))
+        return latent, cast(dict, self._network.init(key_params, latent))
 
     def apply(self, params: dict, latent: Array) -> Array:
         return cast(Array, self._network.apply(params, latent))
 
     @property
     def _network(self) -> "_Network":
-        return _Network(self.channels, cast(int, self.doublings), self.image_shape)
+        return _Network(self._blocks, self.image_shape)
+
+    @property
+    def _blocks(self) -> tuple[Callable[..., nn.Module], ...]:
+        """What makes the module of each hidden layer, of a name."""
+        return (partial(_Block, self.channels),) * cast(int, self.doublings)
 
 
 class _Network(nn.Module):
-    channels: int
-    doublings: int
+    blocks: tuple[Callable[..., nn.Module], ...]
     image_shape: tuple[int, int, int]
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        for i in range(self.doublings):
-            x = _Block(self.channels, name=f"layer_{i}")(x)
+        for i, block in enumerate(self.blocks):
+            x = block(name=f"layer_{i}")(x)
         x = _mix(self.image_shape[2], x.dtype, "pixels")(x)
         (height, width, _), (h, w, _) = x.shape, self.image_shape
         top, left = (height - h) // 2, (width - w) // 2
@@ -85,7 +91,7 @@ class _Block(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         x = _mix(self.channels, x.dtype, "mix")(x)
-        x = nn.relu(jax.image.resize(x, (2 * x.shape[0], 2 * x.shape[1], self.channels), "bilinear"))
+        x = nn.relu(double_bilinear(x))
         scale = self.param("scale", nn.initializers.ones, (self.channels,), x.dtype)
         shift = self.param("shift", nn.initializers.zeros, (self.channels,), x.dtype)
         return batch_norm(x, scale, shift)

@@ -57,7 +57,7 @@ class UNet(Generator):
     Example:
         >>> generator = cs.generators.UNet((128, 128, 3))
         >>> sum(leaf.size for leaf in jax.tree.leaves(generator.params_like))
-        325027
+        327811
         >>> method = cs.methods.CsDip((128, 128, 3), generator=generator)
     """
 

@@ -8,11 +8,12 @@ conventions, and say in `OwnProblem.notes` what was assumed::
     print(own.notes)
     solution = cs.reconstruct(method, own.problem, key, pixel_range=own.pixel_range)
 
-The weights of a VAE (`vae_weights`) and learned priors (`learned_priors`) have files of their own.
+The weights of a VAE (`vae_weights`), learned priors (`learned_priors`) and starts (`learned_starts`) have files of
+their own.
 """
 
 from csdip_jax.data.pixels import from_skimage, to_skimage
-from csdip_jax.io import learned_priors, vae_weights
+from csdip_jax.io import learned_priors, learned_starts, vae_weights
 from csdip_jax.io.arrays import read_array
 from csdip_jax.io.measurements import OwnProblem, with_mask, with_matrix, with_operator
 
@@ -20,6 +21,7 @@ __all__ = [
     "OwnProblem",
     "from_skimage",
     "learned_priors",
+    "learned_starts",
     "read_array",
     "to_skimage",
     "vae_weights",

@@ -147,7 +147,7 @@ def _winograd_pays(h: int, w: int) -> bool:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate_directly(image, kernel, border="zero"):
+def _correlate_directly(image, kernel, border: Border = "zero"):
     return (_neighbourhoods(image, border) @ kernel.reshape(-1, kernel.shape[-1])).reshape(*image.shape[:2], -1)
 
 

@@ -115,7 +115,8 @@ class Method:
             require(rule is None or isinstance(rule, kind), name, rule, allowed)
         more = self.stopper.scalars
         require(not {*more} & {*self.scalars}, "stop.scalars", more, f"other names than {', '.join(self.scalars)}")
-        require(self.keeper.by in self.told, "keep.by", self.keeper.by, " or ".join(self.told))
+        known = (*self.told, rules.HELD_OUT_LOSS)  # the last where measurements are held out, which is not known here
+        require(self.keeper.by in known, "keep.by", self.keeper.by, " or ".join(self.told))
 
     @classmethod
     def preset(cls, name: str, image_shape: tuple[int, int, int]) -> Self:
@@ -138,7 +139,7 @@ class Method:
     @property
     def keeper(self) -> rules.Keep:
         """The rule that keeps an image: `keep`, or what stands in for None."""
-        recommended = self.usual_keep if self.stop is None else self.stop.keep
+        recommended = self.usual_keep if self.stop is None else self.stop.usual_keep()
         return recommended if self.keep is None else self.keep
 
     @property

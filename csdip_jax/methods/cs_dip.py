@@ -51,6 +51,7 @@ class CsDip(Network):
             0.020, and 0.0015 with 1.3). A digit, black and white throughout, needs 1 (0.005, and 0.08 with 1.3).
         moves: what is fitted: the weights ("params"), as the paper has it, the "latent", "both", or "projector".
         schedule, input_noise, weight_noise: see `Network`; the paper has none.
+        learned_start: see `Network`; `priors.FEW_STEPS` are settings that suit it.
         keep: by default the iterate with the lowest measurement loss of the last 20.
         stop: by default None: all steps are taken.
         fail: by default `rules.Collapsed`.
@@ -93,6 +94,8 @@ class CsDip(Network):
             require_number(name, getattr(self, name))
         require(self.optimizer_name in OPTIMIZERS, "optimizer_name", self.optimizer_name, " or ".join(OPTIMIZERS))
         require(self.prior is not None or not self.warm_start, "warm_start", True, "off without a prior to start from")
+        both = self.warm_start and self.learned_start is not None
+        require(not both, "warm_start", True, "off with a learned_start, which is one already")
         if self.prior is not None:
             priors.require_tensors(self.prior, priors.tensor_names(self.generator.params_like))
 
@@ -155,4 +158,5 @@ CSDIP = Recipe(
     method=CsDip,
     grid={"learning_rate": (0.0003, 0.001, 0.003), "tv_weight": (0.0, 0.01, 0.1)},
     toy={"steps": 24, "restarts": 2, "keep": rules.Best(window=5)},
+    candidates={"csdip": {"restarts": 1}, "csdip_room": {"restarts": 1, "room": 1.3}},
 )

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from csdip_jax import priors
 from csdip_jax.checks import require, require_number
 from csdip_jax.generators.base import Generator, require_image
 from csdip_jax.methods.base import Method
@@ -70,6 +71,7 @@ class Network(Method):
         schedule: of the learning rate: "constant", or "cosine", which takes it to 0 at the last of all steps.
         input_noise: >= 0, standard deviation of what is added to the latent in each step; None for none.
         weight_noise: >= 0, of what is added to the moved weights after each step (Langevin); None for none.
+        learned_start: what fits begin with instead of a random latent and random weights (`csdip_jax.learn_start`).
     """
 
     generator: Generator = keyword_field(None)
@@ -79,6 +81,7 @@ class Network(Method):
     schedule: str = keyword_field("constant", static=True)
     input_noise: float | None = keyword_field(None)
     weight_noise: float | None = keyword_field(None)
+    learned_start: priors.Start | None = keyword_field(None)
     needs_linear_operator = False
 
     def __post_init__(self):
@@ -91,6 +94,8 @@ class Network(Method):
         for name in ("input_noise", "weight_noise"):
             if getattr(self, name) is not None:
                 require_number(name, getattr(self, name))
+        if self.learned_start is not None:
+            priors.require_start(self.learned_start, jax.eval_shape(self.generator.init, jax.random.key(0)))
         if self.moves == "projector":
             named = jax.tree.leaves(_norms(self.generator.params_like))
             require(bool(named), "moves", self.moves, f"of a generator with weights named {' or '.join(NORMS)}")
@@ -118,7 +123,10 @@ class Network(Method):
         return []
 
     def init(self, problem: Problem, key: Array) -> State:
-        return self.start(*self.generator.init(key, jnp.finfo(problem.measurements.dtype).dtype))
+        dtype = jnp.finfo(problem.measurements.dtype).dtype
+        if self.learned_start is not None:
+            return self.start(*priors.draw_start(self.learned_start, key, dtype))
+        return self.start(*self.generator.init(key, dtype))
 
     def start(self, latent: Any, params: Any) -> State:
         """The state to start from with a given latent and given weights (`init` has the generator draw both).

@@ -67,6 +67,7 @@ from csdip_jax.operators.randomized import (
 from csdip_jax.operators.rows import RowOperator as RowOperator
 from csdip_jax.operators.simulation import measure as measure
 from csdip_jax.operators.stacks import Stack as Stack, form_of as form_of, one_of as one_of, stack as stack
+from csdip_jax.operators.subsets import Subset as Subset
 from csdip_jax.registry import named
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "RowOperator",
     "Shape",
     "Stack",
+    "Subset",
     "as_operator",
     "cartesian_fourier",
     "compose",

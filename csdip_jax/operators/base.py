@@ -105,6 +105,35 @@ class Operator:
     __array_ufunc__ = None  # NumPy's arrays leave @ to the operator
 
     @property
+    def held_together(self) -> int:
+        """c, where measurements i, i + m / c, i + 2 m / c ... are held out together or not at all, as channels are."""
+        return 1
+
+    @property
+    def may_be_held_out(self) -> Array | None:
+        """Which of its measurements a fit can do without, bool [m / c], see `held_together`; None for all of them."""
+        return None
+
+    def subset(self, indices: Array) -> "Operator":
+        """The operator of some of the measurements alone, in a form of its own where one is known.
+
+        Args:
+            indices: [k] whole numbers into the measurements, flat; they may be traced.
+        """
+        from csdip_jax.operators.subsets import SubsetOfFunction
+
+        return SubsetOfFunction(self, indices)
+
+    def split(self, kept: Array, held: Array) -> "tuple[Operator, Operator]":
+        """The operators of two parts of the measurements, of which the first is fitted to, and the second smaller.
+
+        Args:
+            kept: [k] whole numbers into the measurements, flat, in their order.
+            held: [m - k], the others; as `held_together` and `may_be_held_out` ask.
+        """
+        return self.subset(kept), self.subset(held)
+
+    @property
     def measurements_like(self) -> jax.ShapeDtypeStruct:
         """Shape and dtype of the measurements of one float32 image."""
         image = jax.ShapeDtypeStruct(self.image_shape, jnp.float32)
@@ -174,6 +203,16 @@ class LinearOperator(Operator):
         like = jax.eval_shape(self.forward, image)
         (transposed,) = jax.linear_transpose(self.forward, image)(measurements.conj().astype(like.dtype))
         return transposed
+
+    def subset(self, indices: Array) -> "LinearOperator":
+        """As `Operator` says, linear."""
+        from csdip_jax.operators.subsets import Subset
+
+        return Subset(self, indices)
+
+    def split(self, kept: Array, held: Array) -> "tuple[LinearOperator, LinearOperator]":
+        """As `Operator` says, linear."""
+        return self.subset(kept), self.subset(held)
 
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """The root of the sum of `|A_ij|^2`, estimated by A of random signs, always the same.

@@ -90,6 +90,26 @@ class Composition(LinearOperator):
             return self._back(self.outer.regularized_solve(middle / b**2, shift / b))
         return super().regularized_solve(image, shift, guess, tolerance)
 
+    @property
+    def held_together(self) -> int:
+        """Those of A, of each image of a stack that B makes."""
+        return self.outer.held_together * self._images
+
+    @property
+    def may_be_held_out(self) -> Array | None:
+        """As A has it."""
+        return self.outer.may_be_held_out
+
+    def subset(self, indices: Array) -> LinearOperator:
+        """As `Operator` says: those of A, where B makes one image."""
+        return Composition(self.outer.subset(indices), self.inner) if self._images == 1 else super().subset(indices)
+
+    def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
+        """As `Operator` says: as A splits them."""
+        of_one = (part[: len(part) // self._images] for part in (kept, held))
+        kept_part, held_part = self.outer.split(*of_one)
+        return Composition(kept_part, self.inner), Composition(held_part, self.inner)
+
     def frobenius_norm(self, without: Array | None = None) -> Array:
         """As `LinearOperator` says; as exact as A's where B is an isometry but for its scale, or B's where A is."""
         if self._middle_is_an_image and self.inner.isometry is not None:
@@ -110,6 +130,11 @@ class Composition(LinearOperator):
         middle = self.inner.measurements_like
         is_complex = jnp.issubdtype(middle.dtype, jnp.complexfloating)
         return not is_complex and middle.size == math.prod(self.outer.image_shape)
+
+    @property
+    def _images(self) -> int:
+        """How many images B makes, complex ones counted once."""
+        return self.inner.measurements_like.size // math.prod(self.outer.image_shape)
 
     def _back(self, middle: Array) -> Array:
         return self.inner.adjoint(middle.reshape(self.inner.measurements_like.shape))

@@ -100,6 +100,11 @@ class Dense(RowOperator):
         matrix, row_scale = _stored(self.matrix, dtype)
         return dataclasses.replace(self, matrix=matrix, row_scale=row_scale)
 
+    def subset(self, indices: Array) -> "Dense":
+        """As `Operator` says; a copy of the rows."""
+        row_scale = None if self.row_scale is None else self.row_scale[indices]
+        return dataclasses.replace(self, matrix=self.matrix[indices], row_scale=row_scale)
+
     @property
     def num_measurements(self) -> int:
         """How many rows A has, m."""

@@ -1,5 +1,6 @@
 """Samples of k-space: radial lines and Cartesian masks."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,6 +14,10 @@ from csdip_jax.operators.base import LinearOperator, Shape
 from csdip_jax.operators.inpainting import checked_indices, selected_entries
 from csdip_jax.operators.kinds import Count, Kind
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
+
+CENTRE = 0.04
+"""Cycles per pixel along either axis: the square around DC, 8 % of k-space wide as calibration regions are, of which
+nothing is held out."""
 
 
 @pytree_dataclass
@@ -59,6 +64,29 @@ class Fourier(LinearOperator):
         """
         mean, smallest = jnp.sqrt(jnp.mean(jnp.square(self.weights))), self.weights.min()
         return jnp.where(2 * smallest > mean, smallest, mean)
+
+    @property
+    def held_together(self) -> int:
+        """The channels: each has the same samples."""
+        return self.image_shape[2]
+
+    @property
+    def may_be_held_out(self) -> Array:
+        """All samples outside of the centre of k-space, which holds most of an image's energy: see `CENTRE`."""
+        frequencies = jnp.stack(jnp.meshgrid(*map(jnp.fft.fftfreq, self.image_shape[:2]), indexing="ij"))
+        return (jnp.abs(frequencies).max(0) > CENTRE).reshape(-1)[self.indices]
+
+    def subset(self, indices: Array) -> LinearOperator:
+        """As `Operator` says: fewer samples, and of several channels `Subset`."""
+        return self._samples(indices) if self.image_shape[2] == 1 else super().subset(indices)
+
+    def split(self, kept: Array, held: Array) -> "tuple[Fourier, Fourier]":
+        """As `Operator` says: fewer samples of all channels."""
+        channels = self.image_shape[2]
+        return self._samples(kept[: len(kept) // channels]), self._samples(held[: len(held) // channels])
+
+    def _samples(self, indices: Array) -> "Fourier":
+        return dataclasses.replace(self, indices=self.indices[indices], weights=self.weights[indices])
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         h, w, _ = self.image_shape

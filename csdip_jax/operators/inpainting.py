@@ -34,6 +34,10 @@ class Identity(LinearOperator):
         """1: pixels are what they are; `frobenius_norm` does not matter."""
         return jnp.ones(())
 
+    def subset(self, indices: Array) -> "Inpainting":
+        """As `Operator` says: these pixels."""
+        return Inpainting(indices, self.image_shape)
+
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         return image / (1 + shift)
 
@@ -70,6 +74,10 @@ class Inpainting(LinearOperator):
     def gain(self, frobenius_norm: Array) -> Array:
         """1: pixels are what they are; `frobenius_norm` does not matter."""
         return jnp.ones(())
+
+    def subset(self, indices: Array) -> "Inpainting":
+        """As `Operator` says: fewer pixels."""
+        return Inpainting(self.indices[indices], self.image_shape)
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         counts = jnp.zeros(image.size, image.dtype).at[self.indices].add(1.0)

@@ -1,5 +1,6 @@
 """Phase retrieval: only the sizes of the measurements are known, y = |A x|."""
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -46,6 +47,25 @@ class Magnitude(Operator):
     def forward(self, image: Array) -> Array:
         """|A (x - black)|, real, of the shape of A's measurements."""
         return jnp.abs(self.operator.forward(image - self.black))
+
+    @property
+    def held_together(self) -> int:
+        """As A has it."""
+        return self.operator.held_together
+
+    @property
+    def may_be_held_out(self) -> Array | None:
+        """As A has it."""
+        return self.operator.may_be_held_out
+
+    def subset(self, indices: Array) -> "Magnitude":
+        """As `Operator` says: the sizes of A's."""
+        return dataclasses.replace(self, operator=self.operator.subset(indices))
+
+    def split(self, kept: Array, held: Array) -> "tuple[Magnitude, Magnitude]":
+        """As `Operator` says: as A splits them."""
+        kept_part, held_part = (dataclasses.replace(self, operator=one) for one in self.operator.split(kept, held))
+        return kept_part, held_part
 
 
 def _of_gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str = "float32") -> Magnitude:

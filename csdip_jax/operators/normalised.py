@@ -1,5 +1,7 @@
 """Operators in the units that the methods' settings are meant for; `csdip_jax.solve.normalise` makes them."""
 
+import dataclasses
+
 import jax.numpy as jnp
 
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
@@ -29,6 +31,29 @@ class Normalised(LinearOperator):
     def image_shape(self) -> Shape:
         """As A has it."""
         return self.operator.image_shape
+
+    @property
+    def held_together(self) -> int:
+        """As A has it."""
+        return self.operator.held_together
+
+    @property
+    def may_be_held_out(self) -> Array | None:
+        """As A has it."""
+        return self.operator.may_be_held_out
+
+    def subset(self, indices: Array) -> LinearOperator:
+        """As `Operator` says: of A, where measurements are not mixed."""
+        return (
+            super().subset(indices) if self.weight is not None else Normalised(self.operator.subset(indices), self.gain)
+        )
+
+    def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
+        """As `Operator` says: as A splits them, where measurements are not mixed."""
+        if self.weight is not None:
+            return self.subset(kept), self.subset(held)
+        kept_part, held_part = (Normalised(part, self.gain) for part in self.operator.split(kept, held))
+        return kept_part, held_part
 
     def forward(self, image: Array) -> Array:
         return self._normalised(self.operator.forward(image))
@@ -91,6 +116,25 @@ class NormalisedFunction(Operator):
     def image_shape(self) -> Shape:
         """As f has it."""
         return self.operator.image_shape
+
+    @property
+    def held_together(self) -> int:
+        """As f has it."""
+        return self.operator.held_together
+
+    @property
+    def may_be_held_out(self) -> Array | None:
+        """As f has it."""
+        return self.operator.may_be_held_out
+
+    def subset(self, indices: Array) -> "NormalisedFunction":
+        """As `Operator` says: of f."""
+        return dataclasses.replace(self, operator=self.operator.subset(indices))
+
+    def split(self, kept: Array, held: Array) -> tuple[Operator, Operator]:
+        """As `Operator` says: as f splits them."""
+        kept_part, held_part = (dataclasses.replace(self, operator=part) for part in self.operator.split(kept, held))
+        return kept_part, held_part
 
     def forward(self, image: Array) -> Array:
         middle, half = (number.astype(image.dtype) for number in (self.middle, self.half))

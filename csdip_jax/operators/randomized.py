@@ -1,5 +1,6 @@
 """Subsampled randomised orthonormal transforms: fast, and hardly any storage."""
 
+import dataclasses
 import math
 from functools import partial
 
@@ -62,6 +63,10 @@ class RandomizedTransform(LinearOperator):
 
     def forward(self, image: Array) -> Array:
         return self.scale * self._coefficients(image).reshape(-1)[self.indices]
+
+    def subset(self, indices: Array) -> "RandomizedTransform":
+        """As `Operator` says: fewer coefficients."""
+        return dataclasses.replace(self, indices=self.indices[indices])
 
     def regularized_solve(self, image, shift, guess=None, tolerance=None):
         gains = jnp.zeros(image.size, image.dtype).at[self.indices].set(self.scale**2)

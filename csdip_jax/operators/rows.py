@@ -79,6 +79,18 @@ class RowOperator(LinearOperator):
             energies = self._over_rows(jnp.float32, None, visit, without)[1]
         return jnp.sqrt(energies.sum())
 
+    def subset(self, indices: Array) -> LinearOperator:
+        """As `Operator` says; each row is made by itself."""
+        from csdip_jax.operators.subsets import PickedRows
+
+        return PickedRows(self, indices)
+
+    def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
+        """As `Operator` says; nothing is copied of the rows that are kept."""
+        from csdip_jax.operators.subsets import without_copies
+
+        return without_copies(self, kept, held)
+
     def _over_rows(self, dtype: Any, start: Any, visit: Callable, *along: Array) -> tuple[Any, Array]:
         """`over_rows` in blocks for this kind of device, whose rows in `dtype` (see `rows`) `visit` is given."""
 

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from csdip_jax.types import Array, Problem
 
+HELD_OUT_LOSS = "held_out_loss"
+"""The scalar that a fit has where measurements are held out of it."""
+
 
 class Iterate(NamedTuple):
     """What a rule sees of a step.
@@ -20,13 +23,18 @@ class Iterate(NamedTuple):
         steps: the most that the method takes.
         image: the iterate, [h, w, c] in [-1, 1].
         scalars: name -> number, as the method's step tells them: "measurement_loss" and "objective" always. For a
-            network they are those of `image`; another method says of which iterate in its docstring.
+            network they are those of `image`; another method says of which iterate in its docstring. Where measurements
+            are held out, "held_out_loss" too, the mean square of what `image` leaves of them.
+        held_out: what it leaves of each, [h], in the methods' units; None where none are held out.
+        unit: what a measurement loss is multiplied by to be that of all measurements in the user's units.
     """
 
     step: Array
     steps: int
     image: Array
     scalars: dict[str, Array]
+    held_out: Array | None = None
+    unit: Array | float = 1.0
 
     @property
     def is_last(self) -> Array:
@@ -48,7 +56,7 @@ class Keep(Rule):
     """Which image a fit gives; one of your own is a `pytree_dataclass` derived from this class.
 
     Attributes:
-        by: the scalar that it goes by, one of those that the method or its stopping rule tells.
+        by: the scalar that it goes by, one of those that the method or its stopping rule tells, or "held_out_loss".
 
     Example:
         >>> @cs.pytree_dataclass
@@ -125,9 +133,27 @@ class Stop(Rule):
     scalars: ClassVar[tuple[str, ...]] = ()
     keep: ClassVar[Keep] = Keep()
 
+    @property
+    def holds_out(self) -> float:
+        """The share of the measurements that it asks to be held out of the fit, to judge by; 0 for none."""
+        return 0.0
+
+    def usual_keep(self) -> Keep:
+        """The rule that keeps where the method is told none: `keep`, unless its settings matter for it."""
+        return self.keep
+
     def init(self, image: Array) -> Any:
         """What it remembers at first, a pytree of arrays, for iterates of the shape and type of `image`."""
         return ()
+
+    def start(self, image: Array, held_out: Array | None) -> Any:
+        """As `init`, for one that holds measurements out.
+
+        Args:
+            image: as there.
+            held_out: what has the shape and type of what is left of them, [h]; None where none are held out.
+        """
+        return self.init(image)
 
     def update(self, state: Any, seen: Iterate) -> tuple[Any, Array, dict[str, Array]]:
         """Looks at one more step.

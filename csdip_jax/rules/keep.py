@@ -1,7 +1,9 @@
 """Which image a fit gives: its last one, the best of the last ones, or an average."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from csdip_jax.checks import require, require_at_most, require_count, require_number
@@ -79,15 +81,36 @@ class AverageState(NamedTuple):
     Attributes:
         image: the weighted sum of the iterates, [h, w, c].
         weight: the sum of the weights.
+        squares: the weighted sum of their squared departures from their mean, [h, w, c].
     """
 
     image: Array
     weight: Array
+    squares: Array
+
+    def with_one_more(self, image: Array, decay: Array | float) -> "AverageState":
+        """After one more iterate, the weights of the others multiplied by the decay."""
+        total, weight = decay * self.image + image, decay * self.weight + 1
+        squares = decay * self.squares + (image - self.mean) * (image - total / weight)
+        return AverageState(total, weight, squares)
+
+    @property
+    def mean(self) -> Array:
+        """Of the iterates, [h, w, c]; 0 of none."""
+        return self.image / jnp.maximum(self.weight, 1)
+
+    @property
+    def spread(self) -> Array:
+        """Their standard deviation, [h, w, c]; NaN of fewer than two."""
+        return jnp.where(self.weight > 1, jnp.sqrt(jnp.maximum(self.squares, 0) / jnp.maximum(self.weight, 1)), jnp.nan)
 
 
 @pytree_dataclass
 class Average(Keep):
     """Keeps the exponential average of the iterates: the one of k steps ago has the weight decay^k.
+
+    How much they differ, with the same weights, is told in `Solution.aux`, "standard_deviation", [h, w, c]: no error
+    bar, as for `Tail`.
 
     Attributes:
         decay: in [0, 1); 0.99 averages over about the last hundred.
@@ -107,13 +130,73 @@ class Average(Keep):
         require_at_most("keep.decay", self.decay, 1, strictly=True)
 
     def init(self, image: Array) -> AverageState:
-        return AverageState(jnp.zeros_like(image), jnp.zeros((), image.dtype))
+        return _nothing(image)
 
     def update(self, state: AverageState, seen: Iterate) -> AverageState:
-        return AverageState(*(self.decay * old + new for old, new in zip(state, (seen.image, 1), strict=True)))
+        return state.with_one_more(seen.image, self.decay)
 
     def image(self, state: AverageState, last: Array) -> Array:
-        return jnp.where(state.weight > 0, state.image / jnp.maximum(state.weight, 1), last)
+        return jnp.where(state.weight > 0, state.mean, last)
+
+    def aux(self, state: AverageState) -> dict[str, Array]:
+        return {"standard_deviation": state.spread}
+
+
+class BestAverageState(NamedTuple):
+    """The average of the iterates so far, and the best of all that there were.
+
+    Attributes:
+        average: of `Average`.
+        best: of `Average`, where the score was lowest.
+        score: what it was picked by, inf before the first.
+        loss: the measurement loss of the iterate of that step.
+    """
+
+    average: AverageState
+    best: AverageState
+    score: Array
+    loss: Array
+
+
+@pytree_dataclass
+class BestAverage(Keep):
+    """Keeps the exponential average of the iterates as it was where a scalar was lowest, and its spread as `Average`.
+
+    Attributes:
+        decay: in [0, 1); 0.99 averages over about the last hundred.
+        by: the scalar that is to be small: "measurement_loss", "held_out_loss", or one of a stopping rule.
+
+    Example:
+        >>> keep = cs.rules.BestAverage(0.99, by="average_held_out_loss")
+        >>> method = cs.methods.CsDip((28, 28, 1), stop=cs.rules.HeldOut(0.05), keep=keep)  # as it is without `keep`
+    """
+
+    decay: float = 0.99
+    by: str = static_field("measurement_loss")
+    name = "best_average"
+
+    def __post_init__(self):
+        Average(self.decay)  # which refuses what is out of range
+
+    def init(self, image: Array) -> BestAverageState:
+        return BestAverageState(_nothing(image), _nothing(image), _infinity(image), _infinity(image))
+
+    def update(self, state: BestAverageState, seen: Iterate) -> BestAverageState:
+        average = state.average.with_one_more(seen.image, self.decay)
+        score, loss = seen.scalars[self.by], seen.scalars["measurement_loss"]
+        best = jax.tree.map(
+            partial(jnp.where, score < state.score), (average, score, loss), (state.best, state.score, state.loss)
+        )
+        return BestAverageState(average, *best)
+
+    def image(self, state: BestAverageState, last: Array) -> Array:
+        return jnp.where(state.best.weight > 0, state.best.mean, last)
+
+    def score(self, state: BestAverageState, last: Array) -> Array:
+        return state.loss
+
+    def aux(self, state: BestAverageState) -> dict[str, Array]:
+        return {"standard_deviation": state.best.spread}
 
 
 class TailState(NamedTuple):
@@ -169,6 +252,10 @@ class Tail(Keep):
     def aux(self, state: TailState) -> dict[str, Array]:
         spread = jnp.sqrt(state.squares / jnp.maximum(state.count - 1, 1))
         return {"standard_deviation": jnp.where(state.count > 1, spread, jnp.nan)}
+
+
+def _nothing(like: Array) -> AverageState:
+    return AverageState(jnp.zeros_like(like), jnp.zeros((), like.dtype), jnp.zeros_like(like))
 
 
 def _infinity(like: Array) -> Array:

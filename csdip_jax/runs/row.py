@@ -290,8 +290,31 @@ def facts(solution: Solution, measurements, seconds: float | None, noise_energy:
         "restart": int(solution.restart),
         "redraws": int(solution.redraws),
         "status": Status(int(solution.status)),
-        "aux": {name: float(value) for name, value in solution.aux.items() if not np.ndim(value)},
+        "aux": _numbers_of(solution.aux),
     }
+
+
+def flat(aux: Mapping[str, Any]) -> dict[str, Any]:
+    """What a solution says besides its image, each part of what has parts by itself: the weights of candidates, say."""
+    parts = {
+        f"{name}_{part}": value
+        for name, values in aux.items()
+        if isinstance(values, Mapping)
+        for part, value in values.items()
+    }
+    return {name: values for name, values in aux.items() if not isinstance(values, Mapping)} | parts
+
+
+def _numbers_of(aux: Mapping[str, Any]) -> dict[str, float]:
+    """What a solution says in one number, and the two ends of its intervals."""
+    aux = flat(aux)
+    ends = {
+        f"{name.removesuffix('_interval')}_{end}": float(value)
+        for name, values in aux.items()
+        if name.endswith("_interval") and np.shape(values) == (2,)
+        for end, value in zip(("low", "high"), values, strict=True)
+    }
+    return {name: float(value) for name, value in aux.items() if not np.ndim(value)} | ends
 
 
 def times_noise(measurement_loss: float | None, noise_energy: float | None) -> float | None:

@@ -183,6 +183,8 @@ def measure(batch: Batch) -> Measured:
 def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterator[tuple[str, Row]]:
     """(name, row) of each missing cell, its files being written."""
     measured = jax.block_until_ready(measure(batch))
+    m = measured.problem.measurements[0].size
+    noises = np.array([cell.measurement.paper_variance(m) for cell in batch.cells])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EndsOfRangeWarning)  # said of each cell, beside its original
         solutions, seconds = saved.reconstructed(
@@ -193,6 +195,8 @@ def run_batch(workdir: Workdir, batch: Batch, missing: Sequence[Cell]) -> Iterat
             image_ids=measured.image_ids,
             cases_per_operator=batch.program.cells_per_scene,
             progress=f"  {batch.name}",
+            hold_out=batch.program.study.hold_out,
+            noise_variance=noises,
         )
     for i, (cell, solution) in enumerate(zip(batch.cells, solutions, strict=True)):
         if cell in missing:

@@ -1,5 +1,6 @@
 """One reconstruction under way and its files: workdir, checkpoint, solution, facts."""
 
+import glob
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +15,10 @@ import csdip_jax as cs
 from csdip_jax.data.pixels import checked_range, from_signed_range, to_signed_range
 from csdip_jax.files import ANEW, DamagedFile, read_arrays, write_arrays, write_atomically
 from csdip_jax.methods.recipe import NONE
-from csdip_jax.runs.row import Row, code_of, facts, stem, weight_of
+from csdip_jax.runs.row import Row, code_of, facts, flat, stem, weight_of
 from csdip_jax.runs.study import Sweep
 from csdip_jax.runs.workdir import Workdir
+from csdip_jax.solve.normalise import ERRORS
 from csdip_jax.types import Array, InputError
 
 
@@ -94,7 +96,9 @@ def _checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> Path:
 
 def forget_checkpoint(workdir: Workdir, prefix: str, sweep: Sweep) -> None:
     """To be called when the rows are written: a kill between the two leaves a checkpoint nobody reads."""
-    _checkpoint(workdir, prefix, sweep).unlink(missing_ok=True)
+    path = _checkpoint(workdir, prefix, sweep)
+    for one in (path, *path.parent.glob(glob.escape(path.stem) + "-*.npz")):  # those of a method made of several
+        one.unlink(missing_ok=True)
 
 
 def reconstruction(folder: Path, name: str) -> Path:
@@ -128,7 +132,7 @@ def save(
 def told(solution: cs.Solution) -> dict[str, Any]:
     """What a solution tells besides its image, as arrays of a file: the loss as `trace`, trace_<name>, aux_<name>."""
     arrays = {f"trace_{name}": values for name, values in solution.trace.items() if name != "measurement_loss"}
-    arrays |= {f"{AUX}{name}": values for name, values in solution.aux.items()}
+    arrays |= {f"{AUX}{name}": values for name, values in flat(solution.aux).items()}
     return {"trace": solution.trace["measurement_loss"], **arrays}
 
 
@@ -152,8 +156,9 @@ def signed(solution: cs.Solution, pixel_range: tuple[float, float]) -> cs.Soluti
 
 
 def _scaled(solution: cs.Solution, factor: float) -> cs.Solution:
-    """With the differences of pixels that it tells in another unit."""
-    return solution._replace(aux=solution.aux | {name: factor * x for name, x in solution.maps.items()})
+    """With the differences of pixels that it tells, and the squares of some, in another unit."""
+    squares = {name: factor**2 * solution.aux[name] for name in ERRORS if name in solution.aux}
+    return solution._replace(aux=solution.aux | {name: factor * x for name, x in solution.maps.items()} | squares)
 
 
 def _half(pixel_range: tuple[float, float] | None) -> float:

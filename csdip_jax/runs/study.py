@@ -13,7 +13,8 @@ import numpy as np
 from csdip_jax import data, operators, priors
 from csdip_jax.checks import require, require_distinct, require_number
 from csdip_jax.files import content_digest
-from csdip_jax.io import learned_priors, vae_weights
+from csdip_jax.generators import Generator
+from csdip_jax.io import learned_priors, learned_starts, vae_weights
 from csdip_jax.methods import METHODS, PARTS, Method
 from csdip_jax.methods.recipe import NONE, fields_of, part_of
 from csdip_jax.operators import COUNTS, OPERATORS
@@ -37,13 +38,14 @@ class Study:
         counts: name of what operators count (`operators.COUNTS`) -> numbers.
         noise_variance: each s, the variance of the whole noise vector, not of one measurement; see `Measurement`.
         matrix_dtype: of a dense matrix, one of `operators.DTYPES`.
+        hold_out: share of the measurements that no fit is given, see `reconstruct`.
         seed: of operators, noise and fits.
         methods: names of `METHODS`.
         preset: of the methods, "paper" or "reference".
         settings: name of a method, or of one of their `PARTS` -> field -> value, where it departs from the preset.
         grids: name of a method -> field -> values; those of a method's fields are combined.
         vae: path of a trained decoder.
-        prior: path of a learned prior.
+        prior: path of a learned prior, or of a learned start, which `priors.FEW_STEPS` then comes with.
         part: of several studies that share a folder, its name.
         axes: fields of the above that file names tell the value of.
 
@@ -62,6 +64,7 @@ class Study:
     counts: Mapping[str, tuple[int | None, ...]] = dataclasses.field(default_factory=dict)
     noise_variance: tuple[float, ...] = (0.0,)
     matrix_dtype: str = "float32"
+    hold_out: float = 0.0
     seed: tuple[int, ...] = (0,)
     methods: tuple[str, ...] = ("csdip",)
     preset: str = "paper"
@@ -180,8 +183,7 @@ class Study:
         if generator is not None and generator.needs_weights and generator.trained is None:
             changes["generator"] = vae_weights.load_decoder(image_shape, self.data_dir, self.vae)
         if self.prior is not None and generator is not None and _takes_prior(name):
-            changes["prior"], lr_weight = learned_priors.load(self.prior, priors.tensor_names(generator.params_like))
-            changes |= {} if lr_weight is None or "lr_weight" in given else {"lr_weight": lr_weight}
+            changes |= {field: value for field, value in _learned(self.prior, generator).items() if field not in given}
         return dataclasses.replace(method, **{field: given[field] for field in given.keys() - named}, **changes)
 
     def sweeps(self, image_shape: tuple[int, int, int]) -> list["Sweep"]:
@@ -232,9 +234,9 @@ class Study:
         """Raises InputError where lr_weight is given without a prior; warns where a prior was found not to help."""
         swept = "lr_weight" in self.grids.get(name, NONE)
         given = swept or self.settings.get(name, NONE).get("lr_weight") is not None
-        if self.prior is None and given:
+        if method.prior is None and given:
             raise InputError(f"{name}.lr_weight without a prior changes nothing: give `prior`, or leave it out")
-        if self.prior is not None and not given and method.lr_weight == 0:
+        if method.prior is not None and not given and method.lr_weight == 0:
             told = f"{self.prior} is off: none helped where it was learned; set `{name}.lr_weight`"
             warnings.warn(told, ReconstructionWarning, stacklevel=2)
 
@@ -242,6 +244,14 @@ class Study:
 def _takes_prior(name: str) -> bool:
     """Whether a method can be given a prior over its weights."""
     return "prior" in fields_of(METHODS[name].method)
+
+
+def _learned(path: str, generator: Generator) -> dict[str, Any]:
+    """The fields of a method that the file of a prior or of a start sets."""
+    if learned_starts.is_one(path):
+        return priors.FEW_STEPS | {"learned_start": learned_starts.load(path, generator)}
+    prior, lr_weight = learned_priors.load(path, priors.tensor_names(generator.params_like))
+    return {"prior": prior} | ({} if lr_weight is None else {"lr_weight": lr_weight})
 
 
 def _require_memory(measurement: Measurement, pixels: int) -> None:
@@ -293,4 +303,5 @@ def digests(sweeps: Iterable[Sweep]) -> dict[str, str]:
         trained[sweep.name] = jax.tree.leaves(getattr(getattr(method, "generator", None), "trained", None))
         if getattr(method, "prior", None) is not None:
             trained[sweep.name] += jax.tree.leaves((method.prior, method.lr_weight))
+        trained[sweep.name] += jax.tree.leaves(getattr(method, "learned_start", None))
     return {name: content_digest(*leaves) for name, leaves in trained.items() if leaves}

@@ -1,4 +1,4 @@
-"""How fits are cut into blocks, and where they lie."""
+"""How fits are cut into blocks, where they lie, and how their outcomes come together."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from csdip_jax.checks import require_count
 from csdip_jax.operators import Stack
 from csdip_jax.solve.fits import Case, Layout, mesh
-from csdip_jax.types import Problem
+from csdip_jax.types import Problem, Solution, Status
 
 
 class Block(NamedTuple):
@@ -83,14 +83,14 @@ def cut_into_blocks(
 
 def take_cases(cases: Case, block: Block) -> Case:
     """The cases of a block, each on its device."""
-    (operator, measurements), swept = cases
+    operator, measurements = cases.problem
     if isinstance(operator, Stack):
         operator = place(_picked(operator, block.operators, operator.size), block.devices)
     else:
         operator = place(operator, block.devices, shared=True)
-    rest = _picked((measurements, swept), block.rows, len(measurements))
-    measurements, swept = place(rest, block.devices)
-    return Case(Problem(operator, measurements), swept)
+    rest = _picked(cases._replace(problem=Problem(None, measurements)), block.rows, len(measurements))
+    rest = place(rest, block.devices)
+    return rest._replace(problem=Problem(operator, rest.problem.measurements))
 
 
 def _picked(tree: Any, indices: np.ndarray, count: int) -> Any:
@@ -110,3 +110,20 @@ def place(tree: Any, devices: int, shared: bool = False) -> Any:
 def sharding(devices: int, shared: bool = False) -> NamedSharding:
     """Of arrays that lie on so many devices, cut along the leading axis or a copy on each."""
     return NamedSharding(mesh(devices), PartitionSpec() if shared else PartitionSpec("fits"))
+
+
+def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, ...]) -> list:
+    """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
+    if outcomes is None:
+        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]
+    for everything, part in zip(outcomes, leaves, strict=True):
+        everything[block.index] = part
+    return outcomes
+
+
+def choose_restarts(solutions: Solution, scores: np.ndarray) -> Solution:
+    """The restart with the lowest score for each case, of [cases, restarts]; one that failed only where all did."""
+    scores = np.where(np.isfinite(scores), scores, np.inf)
+    restart = np.lexsort((scores, solutions.status >= Status.DIVERGED), axis=1)[:, 0]
+    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], solutions)
+    return best._replace(restart=restart, redraws=solutions.redraws.sum(axis=1))

@@ -7,6 +7,7 @@ time where a second would push the first out of the cache and no large matrix is
 attempts, and saves a checkpoint once it has something to lose. True images never come here.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,19 +17,24 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from tqdm import tqdm
 
-from csdip_jax.checks import require_count, require_key
+from csdip_jax.checks import require_count, require_key, require_number
 from csdip_jax.methods.base import Method
-from csdip_jax.operators import Stack, one_of
+from csdip_jax.methods.best import Best
+from csdip_jax.operators import Stack, form_of, one_of
 from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve.blocks import Block, cut_into_blocks, place, take_cases
+from csdip_jax.solve.candidates import best_of_each
+from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
+from csdip_jax.solve.held_out import OF_HELD_OUT, draw
 from csdip_jax.solve.inputs import (
     checked_batch,
     checked_cases,
     checked_ids,
     checked_record,
+    checked_share,
     num_cases,
     require_pytree,
     split_swept,
@@ -37,6 +43,7 @@ from csdip_jax.solve.memory import Chunk, as_size, fitting_blocks
 from csdip_jax.solve.normalise import Units, in_double, in_user_units, normalise
 from csdip_jax.solve.own_rules import require_rules
 from csdip_jax.solve.progress import progress_bar
+from csdip_jax.solve.uncertainty import what_is_told
 from csdip_jax.switches import without_switches
 from csdip_jax.types import Array, InputError, Problem, Solution, Status
 
@@ -59,13 +66,16 @@ def reconstruct(
     keep_params: bool = False,
     pixel_range: tuple[float, float] | str | None = None,
     record: Mapping[str, Callable] | None = None,
+    hold_out: float = 0.0,
+    noise_variance: ArrayLike | None = None,
+    seconds: float | None = None,
 ) -> Solution:
     """Reconstructs the image of a problem, or the images of a batch of problems, under one setting or several.
 
     A *case* is one image under one setting. Each case is fitted `method.restarts` times, from random starts; the
-    restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss). An
-    attempt that diverged, or that the method's rule `fail` gives up, is drawn anew with its next key. Only the
-    measurements decide: no true image is looked at.
+    restart with the lowest score by the rule that keeps is returned (for CS-DIP, the lowest measurement loss), or where
+    measurements are held out, that whose image explains them best. An attempt that diverged, or that the method's rule
+    `fail` gives up, is drawn anew with its next key. Only the measurements decide: no true image is looked at.
 
     Args:
         method: one of `csdip_jax.methods`, such as `cs.methods.CsDip.preset("paper", image_shape)`, or a `Method` of
@@ -97,6 +107,14 @@ def reconstruct(
             step by step becomes a trace of that name. For study: this is where a true image may be looked at, and
             nothing else sees it. The iterate is [h, w, c] in the pixel range; nothing is recorded of the start. A
             `jax.tree_util.Partial` with arrays bound to it is not compiled anew for others of their shape.
+        hold_out: share of the measurements, in [0, 1), drawn at random for each image, that no fit is given. They
+            choose between restarts, rules see them ("held_out_loss", also a trace), and `Solution.aux` tells how good
+            the image is. 0 for none, unless the method's rule that stops asks for some (`rules.HeldOut`).
+        noise_variance: the variance of the whole noise vector in the units of y, as `operators.measure` takes it, to be
+            taken off the estimated error, or one for each case; None where it is not known. The estimate then counts it
+            as error.
+        seconds: that the fits may take, compiling included; what runs then ends within about two seconds, as if it had
+            taken all its steps. The image then depends on the machine. None for no limit.
 
     Returns:
         Solution, with a leading axis for a batch or a sweep; `ok` is False for an image whose every attempt failed. Its
@@ -127,7 +145,15 @@ def reconstruct(
         >>> both.image.shape, swept.image.shape
         ((2, 8, 8, 1), (3, 8, 8, 1))
     """
-    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record)
+    if seconds is not None:
+        require_number("seconds", seconds, strictly=True)
+    if isinstance(method, Best):
+        limited = method if seconds is None else dataclasses.replace(method, seconds=seconds)
+        options = (image_ids, cases_per_operator, pixel_range, noise_variance, progress, checkpoint)
+        return best_of_each(limited, problem, key, *options, reconstruct=reconstruct)
+    deadline = None if seconds is None else time.perf_counter() + seconds
+    job = prepare(method, problem, key, image_ids, cases_per_operator, fits_at_once, pixel_range, record, hold_out)
+    noise = job.units.of_noise(0.0 if noise_variance is None else noise_variance, len(job.keys))
     options = (job.blocks, max_redraws, keep_params, checkpoints.described(job.record))
     fingerprint = "" if checkpoint is None else checkpoints.fingerprint(*job.content, *options)
     outcomes, finished, leaves = checkpoints.resume(checkpoint, fingerprint, partial(saved_leaves, job, keep_params))
@@ -140,7 +166,7 @@ def reconstruct(
                 continue
             arguments = job.arguments(block)
             begun = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout):
+            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout, deadline):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
@@ -149,9 +175,52 @@ def reconstruct(
             outcomes = store_block(outcomes, jax.tree.leaves(done), block, job.keys.shape)
             leaves = None
         bar.update(bar.total - bar.n)
-    solution = choose_restarts(*jax.tree.unflatten(jax.tree.structure(done), outcomes or ()))
+    outcomes = jax.tree.unflatten(jax.tree.structure(done), outcomes or ())
+    solution = choose_restarts(outcomes.solution, outcomes.score)
+    if outcomes.held_out is not None:
+        told = what_is_told(outcomes, solution, job.cases.problem.operator, noise)
+        solution = solution._replace(aux=solution.aux | told)
     solution = in_user_units(solution, job.units)
     return jax.tree.map(lambda x: jnp.asarray(x if job.batched else x[0]), solution)
+
+
+def best(
+    problem: Problem, key: Array, *, seconds: float | None = None, steps: int | None = None, **options
+) -> Solution:
+    """The best image that the methods at hand make together, with its error, from the measurements alone.
+
+    Several methods are fitted to all but a share of the measurements, and weighed by these (`methods.Best`). It takes
+    minutes where one method takes one.
+
+    Args:
+        problem: one, or a batch; the operator says the shape of its images.
+        key: as for `reconstruct`.
+        seconds: that each problem may take; None for no limit.
+        steps: of the longest fit of a network; None for the default. With the same steps a run repeats bit for bit.
+        options: those of `reconstruct` that are about the problem, not about one fit: `image_ids`,
+            `cases_per_operator`, `pixel_range`, `noise_variance`, `progress`, `checkpoint`.
+
+    Returns:
+        A `Solution`, whose `aux` has the estimated error of the image ("estimated_mse" and its interval, where rows of
+        A are random), its "standard_deviation" by pixel and the "weights" of the candidates.
+
+    Raises:
+        InputError: as `reconstruct`, or too few measurements.
+
+    Example:
+        >>> operator = cs.operators.gaussian(jax.random.key(0), 60, (8, 8, 1))
+        >>> problem = cs.Problem(operator, operator.forward(jnp.eye(8)[..., None]))
+        >>> solution = cs.best(problem, jax.random.key(1), steps=20)
+        >>> solution.aux["standard_deviation"].shape
+        (8, 8, 1)
+    """
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+    shape = getattr(form_of(problem.operator), "image_shape", None)
+    if shape is None:
+        raise InputError("the operator says no image_shape: give an operator, or Linear(fn, image_shape)")
+    method = Best(shape) if steps is None else Best(shape, steps)
+    return reconstruct(method, problem, key, seconds=seconds, **options)
 
 
 class Job(NamedTuple):
@@ -189,7 +258,15 @@ class Job(NamedTuple):
 
 
 def prepare(
-    method, problem, key, image_ids=None, cases_per_operator=1, fits_at_once=None, pixel_range=None, record=None
+    method,
+    problem,
+    key,
+    image_ids=None,
+    cases_per_operator=1,
+    fits_at_once=None,
+    pixel_range=None,
+    record=None,
+    hold_out=0.0,
 ) -> Job:
     """See `reconstruct`."""
     require_key(key, several=True)
@@ -201,23 +278,26 @@ def prepare(
     method.require_data()
     exact = in_double(problem.measurements)
     problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)
-    images = problem.measurements.shape[0]
-    ids = list(range(images)) if image_ids is None else checked_ids(image_ids)
-    if len(ids) != images:
-        raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
-    if key.shape not in ((), (images,)):
-        raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
+    ids = checked_ids(image_ids, key, images=problem.measurements.shape[0])
     problem, units = normalise(problem, pixel_range, exact)
+    share = checked_share(hold_out, method)
     record = checked_record(record or {}, method, units.middle, units.half)
     method, swept = split_swept(method, problem.measurements.dtype)
     require_pytree(method)
-    require_rules(method, Problem(one_of(problem.operator), problem.measurements[0]))
+    one = Problem(one_of(problem.operator), problem.measurements[0])
+    # In a sweep of one image all settings hold out the same measurements.
+    parts = None
+    if share:
+        keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.asarray([OF_HELD_OUT], jnp.uint32))[:, 0]
+        parts = draw(problem.operator, share, keys)
+    require_rules(method, one, None if parts is None else one.measurements.reshape(-1)[parts.held[0]])
     if swept and not batched:
         ids = ids * num_cases(swept)
         problem = problem._replace(measurements=jnp.repeat(problem.measurements, len(ids), axis=0))
+        parts = jax.tree.map(lambda x: jnp.repeat(x, len(ids), axis=0), parts)
         key = jnp.repeat(key, len(ids), axis=0) if key.ndim else key
         cases_per_operator = len(ids)
-    cases = checked_cases(problem, swept)
+    cases = checked_cases(problem, swept)._replace(parts=parts, unit=units.of_losses(len(ids), parts))
     keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.arange(method.restarts))
     operator = problem.operator
     groups = (operator.size, cases_per_operator) if isinstance(operator, Stack) else (1, len(ids))
@@ -252,8 +332,8 @@ def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list
     return outcomes, jax.tree.leaves(fits)
 
 
-def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout) -> Iterator[Fit]:
-    """The fits of a block after each chunk, until all have stopped."""
+def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout, deadline=None) -> Iterator[Fit]:
+    """The fits of a block after each chunk, until all have stopped, or at the deadline are stopped."""
     length = FIRST_CHUNK
     while True:
         began = time.perf_counter()
@@ -264,6 +344,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout) ->
             fits = redraw(method, cases, keys, fits, max_redraws, record, layout=layout)
             flags = flags._replace(status=np.asarray(fits.status))
         finished, elapsed = bool((flags.status != RUNNING).all()), time.perf_counter() - began
+        if not finished and deadline is not None and time.perf_counter() >= deadline:
+            exhausted = Status.OUT_OF_STEPS if method.has_tolerance else Status.FINISHED
+            status = jnp.where(fits.status == RUNNING, jnp.int32(exhausted), fits.status)
+            fits, finished = fits._replace(status=status), True
         yield fits
         if finished:
             return
@@ -277,20 +361,3 @@ def _show(bar: tqdm, fits: Fit, job: Job, blocks_before: int) -> None:
         loss = f"{np.median(last):.3g}"
         bar.set_postfix(loss=loss, redraws=int(redraws.sum()), memory=as_size(job.chunk.bytes), refresh=False)
     bar.update(job.method.steps * blocks_before * steps.size + int(steps.sum()) - bar.n)
-
-
-def store_block(outcomes: list | None, leaves: list, block: Block, shape: tuple[int, ...]) -> list:
-    """The leaves of the outcomes of all fits, [cases, restarts, ...], with those of one more block."""
-    if outcomes is None:
-        outcomes = [np.zeros(shape + leaf.shape[2:], leaf.dtype) for leaf in leaves]
-    for everything, part in zip(outcomes, leaves, strict=True):
-        everything[block.index] = part
-    return outcomes
-
-
-def choose_restarts(solutions: Solution, scores: np.ndarray) -> Solution:
-    """The restart with the lowest score for each case, of [cases, restarts]; one that failed only where all did."""
-    scores = np.where(np.isfinite(scores), scores, np.inf)
-    restart = np.lexsort((scores, solutions.status >= Status.DIVERGED), axis=1)[:, 0]
-    best = jax.tree.map(lambda x: x[np.arange(len(restart)), restart], solutions)
-    return best._replace(restart=restart, redraws=solutions.redraws.sum(axis=1))

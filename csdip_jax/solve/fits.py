@@ -15,7 +15,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack, measurement_loss, one_of
-from csdip_jax.rules import Iterate
+from csdip_jax.rules import HELD_OUT_LOSS, Iterate
+from csdip_jax.solve.held_out import Parts, held_out_loss, parts_of, residual_of
 from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
 
@@ -25,10 +26,46 @@ class Case(NamedTuple):
     Attributes:
         problem: operator and measurements (in a batch the operator may be shared).
         swept: the method's fields that differ from case to case, name -> value (an array, or a pytree of them).
+        parts: which of its measurements the fits are given, and which are held out; None where they are given all.
+        unit: what a measurement loss is multiplied by to be that of all measurements in the user's units; None for 1.
     """
 
     problem: Problem
     swept: dict[str, Any]
+    parts: Parts | None = None
+    unit: Array | None = None
+
+
+class Given(NamedTuple):
+    """What a fit has of its case.
+
+    Attributes:
+        whole: operator and all measurements.
+        problem: those that are fitted to.
+        held: those that are held out; None where there are none.
+        unit: see `Case`.
+    """
+
+    whole: Problem
+    problem: Problem
+    held: Problem | None
+    unit: Array | float
+
+
+class Outcome(NamedTuple):
+    """What a fit comes to.
+
+    Attributes:
+        solution: its own, in the method's units; `unexplained` is not known yet.
+        score: what decides between restarts, the lower the better.
+        held_out: what the image leaves of the measurements that are held out, [h]; None where there are none.
+        fitted: the measurement loss of the others.
+    """
+
+    solution: Solution
+    score: Array
+    held_out: Array | None
+    fitted: Array
 
 
 class Fit(NamedTuple):
@@ -73,14 +110,16 @@ def mesh(devices: int) -> Mesh:
 
 
 def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
-    """`one_fit(method, problem, *fit)` -> the same over a block: `f(cases [cases], *fits [cases, restarts])`.
+    """`one_fit(method, given, *fit)` -> the same over a block: `f(cases [cases], *fits [cases, restarts])`.
 
     The operator is one for all cases, or a batch of them, each of which serves equally many consecutive cases.
     """
 
     def one_case(operator, case, *fit):
-        (_, measurements), swept = case
-        return one_fit(with_fields(method, swept, check=False), Problem(operator, measurements), *fit)
+        whole = Problem(operator, case.problem.measurements)
+        problem, held = (whole, None) if case.parts is None else parts_of(whole, case.parts)
+        given = Given(whole, problem, held, 1.0 if case.unit is None else case.unit)
+        return one_fit(with_fields(method, case.swept, check=False), given, *fit)
 
     def of_one_operator(operator, cases, *fits):
         def restarts(case, *fits):
@@ -99,8 +138,8 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs)
 
     def block(cases, *fits):
-        (operator, measurements), swept = cases
-        arguments = (operator, Case(Problem(None, measurements), swept), *fits)
+        operator, measurements = cases.problem
+        arguments = (operator, cases._replace(problem=Problem(None, measurements)), *fits)
         if layout.devices == 1:
             return on_one_device(*arguments)
         part = PartitionSpec("fits")
@@ -113,16 +152,17 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
     return block
 
 
-def _new_fit(method: Method, problem: Problem, key: Array, redraws: Array, record: dict) -> Fit:
-    state = method.init(problem, jax.random.fold_in(key, redraws))
+def _new_fit(method: Method, given: Given, key: Array, redraws: Array, record: dict) -> Fit:
+    state = method.init(given.problem, jax.random.fold_in(key, redraws))
     like = jax.eval_shape(method.image, state)
     image = jnp.zeros(like.shape, like.dtype)
     recorded = jax.eval_shape(partial(_recorded, record), image, state)
-    shapes = dict.fromkeys(method.told, ()) | {name: x.shape for name, x in recorded.items()}
+    told = method.told if given.held is None else (*method.told, HELD_OUT_LOSS)
+    shapes = dict.fromkeys(told, ()) | {name: x.shape for name, x in recorded.items()}
     return Fit(
         state=state,
         kept=method.keeper.init(image),
-        stopping=method.stopper.init(image),
+        stopping=method.stopper.start(image, None if given.held is None else given.held.measurements),
         steps=jnp.zeros((), jnp.int32),
         redraws=redraws,
         status=jnp.full((), RUNNING, jnp.int32),
@@ -146,7 +186,7 @@ def start(method, cases, keys, record, *, layout):
 def advance(method, cases, keys, fits, length, max_redraws, record, *, layout):
     """At most `length` further steps of every fit that has not stopped."""
 
-    def one_fit(method, problem, key, fit):
+    def one_fit(method, given, key, fit):
         steps_key = jax.random.fold_in(jax.random.fold_in(key, fit.redraws), OF_STEPS)
 
         def running(carry):
@@ -155,9 +195,9 @@ def advance(method, cases, keys, fits, length, max_redraws, record, *, layout):
 
         def step(carry):
             taken, fit = carry
-            state, scalars = method.step(problem, fit.state, jax.random.fold_in(steps_key, fit.steps))
+            state, scalars = method.step(given.problem, fit.state, jax.random.fold_in(steps_key, fit.steps))
             image = method.image(state)
-            return taken + 1, _watched(method, problem, fit, state, image, scalars, max_redraws, record)
+            return taken + 1, _watched(method, given, fit, state, image, scalars, max_redraws, record)
 
         return jax.lax.while_loop(running, step, (jnp.zeros((), jnp.int32), fit))[1]
 
@@ -168,13 +208,17 @@ OF_STEPS = 2**32 - 1
 """Folded into a fit's key, from which its start is drawn, for the key of its steps: no start splits a key so often."""
 
 
-def _watched(method, problem, fit, state, image, scalars, max_redraws, record) -> Fit:
+def _watched(method, given, fit, state, image, scalars, max_redraws, record) -> Fit:
     """The fit after a step that led to this state: what its rules make of the iterate."""
-    keep = method.keeper
-    stopping, stops, more = method.stopper.update(fit.stopping, Iterate(fit.steps, method.steps, image, scalars))
-    seen = Iterate(fit.steps, method.steps, image, scalars | more)
+    keep, residual = method.keeper, None
+    if given.held is not None:
+        residual = residual_of(given.held, image)
+        scalars = scalars | {HELD_OUT_LOSS: held_out_loss(residual)}
+    seen = Iterate(fit.steps, method.steps, image, scalars, residual, given.unit)
+    stopping, stops, more = method.stopper.update(fit.stopping, seen)
+    seen = seen._replace(scalars=scalars | more)
     kept = keep.update(fit.kept, seen)
-    lost = method.failer.failed(problem, seen._replace(image=keep.image(kept, image)))
+    lost = method.failer.failed(given.problem, seen._replace(image=keep.image(kept, image)))
     converged, diverged = method.converged(state), method.diverged(state)
     # The last attempt goes on to its end even if it looks lost, unless there is nothing left to go on with.
     ends = converged | stops | seen.is_last
@@ -198,8 +242,8 @@ def to_redraw(fits: Fit, max_redraws: int) -> Array:
 def redraw(method, cases, keys, fits, max_redraws, record, *, layout):
     """The fits, those that failed replaced by a new attempt."""
 
-    def one_fit(method, problem, key, fit):
-        fresh = _new_fit(method, problem, key, fit.redraws + 1, record)
+    def one_fit(method, given, key, fit):
+        fresh = _new_fit(method, given, key, fit.redraws + 1, record)
         return jax.tree.map(partial(jnp.where, to_redraw(fit, max_redraws)), fresh, fit)
 
     return _over_fits(method, one_fit, layout)(cases, keys, fits)
@@ -207,14 +251,14 @@ def redraw(method, cases, keys, fits, max_redraws, record, *, layout):
 
 @partial(jax.jit, static_argnames=("layout", "keep_params"))
 def finish(method, cases, fits, *, layout, keep_params):
-    """(solutions, scores) of the fits, each [cases, restarts, ...]; `unexplained` is not known yet."""
+    """The outcomes of the fits, [cases, restarts, ...]."""
 
-    def one_fit(method, problem, fit):
+    def one_fit(method, given, fit):
         image = method.keeper.image(fit.kept, method.image(fit.state))
         solution = Solution(
             image=image,
             status=fit.status,
-            measurement_loss=measurement_loss(problem.operator, problem.measurements, image),
+            measurement_loss=measurement_loss(given.whole.operator, given.whole.measurements, image),
             steps=fit.steps,
             restart=jnp.zeros((), jnp.int32),
             redraws=fit.redraws,
@@ -223,7 +267,12 @@ def finish(method, cases, fits, *, layout, keep_params):
             aux=method.keeper.aux(fit.kept),
             params=method.params(fit.state) if keep_params else None,
         )
-        return solution, method.keeper.score(fit.kept, fit.state.loss)
+        if given.held is None:
+            score = method.keeper.score(fit.kept, fit.state.loss)
+            return Outcome(solution, score, None, solution.measurement_loss)
+        residual = residual_of(given.held, image)
+        fitted = measurement_loss(given.problem.operator, given.problem.measurements, image)
+        return Outcome(solution, held_out_loss(residual), residual, fitted)
 
     return _over_fits(method, one_fit, layout)(cases, fits)
 

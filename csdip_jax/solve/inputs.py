@@ -10,14 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csdip_jax.checks import as_floating, num_needed
+from csdip_jax.checks import as_floating, num_needed, require_at_most, require_number
 from csdip_jax.data.pixels import checked_range
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import LinearOperator, Stack, form_of, one_of
 from csdip_jax.operators.functions import as_operator_or_stack, is_own, linear_if_it_is
 from csdip_jax.operators.own import require_sound
+from csdip_jax.rules import HELD_OUT_LOSS
 from csdip_jax.solve.fits import Case
-from csdip_jax.types import InputError, Problem, with_fields
+from csdip_jax.types import Array, InputError, Problem, with_fields
 
 
 def require_pytree(method: Method) -> None:
@@ -91,12 +92,31 @@ def _widened(leaf: jax.Array, as_wide_as: jax.Array) -> jax.Array:
     return leaf.astype(jnp.result_type(leaf, jnp.finfo(as_wide_as.dtype).dtype))
 
 
-def checked_ids(image_ids: Sequence[int]) -> list[int]:
-    """As whole numbers; raises InputError unless each is one of 0 to 2^32 - 1, as `jax.random.fold_in` takes them."""
-    ids = np.atleast_1d(np.asarray(image_ids, object)).ravel().tolist()
+def checked_share(hold_out: float, method: Method) -> float:
+    """Of the measurements that are held out: as `reconstruct` is told, or as the method's rule that stops asks for."""
+    require_number("hold_out", hold_out)
+    require_at_most("hold_out", hold_out, 1, strictly=True)
+    share = hold_out or method.stopper.holds_out
+    if not share and method.keeper.by == HELD_OUT_LOSS:
+        raise InputError(f"keep.by = {HELD_OUT_LOSS!r}: no measurements are held out; give hold_out=0.05, say")
+    return share
+
+
+def checked_ids(image_ids: Sequence[int] | None, key: Array, images: int) -> list[int]:
+    """One per image, as whole numbers.
+
+    Raises:
+        InputError: one is none of 0 to 2^32 - 1, as `jax.random.fold_in` takes them, or ids or keys are not one per
+            image.
+    """
+    ids = range(images) if image_ids is None else np.atleast_1d(np.asarray(image_ids, object)).ravel().tolist()
     for value in ids:
         if not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
             raise InputError(f"image_ids: {value!r} is none: give whole numbers from 0 to 2^32 - 1")
+    if len(ids) != images:
+        raise InputError(f"{len(ids)} image_ids for {images} images: give one per image")
+    if key.shape not in ((), (images,)):
+        raise InputError(f"keys of shape {key.shape} for {images} images: give one key, or one per image")
     return list(map(int, ids))
 
 
@@ -141,8 +161,9 @@ def checked_record(
         raise InputError(f"record is a {type(record).__name__}: give a dictionary, name -> function of the image")
     wrapped = {}
     for name, function in record.items():
-        if not callable(function) or name in method.told:
-            what = f"{name!r} is traced already" if name in method.told else f"{name!r} is a {type(function).__name__}"
+        taken = (*method.told, HELD_OUT_LOSS)
+        if not callable(function) or name in taken:
+            what = f"{name!r} is traced already" if name in taken else f"{name!r} is a {type(function).__name__}"
             raise InputError(f"record: {what}: give a new name, and a function of the image, or of (image, state)")
         bound = function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
         seen = _of_image_and_state if (num_needed(function) or 0) > 1 else _of_image

@@ -32,6 +32,7 @@ from csdip_jax.operators import (
     squared_norm,
 )
 from csdip_jax.operators.base import PROBES
+from csdip_jax.solve.held_out import Parts
 from csdip_jax.solve.inputs import checked_batch, middle_and_half
 from csdip_jax.types import Array, EndsOfRangeWarning, InputError, Problem, ReconstructionWarning, Solution, Status
 from csdip_jax.verdict import EXPLAINED
@@ -79,6 +80,19 @@ class Units(NamedTuple):
     scales: np.ndarray
     flat_loss: np.ndarray
     untouched: bool
+
+    def of_losses(self, cases: int, parts: Parts | None) -> Array:
+        """What normalised measurement losses are multiplied by, [cases]: see `Case.unit`."""
+        missing = 1 if parts is None else 1 + parts.held.shape[-1] / parts.kept.shape[-1]
+        dtype = jnp.finfo(self.problem.measurements.dtype).dtype
+        return jnp.asarray(np.square(np.resize(self.scales, cases)) * missing, dtype)
+
+    def of_noise(self, noise_variance: ArrayLike, cases: int) -> np.ndarray:
+        """The variance of one normalised measurement's noise, [cases], of that of the whole noise vector of one y."""
+        values = np.asarray(noise_variance, float)
+        if values.shape not in ((), (cases,)) or not (np.isfinite(values) & (values >= 0)).all():
+            raise InputError(f"noise_variance = {noise_variance}: give a number of at least 0, or one per case")
+        return values / self.problem.measurements[0].size / np.square(np.resize(self.scales, cases))
 
 
 class Look(NamedTuple):
@@ -482,14 +496,19 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     operator, y = units.problem
     images = np.arange(cases) * len(y) // cases
     losses = [_loss(_operator_of(operator, i, len(y)), y[i], x) for i, x in zip(images, image, strict=True)]
-    squares = np.square(np.resize(units.scales, cases))[:, None]
-    trace = {name: (x * squares).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
-    aux = solution.aux | {name: (abs(units.half) * x).astype(real) for name, x in solution.maps.items()}
+    squares = np.square(np.resize(units.scales, cases))
+    trace = {name: (x * squares[:, None]).astype(real) if name in LOSSES else x for name, x in solution.trace.items()}
+    factors: dict[str, Any] = dict.fromkeys(solution.maps, abs(units.half)) | dict.fromkeys(ERRORS, units.half**2)
+    factors["held_out_error"] = squares
+    aux = {name: (x * factors.get(name, 1)).astype(x.dtype) for name, x in solution.aux.items()}
     return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)
 
 
-LOSSES = ("measurement_loss",)
+LOSSES = ("measurement_loss", "held_out_loss", "average_held_out_loss")
 """Traces that are in the unit of y, squared."""
+
+ERRORS = ("estimated_mse", "estimated_mse_interval")
+"""Of `Solution.aux`, in the unit of pixels, squared."""
 
 
 def _operator_of(operator: Operator | Stack, image: int | np.integer, images: int) -> Operator:

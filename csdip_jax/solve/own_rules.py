@@ -9,39 +9,44 @@ import jax.numpy as jnp
 
 from csdip_jax.methods.base import Method
 from csdip_jax.operators.own import attempt
-from csdip_jax.rules import Iterate
-from csdip_jax.types import InputError, Problem
+from csdip_jax.rules import HELD_OUT_LOSS, Iterate
+from csdip_jax.types import Array, InputError, Problem
 
 TRACED = "write it with jax.numpy, without `if` on values; docs: Your own rule"
 SCALAR = jax.ShapeDtypeStruct((), jnp.bool_)
 
 
-def require_rules(method: Method, problem: Problem) -> None:
+def require_rules(method: Method, problem: Problem, held: Array | None = None) -> None:
     """Raises InputError for a rule of a user's own that JAX cannot trace, or that gives what it should not.
 
     Args:
         method: with numbers, none swept.
         problem: of one image.
+        held: its measurements that are held out; None where none are.
     """
+    held_names = () if held is None else (HELD_OUT_LOSS,)
     image = jax.ShapeDtypeStruct(method.image_shape, jnp.finfo(problem.measurements.dtype).dtype)
     number, step = jax.ShapeDtypeStruct((), image.dtype), jax.ShapeDtypeStruct((), jnp.int32)
 
     def seen_of(names):
-        return lambda step, image, *scalars: Iterate(step, method.steps, image, dict(zip(names, scalars, strict=True)))
+        def seen(step, image, held, *scalars):
+            return Iterate(step, method.steps, image, dict(zip(names, scalars, strict=True)), held)
 
-    def told(rule: Any, name: str, function: Callable, *arguments, names=method.told):
+        return seen
+
+    def told(rule: Any, name: str, function: Callable, *arguments, names=(*method.told, *held_names)):
         """What `function(*arguments, seen)` of a rule gives, as shapes."""
         make, scalars = seen_of(names), [number] * len(names)
 
         def called(arguments, seen):
             return function(*arguments, make(*seen))
 
-        return _shapes(rule, name, called, arguments, (step, image, *scalars))
+        return _shapes(rule, name, called, arguments, (step, image, held, *scalars))
 
     keep, stop, fail = method.keeper, method.stopper, method.failer
     if _is_own(stop):
-        state = _shapes(stop, "init", stop.init, image)
-        given = told(stop, "update", stop.update, state, names=method.scalars)
+        state = _shapes(stop, "init", stop.start, image, held)
+        given = told(stop, "update", stop.update, state, names=(*method.scalars, *held_names))
         if not (isinstance(given, tuple) and len(given) == 3 and isinstance(given[2], dict)):
             raise InputError(
                 f"{_called(stop, 'update')} gives {_what(given)}: return (what it remembers, whether the fit ends, "

@@ -13,10 +13,11 @@ class Case(NamedTuple):
 
     Attributes:
         image_shape: (h, w, c).
-        latent_dim: k, length of z.
+        latent_dim: k, length of z; of a U-Net's latent, its channels.
         turn_steps: timed steps of one turn of the network alone.
         target: PyTorch / JAX that the network alone should reach at least.
         fits: m of the dense A in section `fit` -> what a whole step should reach at least, by the dtype of A.
+        unet: settings of a `generators.UNet`; None for a DCGAN.
     """
 
     image_shape: tuple[int, int, int]
@@ -24,6 +25,7 @@ class Case(NamedTuple):
     turn_steps: int
     target: float
     fits: dict[int, dict[str, float]]
+    unet: dict[str, int] | None = None
 
     def steps(self, share: float) -> int:
         """So much of `turn_steps`."""
@@ -36,6 +38,8 @@ CASES = {
     ),
     "retino": Case((128, 128, 3), 32, 30, 1.5, {2000: {"float32": 1.5, "float16": 1.9}}),
     "mnist": Case((28, 28, 1), 128, 60, 2.6, {100: {"float32": 2.0}}),
+    "U-Net, retino": Case((128, 128, 3), 32, 10, 1.3, {}, {"width": 48, "scales": 5, "skip": 4}),
+    "U-Net, xray": Case((256, 256, 1), 32, 5, 1.3, {}, {"width": 32, "scales": 6, "skip": 4}),
 }
 
 

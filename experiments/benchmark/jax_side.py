@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 import csdip_jax as cs
-from csdip_jax.generators import DCGAN, draw_params, to_torch
+from csdip_jax.generators import DCGAN, Generator, UNet, to_torch
 from csdip_jax.methods import METHODS, CsDip
 from csdip_jax.rules import Iterate
 from experiments.benchmark import cases
@@ -88,17 +88,15 @@ class JaxSide(Side):
             path: .npz file for the PyTorch worker.
 
         Returns:
-            The layers, and per variant at these weights the loss and the gradient of each kernel where that of the
-            first variant is largest.
+            A DCGAN's layers, and per variant at these weights the loss, and the gradient of each kernel where that of
+            the first variant is largest.
         """
         self.runs = {}  # frees the last network's arrays
         case = cases.CASES[name]
-        generator = DCGAN(case.image_shape, latent_dim=case.latent_dim)
+        generator = generator_of(case)
         method = CsDip(case.image_shape, generator=generator, tv_weight=cases.TV_WEIGHT, steps=10**6)
         target = cases.images(1, case.image_shape)[0]
-        latent = jax.random.normal(jax.random.key(0), (case.latent_dim,))
-        draw = jax.jit(draw_params, static_argnames=("layers", "latent_dim"))
-        params = draw(jax.random.key(1), layers=generator.layers, latent_dim=case.latent_dim)
+        latent, params = jax.jit(generator.init)(jax.random.key(0))
         if num_measurements:
             wide = dense(num_measurements, case.image_shape)
             y = wide.forward(target)
@@ -109,9 +107,7 @@ class JaxSide(Side):
             variants = dict.fromkeys(dtypes, (latent, jnp.asarray(target)))
             loss_of, one_step = network_loss, network_step
             state = params, method.optimizer.init(params), jnp.zeros(())
-        weights, scales, shifts = to_torch(generator.layers, params)
-        norms = [*zip(scales, shifts, strict=True), ()]
-        in_order = [array for weight, norm in zip(weights, norms, strict=True) for array in (weight, *norm)]
+        in_order = [array for _, array in torch_tensors(generator, params)]
         np.savez(Path(path), *in_order, latent=latent, target=target, measurements=y)
 
         gradients = jax.jit(lambda method, data, params: jax.value_and_grad(partial(loss_of, method, data))(params))
@@ -119,13 +115,14 @@ class JaxSide(Side):
         for variant, data in variants.items():
             with jax.default_matmul_precision("highest"):  # TF32 would hide differences; on a CPU it is so anyway
                 loss, gradient = gradients(method, data, params)
-            kernels = [np.asarray(kernel).reshape(-1) for kernel in to_torch(generator.layers, gradient)[0]]
+            tensors = torch_tensors(generator, gradient)
+            kernels = [np.asarray(tensor).reshape(-1) for name, tensor in tensors if name == "kernel"]
             largest = largest or [int(np.abs(kernel).argmax()) for kernel in kernels]
             entries = [float(kernel[i]) for kernel, i in zip(kernels, largest, strict=True)]
             answers[variant] = {"loss": float(loss), "gradient": entries}
             self.runs[variant] = stepper(one_step, method, data, state)
             self.runs[variant](1)
-        layers = [dataclasses.asdict(layer) for layer in generator.layers]
+        layers = [dataclasses.asdict(layer) for layer in getattr(generator, "layers", ())]
         return {"layers": layers, "largest": largest, "answers": answers}
 
     def prepare_size(self, side: int, channels: int) -> int:
@@ -173,6 +170,34 @@ class JaxSide(Side):
         jax.block_until_ready(cs.reconstruct(method, cs.Problem(operator, y), keys[2]))
         sizes = {"matrix": operator.matrix.nbytes, "baseline": baseline, "measured": measured}
         return sizes | {"peak": _own_bytes("VmHWM")}
+
+
+def generator_of(case: cases.Case) -> Generator:
+    """The network of a case."""
+    if case.unet is None:
+        return DCGAN(case.image_shape, latent_dim=case.latent_dim)
+    return UNet(case.image_shape, input_depth=case.latent_dim, **case.unet)
+
+
+def torch_tensors(generator: Generator, params: dict) -> list[tuple[str, jax.Array]]:
+    """(name, array) of each tensor in PyTorch's layout, in the order of the PyTorch worker's modules."""
+    if isinstance(generator, DCGAN):
+        weights, scales, shifts = to_torch(generator.layers, params)
+        blocks = [{"kernel": weight} for weight in weights]
+        for block, scale, shift in zip(blocks, scales, shifts, strict=False):
+            block |= {"scale": scale, "shift": shift}
+    else:
+        blocks = [params[name] for name in sorted(params)]
+    order = ("kernel", "bias", "scale", "shift")
+    tensors = [(name, block[name]) for block in blocks for name in order if name in block]
+    return tensors if isinstance(generator, DCGAN) else [(name, _as_conv2d(tensor)) for name, tensor in tensors]
+
+
+def _as_conv2d(tensor):
+    """A kernel [..., in, out] as PyTorch's [out, in, h, w]; a vector as it is."""
+    if tensor.ndim == 1:
+        return tensor
+    return tensor.reshape(*tensor.shape[:-2] or (1, 1), *tensor.shape[-2:]).transpose(3, 2, 0, 1)
 
 
 def dense(num_measurements: int, image_shape: tuple[int, int, int]) -> cs.operators.Dense:

@@ -1,6 +1,7 @@
-"""The PyTorch worker: the plain implementation, eager, no more than torch.nn and torch.optim offer."""
+"""The PyTorch worker: the plain implementation, no more than torch.nn and torch.optim offer; U-Nets compiled, too."""
 
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -8,9 +9,12 @@ import torch
 from torch import nn
 
 from experiments.benchmark import cases
+from experiments.benchmark.torch_unet import SkipNetwork
 from experiments.benchmark.worker import Side, serve
 
 MEMORY_FORMATS = {"plain": torch.contiguous_format, "channels_last": torch.channels_last}
+COMPILERS = ("c++", "g++", "clang++")
+"""Of which `torch.compile` needs one on a CPU."""
 
 
 def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
@@ -28,16 +32,18 @@ def make_network(layers: list[dict], latent_dim: int) -> nn.Sequential:
 
 
 class Fit:
-    """One network on its way, on one device and in one memory format."""
+    """One network on its way, on one device and in one memory format, compiled or not."""
 
-    def __init__(self, device, memory_format, layers, arrays, matrix, tv_weight):
-        latent = torch.tensor(arrays["latent"]).reshape(1, -1, 1, 1)
-        network = make_network(layers, latent.shape[1])
-        self.kernels = [module.weight for module in network if isinstance(module, nn.ConvTranspose2d)]
+    def __init__(self, device, memory_format, compiled, network, arrays, matrix, tv_weight):
+        latent = torch.tensor(arrays["latent"])
+        latent = latent.reshape(1, -1, 1, 1) if latent.ndim == 1 else latent.permute(2, 0, 1)[None]
+        convolutions = (nn.Conv2d, nn.ConvTranspose2d)
+        self.kernels = [module.weight for module in network.modules() if isinstance(module, convolutions)]
         with torch.no_grad():
             for i, parameter in enumerate(network.parameters()):
                 parameter.copy_(torch.tensor(arrays[f"arr_{i}"]))
-        self.network = network.to(device, memory_format=memory_format)
+        network.to(device, memory_format=memory_format)
+        self.network = torch.compile(network) if compiled else network
         self.latent = latent.to(device).contiguous(memory_format=memory_format)
         target = torch.tensor(arrays["target"]).permute(2, 0, 1)[None]
         self.target = target.to(device).contiguous(memory_format=memory_format)
@@ -72,7 +78,7 @@ class Fit:
 
 
 class TorchSide(Side):
-    """Answers the parent's requests; a variant is a memory format."""
+    """Answers the parent's requests; a variant is a memory format, eager or compiled."""
 
     def __init__(self, device: str):
         self.device = device
@@ -90,9 +96,16 @@ class TorchSide(Side):
         if num_measurements:
             matrix = torch.from_numpy(cases.matrix(num_measurements, case.image_shape)).to(self.device)
         answers = {}
-        for variant, memory_format in MEMORY_FORMATS.items():
+        variants = {name: (memory_format, False) for name, memory_format in MEMORY_FORMATS.items()}
+        if case.unet and (self.device != "cpu" or any(map(shutil.which, COMPILERS))):
+            variants |= {f"compiled {name}": (memory_format, True) for name, memory_format in MEMORY_FORMATS.items()}
+        for variant, settings in variants.items():
+            if case.unet:
+                network = SkipNetwork(case.latent_dim, case.image_shape[2], **case.unet)
+            else:
+                network = make_network(layers, case.latent_dim)
             with np.load(path) as arrays:
-                fit = Fit(self.device, memory_format, layers, arrays, matrix, cases.TV_WEIGHT)
+                fit = Fit(self.device, *settings, network, arrays, matrix, cases.TV_WEIGHT)
             self.runs[variant] = fit.run
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # see the JAX worker's `prepare`
                 loss = fit.value_and_gradient().item()

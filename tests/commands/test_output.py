@@ -5,13 +5,13 @@ import pty
 import subprocess
 import termios
 
-from tests.commands.typed import command
+from tests.commands.typed import Terminal, command, run
 from tests.conftest import REPOSITORY
 
 FIT = ("--config.data=demo", "--image_shape=8,8,1", "--config.num_images=1", "--methods=tv", "--config.tv.steps=3")
 
 
-def on_a_terminal(*options: str, **environment: str) -> str:
+def on_a_terminal(*options: str) -> str:
     """What a command writes to a terminal of its own."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))  # a bar has no room on one of no columns
@@ -22,7 +22,7 @@ def on_a_terminal(*options: str, **environment: str) -> str:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=known | {"TERM": "xterm"} | environment,
+        env=known | {"TERM": "xterm"},
     )
     os.close(theirs)
     shown = b""
@@ -36,9 +36,14 @@ def on_a_terminal(*options: str, **environment: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
-def test_bars_on_a_terminal_and_plain_lines_elsewhere(tmp_path):
+def test_bars_on_a_terminal_and_plain_lines_elsewhere(tmp_path, monkeypatch):
     assert "\r" in on_a_terminal(*FIT, f"--workdir={tmp_path / 'shown'}")
-    dumb = on_a_terminal(*FIT, f"--workdir={tmp_path / 'dumb'}", TERM="dumb")
+    with monkeypatch.context() as patched:
+        patched.delenv("NO_COLOR", raising=False)
+        patched.setenv("TERM", "dumb")
+        done = run("reconstruct", *FIT, f"--workdir={tmp_path / 'dumb'}", stream=Terminal)
+    assert done.returncode == 0, done.stderr
+    dumb = done.stdout + done.stderr
     piped = subprocess.run(
         command("reconstruct", *FIT, f"--workdir={tmp_path / 'piped'}"),
         cwd=REPOSITORY,

@@ -448,7 +448,7 @@ def test_nothing_given_means_a_photograph_of_the_demo(tmp_path, monkeypatch):
 
 
 def test_help_names_the_options():
-    shown = run_process("reconstruct", "--help").stdout
+    shown = run("reconstruct", "--help").stdout
     for word in (
         "--images",
         "--measurements",

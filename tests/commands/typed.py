@@ -21,11 +21,18 @@ from tests.conftest import REPOSITORY
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)  # by a command, for itself
 
 
-def run(experiment: str, *options: str) -> subprocess.CompletedProcess:
+class Terminal(io.StringIO):
+    """What says of itself that it is one."""
+
+    def isatty(self):
+        return True
+
+
+def run(experiment: str, *options: str, stream: type[io.StringIO] = io.StringIO) -> subprocess.CompletedProcess:
     """`python -m experiments.<experiment>` in this process: its flags, output and exit code are those of a program."""
     app.define_help_flags()
     before, handlers = set(flags.FLAGS), {number: signal.getsignal(number) for number in HANDLED}
-    output, errors, code = io.StringIO(), io.StringIO(), None
+    output, errors, code = stream(), stream(), None
     try:
         with (
             mock.patch.object(sys, "argv", [experiment, *options]),

@@ -30,7 +30,7 @@ from experiments.theorem_check import (
     theory,
 )
 from experiments.theorem_check.sections import check
-from tests.commands.typed import refused, run, run_process
+from tests.commands.typed import refused, run
 from tests.conftest import REPOSITORY
 
 N, D, SCALES, SEEDS = 6, 60, (1 / 16, 0.3, 1.0), range(3)
@@ -347,5 +347,5 @@ def test_bad_settings_are_refused(field, value, message):
 
 
 def test_bad_input_is_one_line():
-    result = run_process("theorem_check", "--config.quick=True", "--config.num_pixels=(0,)")
+    result = run("theorem_check", "--config.quick=True", "--config.num_pixels=(0,)")
     assert "num_pixels = (0,)" in refused(result)  # quick gives way to what is given

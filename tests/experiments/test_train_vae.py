@@ -14,7 +14,7 @@ import csdip_jax as cs
 from csdip_jax.generators import decoder_of, decoder_sizes
 from csdip_jax.io import vae_weights
 from csdip_jax.methods import Csgm
-from tests.commands.typed import command, refused, rows_of, run, run_process
+from tests.commands.typed import command, refused, rows_of, run
 from tests.conftest import REPOSITORY
 
 SHAPE = (12, 10, 1)
@@ -102,10 +102,6 @@ def test_a_killed_training_goes_on_and_ends_the_same(straight, scans, tmp_path):
 )
 def test_bad_input_is_one_line(extra, message, straight, scans):
     assert message in refused(run("train_vae", *options(scans, straight, 60), extra))
-
-
-def test_bad_input_of_a_process():
-    assert "config.latent_dim = 0" in refused(run_process("train_vae", "--config.latent_dim=0"))
 
 
 def test_mnist_is_the_default(real_data, tmp_path):

@@ -214,3 +214,88 @@ def draw_problem(name, m, seed):
     matrix = rng.standard_normal((m, n)) / np.sqrt(m)
     image = draw_image(name, rng)
     return {"A": matrix, "image": image, "y": matrix @ image.reshape(-1)}
+
+
+class UntrainedSpec(NamedTuple):
+    """A network besides the DCGANs: its image shape, shape of its latent and settings of its class, by name."""
+
+    generator: str
+    shape: tuple
+    latent: tuple
+    settings: dict
+
+
+# untrained.npz. Sides that no power of two divides, so that the image is cut from the centre; seeds go by position.
+UNTRAINED = {
+    "unet_reflect_bilinear": UntrainedSpec(
+        "unet", (34, 45, 2), (36, 48, 5), {"width": 6, "scales": 2, "skip": 3, "input_depth": 5}
+    ),
+    "unet_zero_nearest": UntrainedSpec(
+        "unet",
+        (21, 35, 1),
+        (24, 40, 4),
+        {"width": 5, "scales": 3, "skip": 2, "input_depth": 4, "padding": "zero", "upsampling": "nearest"},
+    ),
+    "unet_without_skips": UntrainedSpec(
+        "unet", (9, 6, 3), (10, 6, 3), {"width": 4, "scales": 1, "skip": 0, "input_depth": 3}
+    ),
+    "conv_decoder": UntrainedSpec("conv_decoder", (19, 27, 3), (5, 7, 6), {"channels": 6, "doublings": 2}),
+    "siren": UntrainedSpec("siren", (9, 14, 2), (9, 14, 2), {"hidden": 16, "layers": 2}),
+}
+UNTRAINED_SEED = 81
+
+
+def untrained_shapes(case):
+    """{"layer/tensor": shape} of a network of UNTRAINED; kernels are [k, k, in, out] or [in, out]."""
+    spec, shapes = UNTRAINED[case], {}
+    size = spec.settings
+
+    def layer(name, *kernel, norm=True):
+        channels = kernel[-1]
+        shapes[f"{name}/kernel"] = kernel
+        shapes.update({f"{name}/{part}": (channels,) for part in (("scale", "shift") if norm else ("bias",))})
+
+    if spec.generator == "unet":
+        inputs, width, skip = size["input_depth"], size["width"], size["skip"]
+        for i in range(size["scales"]):
+            layer(f"down_{i}", 3, 3, inputs, width)
+            layer(f"inner_{i}", 3, 3, width, width)
+            if skip:
+                layer(f"skip_{i}", inputs, skip)
+            shapes.update({f"merge_{i}/{part}": (width + skip,) for part in ("scale", "shift")})
+            layer(f"up_{i}", 3, 3, width + skip, width)
+            layer(f"mix_{i}", width, width)
+            inputs = width
+        layer("pixels", width, spec.shape[2], norm=False)
+    elif spec.generator == "conv_decoder":
+        for i in range(size["doublings"] + 1):
+            layer(f"layer_{i}", 3, 3, size["channels"], size["channels"])
+        shapes["pixels/kernel"] = (size["channels"], spec.shape[2])
+    else:
+        inputs = 2
+        for i in range(size["layers"] + 1):
+            outputs = size["hidden"] if i < size["layers"] else spec.shape[2]
+            layer(f"layer_{i}", inputs, outputs, norm=False)
+            inputs = outputs
+    return shapes
+
+
+def draw_untrained(case):
+    """Latent, {"layer/tensor": array} and cotangent of the image, of a network of UNTRAINED.
+
+    Kernels U(-b, b), b = 1 / sqrt(inputs taps); scales U(0.5, 1.5), shifts and biases U(-0.1, 0.1); latent U(-1, 1).
+    """
+    rng = np.random.RandomState(UNTRAINED_SEED + list(UNTRAINED).index(case))
+    tensors = {}
+    for name, shape in untrained_shapes(case).items():
+        bound = 1.0 / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else 0.1
+        low, high = (0.5, 1.5) if name.endswith("scale") else (-bound, bound)
+        tensors[name] = rng.uniform(low, high, shape)
+    spec = UNTRAINED[case]
+    return rng.uniform(-1.0, 1.0, spec.latent), tensors, rng.standard_normal(spec.shape)
+
+
+def samples(gradients):
+    """Some entries of each array, one after the other."""
+    flat = [np.asarray(gradient).reshape(-1) for gradient in gradients]
+    return np.concatenate([x[sample_indices(x.size, GRADIENT_COUNT, GRADIENT_SEED)] for x in flat])

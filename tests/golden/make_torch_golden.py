@@ -17,6 +17,7 @@ import os
 import inputs
 import numpy as np
 import torch
+import untrained
 from torch.nn import functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -115,6 +116,15 @@ def make_networks():
                 chosen = inputs.sample_indices(flat.size, inputs.GRADIENT_COUNT, inputs.GRADIENT_SEED)
                 stored[f"{name}/{kind}{position}/norm"] = np.linalg.norm(flat)
                 stored[f"{name}/{kind}{position}/grad"] = flat[chosen]
+    return stored
+
+
+def make_untrained():
+    stored = {}
+    for case in inputs.UNTRAINED:
+        image, gradients = untrained.image_and_gradients(case)
+        stored[f"{case}/image"] = as_array(image)
+        stored[f"{case}/gradients"] = inputs.samples(as_array(gradient) for gradient in gradients.values())
     return stored
 
 
@@ -222,7 +232,8 @@ def main():
         check()
         return
     torch.set_num_threads(1)
-    makers = {"layers": make_layers, "networks": make_networks, "rmsprop": make_rmsprop, "fits": make_fits}
+    makers = {"layers": make_layers, "networks": make_networks, "untrained": make_untrained}
+    makers |= {"rmsprop": make_rmsprop, "fits": make_fits}
     for label, make in makers.items():
         path = os.path.join(HERE, f"{label}.npz")
         stored = make()

@@ -23,7 +23,7 @@ def random_decoder(*sizes, seed=0):
 
 
 def ready(generator, latent_dim=200, hidden=256):
-    """The generator, with random weights where it lacks trained ones; a U-Net narrow and shallow."""
+    """The generator, with random weights where it lacks trained ones, and few layers to compile."""
     if isinstance(generator, UNet):
         return dataclasses.replace(generator, width=8, scales=1)
     if not isinstance(generator, TrainedDecoder) or generator.weights is not None:

@@ -16,7 +16,6 @@ from csdip_jax.rules import RULES
 from csdip_jax.solve import checkpoint as checkpoints, driver, fits
 from csdip_jax.types import pytree_dataclass, with_fields
 from tests.methods.decoders import ready
-from tests.methods.toys import After
 
 SHAPE = (16, 16, 1)
 ROUNDING = {"bm3d_amp": 0.03}
@@ -132,11 +131,11 @@ OTHERWISE = {
     "decay": 0.5,
     "momentum": 0.1,
     "epsilon": 1.0,
+    "input_noise": 0.1,
+    "weight_noise": 0.01,
     "damping": 0.2,
     "lower": -0.2,
     "upper": 0.3,
-    "input_noise": 0.1,
-    "weight_noise": 0.01,
 }
 """What a number is set to, three times itself where nothing stands here."""
 IDLE = {"lr_weight", "fail.residual"}
@@ -279,13 +278,29 @@ class Every(rules.Keep):
         return kept
 
 
-STOPS = {"after five steps": After(5)} | {name: rule() for name, rule in RULES["stop"].items()}
+@pytree_dataclass
+class Any(rules.Stop):
+    """All rules that stop, each of which tells whether it would; one that does ends the fit, or so many steps."""
+
+    count: float = 5.0
+    scalars = tuple(f"{name} {what}" for name, rule in RULES["stop"].items() for what in ("stops", *rule.scalars))
+
+    def init(self, image):
+        return {name: rule().init(image) for name, rule in RULES["stop"].items()}
+
+    def update(self, state, seen):
+        after, ends, told = {}, seen.step + 1 >= self.count, {}
+        for name, rule in RULES["stop"].items():
+            after[name], stops, scalars = rule().update(state[name], seen)
+            told |= {f"{name} {what}": x for what, x in {"stops": jnp.where(stops, 1.0, 0.0), **scalars}.items()}
+            ends |= stops
+        return after, ends, told
 
 
-@pytest.mark.parametrize("stop", STOPS)
-def test_rules_act_around_it_and_change_no_iterate(name, straight, stop):
+@pytest.mark.parametrize("count", [5.0, np.inf])
+def test_rules_act_around_it_and_change_no_iterate(name, straight, count):
     """What they keep is what they keep of the recorded iterates one by one, and where they stop, too."""
-    method = dataclasses.replace(make(name), keep=Every(), stop=STOPS[stop])
+    method = dataclasses.replace(make(name), keep=Every(), stop=Any(count))
     solution = cs.reconstruct(method, problem(), jax.random.key(0), record={"iterate": lambda image: image})
     count = int(solution.steps)
     ended_by_it = count < method.steps and solution.status in (cs.Status.STOPPED, cs.Status.UNEXPLAINED)
@@ -298,6 +313,8 @@ def test_rules_act_around_it_and_change_no_iterate(name, straight, stop):
         seen = rules.Iterate(jnp.array(step), method.steps, solution.trace["iterate"][step], scalars)
         stopping, stops, told = method.stop.update(stopping, seen)
         assert stops == (ended_by_it and step + 1 == count)
+        for what, expected in told.items():
+            np.testing.assert_allclose(solution.trace[what][step], expected, rtol=1e-3, err_msg=what)
         kept = method.keep.update(kept, seen._replace(scalars=scalars | told))
     for what, expected in method.keep.aux(kept).items():
         np.testing.assert_allclose(solution.aux[what], expected, atol=1e-5, err_msg=what)

@@ -33,6 +33,10 @@ def get_config() -> config_dict.ConfigDict:
     config.noise_variance = 0.0  # s, of the whole noise vector: one measurement's noise is N(0, s / m)
     config.matrix_dtype = "float32"  # how a dense A is stored; float16, int8: less memory, faster (docs: Performance)
 
+    # Share of the measurements that no fit is given: they tell when to stop and how good the image is (docs: When to
+    # stop). 0: none.
+    config.hold_out = 0.0
+
     # Methods: their names, their preset, and what departs from it.
     config.methods = "csdip"  # names separated by commas; your own is module:Class
     config.preset = "paper"  # settings of the paper, or of its reference code where the two differ

@@ -84,6 +84,7 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         if done.issuperset(sweep.labels):
             continue
         options = {"known": {"preset": config.preset, "seed": config.seed}, "pixel_range": own.pixel_range}
+        options |= {"hold_out": config.hold_out, "noise_variance": noise_energy}
         for fit in saved.solve(workdir, "", sweep, own.problem, key, 0, noise_energy, **options):
             name, label = fit.row.file, fit.row.label
             if label in done:
@@ -106,6 +107,9 @@ def run(config, workdir, data_dir, sweep_flags, files: Files, image_shape, pixel
         residual = number(row.relative_residual, ".3g")
         line = f"{row.label}: relative residual {residual} after {row.steps} steps"
         print("  ".join(filter(None, [line, row_tables.flag(row), row_tables.in_words(row)])))
+        estimated = row_tables.estimated_psnr(row, abs(own.pixel_range[1] - own.pixel_range[0]))
+        if estimated:
+            print(estimated)
         print(f"image: {workdir.path / row.file}.npy and .png, loss curve: {workdir.path / f'loss-{row.file}.png'}")
     _draw(workdir, own, [row for row in rows if _is_whole(workdir, row, shape)])
 

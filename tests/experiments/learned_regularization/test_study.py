@@ -5,7 +5,7 @@ import pytest
 import csdip_jax as cs
 from csdip_jax.commands.configs import default
 from experiments.learned_regularization import study
-from tests.commands.typed import refused, run_process
+from tests.commands.typed import refused, run
 from tests.experiments.learned_regularization.toy import config
 
 
@@ -57,6 +57,6 @@ def test_a_test_image_among_the_training_images_is_refused(folders):
         study.plan(config(folders, data=str(folders / "training"), num_images=1), None)
 
 
-def test_bad_input_of_a_process():
+def test_bad_input_is_one_line():
     options = ["--config.data=demo", "--config.training_data=demo", "--config.num_training_images=99"]
-    assert "training images: num_images=99" in refused(run_process("learned_regularization", *options))
+    assert "training images: num_images=99" in refused(run("learned_regularization", *options))

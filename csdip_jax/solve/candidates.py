@@ -1,0 +1,329 @@
+"""`Best`: fits of several methods, weighed by measurements that none of them was given (`csdip_jax.methods.best`)."""
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from csdip_jax.checks import require_count, require_key
+from csdip_jax.methods import Method, Network
+from csdip_jax.methods.best import Best
+from csdip_jax.operators import LinearOperator, measurement_loss, one_of
+from csdip_jax.priors import Start
+from csdip_jax.rules import Average, HeldOut
+from csdip_jax.solve.fits import fit_keys
+from csdip_jax.solve.held_out import LEAST, OF_HELD_OUT, draw, parts_of, residuals
+from csdip_jax.solve.inputs import checked_batch, checked_ids
+from csdip_jax.solve.normalise import in_double, in_user_units, normalise
+from csdip_jax.solve.stacking import cross_fitted, simplex_weights, spread_of, stacked_mse
+from csdip_jax.solve.uncertainty import calibrated_spread, rows_of
+from csdip_jax.types import Array, InputError, Problem, ReconstructionWarning, Solution, Status
+
+SHARE, ENOUGH, OF_FEW = 0.05, 60, 0.1
+"""Of the measurements that are held out; of few of them so many, but at most the third."""
+TOO_FEW, TOLD, MOST_ROUNDS = 45, 80, 8
+"""Where fewer than the first are held out, fits are repeated with others held out until so many have told, at most so
+often; their mean is the image then."""
+LEAST_WEIGHT = 0.05
+"""Below it a candidate is left out."""
+FAR_OFF = 4.0
+"""After its first fit a candidate whose held out error is so many times the least is not repeated."""
+ON_ALL, SLOWER = 0.2, 0.3
+"""The winners go on, on all measurements, for such a share of their steps, at such a share of their rate."""
+
+
+class Member(NamedTuple):
+    """A candidate that was fitted once or several times, with other measurements held out each time.
+
+    Attributes:
+        method: as it was fitted.
+        solutions: of all but the held out measurements, in the methods' units.
+        left: what each image leaves of these, [rounds, h].
+    """
+
+    method: Method
+    solutions: list[Solution]
+    left: np.ndarray
+
+    @property
+    def images(self) -> np.ndarray:
+        """[rounds, h, w, c]."""
+        return np.stack([np.asarray(one.image, float) for one in self.solutions])
+
+
+class Options(NamedTuple):
+    """How the fits of one image are run.
+
+    Attributes:
+        noise: variance of one measurement's noise.
+        key, image_id: see `reconstruct`.
+        progress: label of the bars, or None.
+        checkpoint: (name) -> path of a fit's checkpoint, or None.
+        ends: when all fits have to end, by `time.perf_counter`; None for never.
+        reconstruct: `csdip_jax.reconstruct`.
+    """
+
+    noise: float
+    key: Array
+    image_id: int
+    progress: str | None
+    checkpoint: Callable[[str], Path | None]
+    ends: float | None
+    reconstruct: Callable[..., Solution]
+
+    def fit(self, name: str, method: Method, problem: Problem, share_of_time: float, **more: Any) -> Solution:
+        """One fit, with no word of what is doubtful in it: that is said of the weighted image."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReconstructionWarning)
+            return self.reconstruct(
+                method,
+                problem,
+                self.key,
+                image_ids=[self.image_id],
+                progress=None if self.progress is None else f"{self.progress} {name}",
+                checkpoint=self.checkpoint(name),
+                seconds=None if self.ends is None else max(share_of_time * (self.ends - time.perf_counter()), 0.1),
+                keep_params=isinstance(method, Network),
+                **more,
+            )
+
+
+def best_of_each(
+    method: Best,
+    problem: Problem,
+    key: Array,
+    image_ids: Sequence[int] | None,
+    cases_per_operator: int,
+    pixel_range: tuple[float, float] | str | None,
+    noise_variance: ArrayLike | None,
+    progress: str | None,
+    checkpoint: Path | str | None,
+    *,
+    reconstruct: Callable[..., Solution],
+) -> Solution:
+    """The solution of each image, one after the other; see `reconstruct`, which is given to fit the candidates."""
+    began = time.perf_counter()
+    require_key(key, several=True)
+    require_count("cases_per_operator", cases_per_operator)
+    exact = in_double(problem.measurements)
+    problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)
+    images = problem.measurements.shape[0]
+    ids = checked_ids(image_ids, key, images)
+    problem, units = normalise(problem, pixel_range, exact)
+    noise = units.of_noise(0.0 if noise_variance is None else noise_variance, images)
+    found = []
+    for i, id_ in enumerate(ids):
+        operator = one_of(problem.operator, i // cases_per_operator)
+        ends = None if method.seconds is None else began + method.seconds * (i + 1) / images
+        options = Options(
+            noise=float(noise[i]),
+            key=key[i] if key.ndim else key,
+            image_id=id_,
+            progress=progress,
+            checkpoint=partial(_checkpoint, checkpoint, f"{i}-" if images > 1 else ""),
+            ends=ends,
+            reconstruct=reconstruct,
+        )
+        found.append(best_of_one(method, Problem(operator, problem.measurements[i]), options))
+    solutions, weights = zip(*found, strict=True)
+    solution = in_user_units(_stacked(solutions), units)
+    names = dict.fromkeys(name for one in weights for name in one)
+    of_each = {name: np.array([one.get(name, 0.0) for one in weights]) for name in names}
+    solution = solution._replace(aux=solution.aux | {"weights": of_each})
+    return jax.tree.map(lambda x: jnp.asarray(x if batched else x[0]), solution)
+
+
+def _stacked(solutions: Sequence[Solution]) -> Solution:
+    """As numpy arrays with an axis of images; shorter traces are NaN at their end."""
+    steps = max(len(one.trace["measurement_loss"]) for one in solutions)
+    told = ("measurement_loss", "objective")
+    padded = [
+        one._replace(
+            trace={
+                name: np.pad(np.asarray(one.trace[name]), (0, steps - len(one.trace[name])), constant_values=np.nan)
+                for name in told
+            }
+        )
+        for one in solutions
+    ]
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *padded)
+
+
+def _checkpoint(path: Path | str | None, image: str, name: str) -> Path | None:
+    """Of one fit, beside the one that was asked for."""
+    return None if path is None else Path(path).with_name(f"{Path(path).stem}-{image}{name.replace(' ', '-')}.npz")
+
+
+def best_of_one(method: Best, problem: Problem, options: Options) -> tuple[Solution, dict[str, float]]:
+    """The solution of one image in the methods' units, and the weights by candidate.
+
+    Args:
+        method: the candidates and the budget.
+        problem: normalised.
+        options: of the fits.
+
+    Raises:
+        InputError: too few measurements to hold any out, or no candidate is left.
+    """
+    share, rounds = plan(problem.measurements.size)
+    linear = isinstance(problem.operator, LinearOperator)
+    chosen = {name: one for name, one in method.chosen().items() if linear or not one.needs_linear_operator}
+    chosen = {name: _watched(one, share, rounds) for name, one in chosen.items()}
+    members = _fitted(chosen, problem, options, share, rounds)
+    if not members:
+        raise InputError(f"none of {', '.join(chosen) or 'no candidates'} could be fitted: {method.remedy}")
+    weights = _weights(members)
+    if rounds == 1:
+        winners = [name for name, weight in weights.items() if weight]
+        images = {name: _on_all(name, members[name], problem, options, len(winners)) for name in winners}
+    else:
+        images = {name: member.images.mean(0) for name, member in members.items()}
+    image = sum(weights[name] * np.asarray(image, float) for name, image in images.items())
+    image = jnp.asarray(image, members[next(iter(members))].solutions[0].image.dtype)
+    return _solution(problem, members, weights, image, options.noise), weights
+
+
+def plan(m: int) -> tuple[float, int]:
+    """The share of m measurements that is held out, and how often.
+
+    Example:
+        >>> plan(2000), plan(100)
+        ((0.05, 1), (0.1, 8))
+    """
+    share = min(max(SHARE, ENOUGH / m), OF_FEW)
+    share = max(share, LEAST / m)
+    held = round(share * m)
+    return share, 1 if held >= TOO_FEW else min(MOST_ROUNDS, -(-TOLD // held))
+
+
+def _watched(method: Method, share: float, rounds: int) -> Method:
+    """A network's fit ends where held out measurements say, if these are enough; else its iterates are averaged."""
+    if not isinstance(method, Network) or method.stop is not None:
+        return method
+    if rounds == 1:
+        return dataclasses.replace(method, stop=HeldOut(share))
+    return dataclasses.replace(method, keep=Average(0.97) if method.keep is None else method.keep)
+
+
+def _fitted(
+    chosen: Mapping[str, Method], problem: Problem, options: Options, share: float, rounds: int
+) -> dict[str, Member]:
+    """The candidates that could be fitted; those that are far off after the first round only once."""
+    members: dict[str, Member] = {}
+    costs = {name: cost(candidate) for name, candidate in chosen.items()}
+    for i in range(rounds):
+        own = options._replace(key=options.key if i == 0 else jax.random.fold_in(options.key, i))
+        held = _held_out(problem, share, own)
+        near = chosen if i == 0 else _near(members, i)
+        waiting = list(near)
+        while waiting:
+            name = waiting[0]
+            rest = sum(costs[one] for one in waiting) + (rounds - 1 - i) * sum(costs[one] for one in near)
+            on_all = ON_ALL * sum(costs.values()) if rounds == 1 else 0.0
+            label = name if rounds == 1 else f"{name} {i + 1} of {rounds}"
+            found = own.fit(label, chosen[name], problem, costs[name] / (rest + on_all), hold_out=share)
+            waiting = waiting[1:]
+            if bool(found.ok) and bool(jnp.isfinite(found.image).all()):
+                left = np.asarray(residuals(held, found.image[None]))
+                before = members.get(name)
+                members[name] = Member(
+                    chosen[name],
+                    [*(before.solutions if before else []), found],
+                    left if before is None else np.concatenate([before.left, left]),
+                )
+    return {name: members[name] for name in (_near(members, rounds) or members)}
+
+
+def _near(members: Mapping[str, Member], rounds: int) -> dict[str, Member]:
+    """Those that were fitted in each of these rounds, and are not far off."""
+    errors = {name: np.mean(np.square(np.abs(member.left))) for name, member in members.items()}
+    least = min(errors.values(), default=0.0)
+    return {
+        name: member
+        for name, member in members.items()
+        if len(member.solutions) == rounds and (rounds > 1 or errors[name] <= FAR_OFF * least)
+    }
+
+
+def _weights(members: Mapping[str, Member]) -> dict[str, float]:
+    """Of sum 1; those below `LEAST_WEIGHT` are 0."""
+    left = np.stack([member.left.reshape(-1) for member in members.values()])
+    found = simplex_weights(left)
+    found = np.where(found >= min(LEAST_WEIGHT, found.max()), found, 0.0)
+    return dict(zip(members, (found / found.sum()).tolist(), strict=True))
+
+
+def cost(method: Method) -> float:
+    """Roughly how long a fit takes beside others: its share of the time where that is limited."""
+    return float(method.steps * method.restarts) if isinstance(method, Network) else 200.0
+
+
+def _held_out(problem: Problem, share: float, options: Options) -> Problem:
+    """The measurements that `reconstruct` gives no fit of this image."""
+    ids, number = (jnp.asarray([value], jnp.uint32) for value in (options.image_id, OF_HELD_OUT))
+    keys = fit_keys(options.key, ids, number)[:, 0]
+    parts = jax.tree.map(lambda x: x[0], draw(problem.operator, share, keys))
+    return parts_of(problem, parts)[1]
+
+
+def _on_all(name: str, member: Member, problem: Problem, options: Options, winners: int) -> Array:
+    """The image of a winner that has seen all measurements: a network goes on where it was."""
+    method, solution = member.method, member.solutions[0]
+    if isinstance(method, Network) and solution.params is not None:
+        method = dataclasses.replace(
+            method,
+            learned_start=Start(_latent(method, options, solution), solution.params, noise=0.0),
+            steps=max(1, round(ON_ALL * method.steps)),
+            learning_rate=SLOWER * method.learning_rate,
+            schedule="cosine",
+            restarts=1,
+            stop=None,
+            keep=Average(0.97),
+        )
+    found = options.fit(f"{name} on all", method, problem, 1 / winners)
+    return found.image if bool(found.ok) else solution.image
+
+
+def _latent(method: Network, options: Options, solution: Solution) -> Any:
+    """That of the chosen restart, which its key draws again."""
+    restart = jnp.asarray([int(solution.restart)], jnp.uint32)
+    key = fit_keys(options.key, jnp.asarray([options.image_id], jnp.uint32), restart)[0, 0]
+    return method.generator.init(jax.random.fold_in(key, 0))[0]
+
+
+def _solution(
+    problem: Problem, members: Mapping[str, Member], weights: Mapping[str, float], image: Array, noise: float
+) -> Solution:
+    """That of the weighted image."""
+    first = members[max(weights, key=lambda name: weights[name])].solutions[0]
+    left = np.stack([member.left.reshape(-1) for member in members.values()])
+    told: dict[str, Any] = {"held_out_error": np.mean(np.square(np.abs(cross_fitted(left))))}
+    shares = np.array([*weights.values()])
+    images = np.stack([member.images for member in members.values()])  # [candidates, rounds, h, w, c]
+    spread = spread_of(images, shares, np.asarray(image, float))
+    rows = rows_of(problem.operator)
+    if rows is None:
+        told["standard_deviation"] = spread
+    else:
+        mse, interval = stacked_mse(problem, rows, noise, left, images, shares, image)
+        told |= {"estimated_mse": mse, "estimated_mse_interval": interval}
+        told["standard_deviation"] = calibrated_spread(spread, mse)
+    every = [one for member in members.values() for one in member.solutions]
+    unexplained = int(first.status) == Status.UNEXPLAINED  # which is said of the weighted image anew
+    return first._replace(
+        image=image,
+        measurement_loss=measurement_loss(*problem, image),
+        steps=jnp.asarray(sum(int(one.steps) for one in every), jnp.int32),
+        redraws=jnp.asarray(sum(int(one.redraws) for one in every), jnp.int32),
+        status=jnp.asarray(Status.FINISHED, jnp.int32) if unexplained else first.status,
+        aux={name: jnp.asarray(value, image.dtype) for name, value in told.items()},
+        params=None,
+    )
