@@ -3,7 +3,7 @@
     x = sum_k w_k x_k,    w = argmin ||sum_k w_k (y_h - A_h x_k)||^2,    w_k >= 0,    sum_k w_k = 1
 
 No method is best on every image, and which one is shows in the held out measurements y_h (Ward 2009). A mean of images
-whose errors differ is better than each; it is stacking, as statistics has it. `csdip_jax.solve.candidates` does the fits.
+whose errors differ is better than each; it is stacking, as statistics has it. `solve/candidates.py` does the fits.
 
 References:
     Ward: Compressed sensing with cross validation, IEEE Trans. Inf. Theory 55(12), 2009.
@@ -74,7 +74,7 @@ def candidates(image_shape: tuple[int, int, int]) -> dict[str, Method]:
         image_shape: (h, w, c).
 
     Example:
-        >>> [name for name in candidates((128, 128, 3)) if name != "bm3d_amp"]
+        >>> [name for name in cs.methods.candidates((128, 128, 3)) if name != "bm3d_amp"]
         ['tv', 'csdip', 'csdip_room', 'dip']
     """
     from csdip_jax.methods import METHODS  # of which this is one

@@ -192,12 +192,7 @@ def best_of_one(method: Best, problem: Problem, options: Options) -> tuple[Solut
 
 
 def plan(m: int) -> tuple[float, int]:
-    """The share of m measurements that is held out, and how often.
-
-    Example:
-        >>> plan(2000), plan(100)
-        ((0.05, 1), (0.1, 8))
-    """
+    """The share of m measurements that is held out, and how often."""
     share = min(max(SHARE, ENOUGH / m), OF_FEW)
     share = max(share, LEAST / m)
     held = round(share * m)

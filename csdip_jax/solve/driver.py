@@ -25,8 +25,8 @@ from csdip_jax.methods.base import Method
 from csdip_jax.methods.best import Best
 from csdip_jax.operators import Stack, form_of, one_of
 from csdip_jax.solve import checkpoint as checkpoints
-from csdip_jax.solve.candidates import best_of_each
 from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
+from csdip_jax.solve.candidates import best_of_each
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
 from csdip_jax.solve.held_out import OF_HELD_OUT, draw
 from csdip_jax.solve.inputs import (

@@ -12,6 +12,7 @@ References:
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -91,7 +92,11 @@ def learn_start(
         good = jnp.atleast_1d(fitted.ok)
         if not good.any():
             raise InputError(f"learn_start: all {good.size} fits of round {i + 1} failed: {method.remedy}")
-        params = fitted.params if fitted.ok.ndim else jax.tree.map(lambda leaf: leaf[None], fitted.params)
-        params = jax.tree.map(lambda w, all_, good=good: w + rate * (all_[good].mean(0) - w), start.params, params)
-        start = Start(start.latent, params)
+        ends = fitted.params if fitted.ok.ndim else jax.tree.map(lambda leaf: leaf[None], fitted.params)
+        mean = jax.tree.map(partial(_mean_of, good), ends)
+        start = Start(start.latent, jax.tree.map(lambda w, end: w + rate * (end - w), start.params, mean))
     return start
+
+
+def _mean_of(good: Array, leaf: Array) -> Array:
+    return leaf[good].mean(0)

@@ -31,7 +31,8 @@ def get_config():
     # It is evaluated on these.
     config.data = "xray"
     config.num_images = 4
-    config.arms = "weights,layer_means"  # and warm_start, weights+warm_start, layer_means+warm_start
+    config.arms = "weights,layer_means"  # and warm_start, weights+warm_start, layer_means+warm_start, learned_start
+    config.start_steps = 100  # of a fit that begins at a learned start
     config.training_counts = ()  # learn from the first 1, 2, ... images as well; (): from all only
 
     # A cell of the table each: tuples, where other configurations have one number.

@@ -6,9 +6,10 @@ the first weights of an image depend on its name and the seed alone, so all fits
 
 import dataclasses
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 import csdip_jax as cs
 from csdip_jax import priors
 from csdip_jax.files import content_digest, is_whole, read_arrays, write_arrays
-from csdip_jax.io import learned_priors
+from csdip_jax.io import learned_priors, learned_starts
 from csdip_jax.runs import saved
 from csdip_jax.runs.measurement import Keys, Measurement, image_id, keys_of
 from csdip_jax.runs.row import Row, errors, stem
@@ -54,16 +55,23 @@ class CellRun(NamedTuple):
             self._fit("train", OFF, name)
         for reading in self.plan.readings:
             self._choose(reading)
-        for reading in dict.fromkeys(arm.reading for arm in self.plan.arms):
+        for reading in dict.fromkeys(arm.reading for arm in self.plan.arms if arm.reading):
             self._save_prior(reading)
         for name in self.plan.test:
             self._fit("test", OFF, name)
         for arm in self.plan.arms:
             weight = self.weight_of(arm)
             if not is_off(arm, weight):
-                prior = self.prior(arm.reading, self.trained()[: arm.count])
+                fields = self.added(arm)
                 for name in self.plan.test:
-                    self._fit("test", arm.label, name, [weight], prior=prior, warm_start=arm.warm)
+                    self._fit("test", arm.label, name, [weight], **fields)
+
+    def added(self, arm: Arm) -> dict[str, Any]:
+        """What the method of an arm has that the one without does not."""
+        names = self.trained()[: arm.count]
+        if arm.reading is None:
+            return priors.FEW_STEPS | {"steps": self.plan.config.start_steps, "learned_start": self.start(names)}
+        return {"prior": self.prior(arm.reading, names), "warm_start": arm.warm}
 
     @property
     def rows(self) -> dict[Key, Row]:
@@ -101,6 +109,23 @@ class CellRun(NamedTuple):
         params = jax.tree.unflatten(jax.tree.structure(like), leaves)
         key = jax.random.fold_in(jax.random.key(config.seed), len(Keys._fields))
         return priors.fit(params, key, reading=reading, samples=config.samples, rounds=config.rounds)
+
+    def start(self, names: Sequence[str]) -> priors.Start:
+        """The start learned from the measurements of these training images, once; its rounds go on after a kill."""
+        stem, generator = f"{self.cell.name}-learned_start-of-{len(names)}", self.plan.method.generator
+        path, checkpoint = (self.workdir.path / "priors" / end for end in (f"{stem}.npz", f"{stem}-rounds"))
+        if not path.exists():
+            keys, images = keys_of(self.plan.config.seed), [self.plan.training[name] for name in names]
+            each = [self.cell.measurement.problem(keys, *pair) for pair in zip(names, images, strict=True)]
+            operators, measurements = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+            problem = cs.Problem(cs.operators.Stack(operators), measurements)
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            start = cs.learn_start(self.plan.training_method, problem, keys.fit, progress=stem, checkpoint=checkpoint)
+            digests = {name: content_digest(image) for name, image in zip(names, images, strict=True)}
+            provenance = {"cell": self.cell.name, "images": digests, "config": self.plan.config.to_dict()}
+            learned_starts.save(path, start, provenance | environment())
+            shutil.rmtree(checkpoint)
+        return learned_starts.load(path, generator)
 
     def _choose(self, reading: str) -> None:
         """Fits the first training images under each lr_weight, with a prior learned from the others."""

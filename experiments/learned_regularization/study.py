@@ -20,8 +20,8 @@ from csdip_jax.runs.study import Study
 from csdip_jax.runs.workdir import Workdir
 from csdip_jax.types import InputError, with_fields
 
-WARM_START = "warm_start"
-ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS))
+WARM_START, LEARNED_START = "warm_start", "learned_start"
+ARMS = (*priors.READINGS, WARM_START, *(f"{reading}+{WARM_START}" for reading in priors.READINGS), LEARNED_START)
 MORE = {"cell": TEXT, "stage": TEXT, "arm": TEXT, "held_out_loss": NUMBER_OR_NULL._replace(optional=True)}
 """What `Row.more` has; the last of training images alone."""
 FREE_SETTINGS = (
@@ -34,14 +34,15 @@ class Arm(NamedTuple):
     """One way to use a prior.
 
     Attributes:
-        reading: which one; for a warm start alone `layer_means`, which knows the means of all tensors.
+        reading: which one; for a warm start alone `layer_means`, which knows the means of all tensors; None for a
+            learned start, which has no prior.
         penalized: whether its penalty is in the objective.
-        warm: whether the fit starts from its means.
+        warm: whether the fit starts from its means, or from a learned start.
         count: from how many training images it is learned.
         label: its name in tables.
     """
 
-    reading: str
+    reading: str | None
     penalized: bool
     warm: bool
     count: int
@@ -81,7 +82,7 @@ class Plan(NamedTuple):
     @property
     def readings(self) -> list[str]:
         """Of the arms with a penalty, whose lr_weight is to be chosen."""
-        return list(dict.fromkeys(arm.reading for arm in self.arms if arm.penalized))
+        return list(dict.fromkeys(arm.reading for arm in self.arms if arm.reading and arm.penalized))
 
     def lr_weights(self, reading: str) -> tuple[float, ...]:
         """The grid of a reading; 0, which is off, competes too."""
@@ -106,6 +107,7 @@ def plan(config: ConfigDict, data_dir: str | None) -> Plan:
     require(1 <= choosing <= config.num_training_images, "num_choosing", choosing, "1 to num_training_images")
     require_count("held_out", config.held_out)
     require_count("rounds", config.rounds)
+    require_count("start_steps", config.start_steps)
     require(config.samples is None or config.samples >= 2, "samples", config.samples, "at least 2, or left out")
     asked = settings.study(config, data_dir)
     test = dict(zip(*asked.load_images(), strict=True))
@@ -151,8 +153,8 @@ def _arms(config: ConfigDict) -> list[Arm]:
         if name not in ARMS:
             raise InputError(f"unknown arm {name!r} in --config.arms: choose from {', '.join(ARMS)}")
         reading = name.partition("+")[0]
-        penalized, warm = reading in priors.READINGS, name.endswith(WARM_START)
-        reading = reading if penalized else "layer_means"
+        penalized, warm = reading in priors.READINGS, name.endswith((WARM_START, LEARNED_START))
+        reading = reading if penalized else None if name == LEARNED_START else "layer_means"
         if penalized:
             require(len(config.lr_weights[reading]) > 0, f"lr_weights.{reading}", (), "a tuple of numbers above 0")
             for value in config.lr_weights[reading]:

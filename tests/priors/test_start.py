@@ -47,12 +47,11 @@ def quick(start):
 
 
 def test_a_start_needs_fewer_steps(start):
-    """A tenth of them for the same error; as many from a random start leave far more."""
-    record = {"mse": jax.tree_util.Partial(cs.metrics.mse, disc(3))}
-    cold, warm = (cs.reconstruct(method, problem(3), KEY, record=record) for method in (COLD, quick(start)))
-    errors = [np.asarray(solution.trace["mse"]) for solution in (cold, warm)]
-    print(errors[0][[0, 14, 29, 74, 149]], errors[1])
-    assert errors[1][14] < 1.02 * errors[0][149] and errors[1][14] < 0.5 * errors[0][14]
+    """Of an image that it was not learned from: a third of them for the objective that random weights end at."""
+    random = priors.Start(*NETWORK.init(jax.random.key(5)))
+    cold, warm = (cs.reconstruct(quick(each), problem(3), KEY).trace["objective"] for each in (random, start))
+    print(cold, warm)
+    assert warm[4] < cold[14] and warm[14] < 0.7 * cold[14]
 
 
 FEW = dataclasses.replace(COLD, steps=5)
