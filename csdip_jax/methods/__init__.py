@@ -57,5 +57,5 @@ __all__ = [
     "state_evolution",
 ]
 
-METHODS = named(globals(), Recipe)
+METHODS = named({"CSDIP": CSDIP, **globals()}, Recipe)  # the paper's first, as help and messages list them
 """Name -> `Recipe`, of what a run can be asked to reconstruct with; each has `preset(name, image_shape)`."""

@@ -35,7 +35,9 @@ class ASeqDip(Autoencoding):
         image_shape: (h, w, c).
         steps: of Adam, `inner` of them for each z.
         strength: >= 0, weight of `||x - z||^2`; the paper has 1, and 5 for deblurring.
-        inner: at least 1, steps between two z.
+        inner: at least 1, steps between two z. Fewer than the U-Net needs to come near z keep in z what it puts out
+            unfitted: a brain of 64 x 64 from a quarter of its k-space, 600 steps, had 12.4 dB with 5 (rate 0.001) and
+            400 steps 17.1 dB with 100 (rate 0.003); its zero-filled image has 17.4 dB. The paper has 2 to 10.
         consistent: whether the new z is changed to what explains the measurements, x + (A^H A + s I)^-1 A^H (y - A x)
             with s = 0.001, as the paper does for MRI. It is for linear operators with noise that hardly matters, others
             go without; and cheap where A^H A is inverted cheaply, as for k-space.
@@ -55,7 +57,7 @@ class ASeqDip(Autoencoding):
         (8, 8, 1)
     """
 
-    inner: int = static_field(2)
+    inner: int = static_field(100)
     consistent: bool = static_field(False)
 
     def __post_init__(self):
@@ -87,6 +89,6 @@ ASEQ_DIP = Recipe(
     label="aSeqDIP",
     colour="C9",
     method=ASeqDip,
-    grid={"learning_rate": (0.0003, 0.001, 0.003), "strength": (0.1, 1.0, 10.0)},
-    toy={"steps": 24, "learning_rate": 0.01},
+    grid={"learning_rate": (0.001, 0.003, 0.01), "strength": (0.1, 1.0, 10.0)},
+    toy={"steps": 24, "inner": 2, "learning_rate": 0.01},
 )

@@ -40,7 +40,7 @@ class Autoencoding(Network):
 
     strength: float = 1.0
     generator: Generator = keyword_field(None)
-    learning_rate: float = keyword_field(1e-3)
+    learning_rate: float = keyword_field(3e-3)
     fills_the_cache = True
     remedy = "try another seed, a lower learning_rate or more measurements"
     regularization = Regularization("strength", 10.0)

@@ -77,6 +77,6 @@ SELF_GUIDED = Recipe(
     label="self-guided DIP",
     colour="C7",
     method=SelfGuided,
-    grid={"learning_rate": (0.0003, 0.001, 0.003), "strength": (0.001, 0.01, 0.1)},
+    grid={"learning_rate": (0.001, 0.003, 0.01), "strength": (0.001, 0.01, 0.1)},
     toy={"steps": 24, "draws": 2, "learning_rate": 0.01},
 )

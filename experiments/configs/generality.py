@@ -22,8 +22,8 @@ def get_config() -> config_dict.ConfigDict:
     config.mri.csdip = config_dict.create(
         generator="unet", optimizer_name="adam", decay=0.999, learning_rate=0.005, tv_weight=0.0, keep="last"
     )
-    config.mri.self_guided = config_dict.create(learning_rate=0.001, strength=0.01)
-    config.mri.aseq_dip = config_dict.create(learning_rate=0.001, strength=1.0, inner=5, consistent=True)
+    config.mri.self_guided = config_dict.create(learning_rate=0.003, strength=0.01)
+    config.mri.aseq_dip = config_dict.create(learning_rate=0.003, strength=1.0, inner=100, consistent=True)
 
     # The first digits of the test set, as published; black: what counts as 0, see `operators.Magnitude`.
     config.phase = config_dict.create(

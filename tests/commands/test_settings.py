@@ -57,7 +57,7 @@ def test_what_needs_a_linear_operator_is_left_out_where_there_is_none():
         (program,) = plan.programs(settings.studies(loaded, None))
     assert program.sweep.name == "csdip"
     loaded.methods = "tv"
-    with pytest.raises(InputError, match="tv needs a linear .*: choose `methods=csdip` or `methods=csgm`"):
+    with pytest.raises(InputError, match="tv needs a linear .*: choose `methods=csdip` or `methods=aseq_dip` or "):
         plan.programs(settings.studies(loaded, None))
     linear = config(data="demo", num_images=1, image_shape=(8, 8, 1), methods="tv")
     with pytest.warns(ReconstructionWarning, match="tv needs a linear"):
