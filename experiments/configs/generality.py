@@ -25,8 +25,8 @@ def get_config() -> config_dict.ConfigDict:
     config.mri.self_guided = config_dict.create(learning_rate=0.003, strength=0.01)
     config.mri.aseq_dip = config_dict.create(learning_rate=0.003, strength=1.0, inner=100, consistent=True)
 
-    # The first digits of the test set, as published; black: what counts as 0, see `operators.Magnitude`.
+    # The first digits of the test set, steps and restarts as published; black: what is 0, see `operators.Magnitude`.
     config.phase = config_dict.create(
-        num_images=20, first_image=0, num_measurements=(101, 133, 156, 172, 235, 490), black=0.0, restarts=5, steps=1000
+        num_images=20, first_image=0, num_measurements=(101, 133, 156, 172, 235, 490), black=0.0, restarts=5, steps=300
     )
     return config
