@@ -17,7 +17,6 @@ FEW_STEPS = {
     "momentum": 0.9,
     "decay": 0.999,
     "learning_rate": 0.01,
-    "schedule": "cosine",
 }
 """Settings of `CsDip` for a fit from a learned start. RMSProp as the paper has it would leave the start with its first
 steps, which are ten times as long as the later ones: it does not correct its averages, which begin at zero."""

@@ -40,7 +40,7 @@ def learn_start(
 
     Args:
         method: how the images are fitted, `CsDip` say: its steps are those of one round. It has to move the weights.
-            `priors.FEW_STEPS` with 200 steps serve.
+            `priors.FEW_STEPS` with 200 steps and the schedule "cosine" serve.
         problem: of one image, or a batch of one to five of the same kind, as `reconstruct` takes it.
         key: random key.
         rounds: at least 1.

@@ -120,7 +120,7 @@ class CellRun(NamedTuple):
             operators, measurements = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
             problem = cs.Problem(cs.operators.Stack(operators), measurements)
             checkpoint.mkdir(parents=True, exist_ok=True)
-            few = priors.FEW_STEPS | {"steps": self.plan.config.round_steps}
+            few = priors.FEW_STEPS | {"steps": self.plan.config.round_steps, "schedule": "cosine"}
             method, rounds = dataclasses.replace(self.plan.training_method, **few), self.plan.config.start_rounds
             options = {"rounds": rounds, "progress": stem, "checkpoint": checkpoint}
             start = cs.learn_start(method, problem, keys.fit, **options)

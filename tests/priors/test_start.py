@@ -43,7 +43,7 @@ def few_steps(steps, **fields):
 
 @pytest.fixture(scope="module")
 def start():
-    return cs.learn_start(few_steps(60), problem(0, 1), jax.random.key(1))
+    return cs.learn_start(few_steps(60, schedule="cosine"), problem(0, 1), jax.random.key(1))
 
 
 def quick(start):
