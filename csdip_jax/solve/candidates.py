@@ -188,7 +188,7 @@ def best_of_one(method: Best, problem: Problem, options: Options) -> tuple[Solut
         images = {name: member.images.mean(0) for name, member in members.items()}
     image = sum(weights[name] * np.asarray(image, float) for name, image in images.items())
     image = jnp.asarray(image, members[next(iter(members))].solutions[0].image.dtype)
-    return _solution(problem, members, weights, image, options.noise), weights
+    return _solution(problem, members, weights, image, options.noise), dict.fromkeys(chosen, 0.0) | weights
 
 
 def plan(m: int) -> tuple[float, int]:

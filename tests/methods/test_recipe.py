@@ -89,7 +89,7 @@ def test_fields_that_the_part_does_not_have_are_left_out():
     [
         ({"stop": "never"}, {}, "csdip.stop = 'never': choose .*plateau"),
         ({"keep": "mean"}, {}, "csdip.keep = 'mean': choose average, best, best_average, last, tail"),
-        ({"generator": "gan"}, {}, "csdip.generator = 'gan': choose dcgan"),
+        ({"generator": "gan"}, {}, "csdip.generator = 'gan': choose conv_decoder, dcgan"),
         ({"keep": "average"}, {"keep": {"decay": 2.0}}, "keep.decay = 2.0: it must be below 1"),
         ({"steps": 0}, {}, "steps = 0"),
     ],
