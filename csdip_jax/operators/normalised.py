@@ -17,13 +17,13 @@ class Normalised(LinearOperator):
 
     Attributes:
         operator: A.
-        gain: > 0.
+        divisor: > 0, the gain.
         weight: > 0; None where C is the identity.
         direction: u, [m]; None as `weight`.
     """
 
     operator: LinearOperator
-    gain: Array
+    divisor: Array
     weight: Array | None = None
     direction: Array | None = None
 
@@ -45,15 +45,26 @@ class Normalised(LinearOperator):
     def subset(self, indices: Array) -> LinearOperator:
         """As `Operator` says: of A, where measurements are not mixed."""
         return (
-            super().subset(indices) if self.weight is not None else Normalised(self.operator.subset(indices), self.gain)
+            super().subset(indices)
+            if self.weight is not None
+            else Normalised(self.operator.subset(indices), self.divisor)
         )
 
     def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
         """As `Operator` says: as A splits them, where measurements are not mixed."""
         if self.weight is not None:
             return self.subset(kept), self.subset(held)
-        kept_part, held_part = (Normalised(part, self.gain) for part in self.operator.split(kept, held))
+        kept_part, held_part = (Normalised(part, self.divisor) for part in self.operator.split(kept, held))
         return kept_part, held_part
+
+    @property
+    def is_balanced(self) -> bool:
+        """As A has it, or made so."""
+        return self.operator.is_balanced or self.weight is not None
+
+    def gain(self, frobenius_norm: Array) -> Array:
+        """As A's own, which is about 1 here: what is normalised may be looked at again."""
+        return self.operator.gain(self.divisor * frobenius_norm) / self.divisor
 
     def forward(self, image: Array) -> Array:
         return self._normalised(self.operator.forward(image))
@@ -81,9 +92,9 @@ class Normalised(LinearOperator):
         if without is not None:
             return super().frobenius_norm(without)
         if self.weight is None or self.direction is None:
-            return self.operator.frobenius_norm() / self.gain
+            return self.operator.frobenius_norm() / self.divisor
         others, along = self.operator.frobenius_norm(self.direction), self.operator.adjoint(self.direction)
-        return jnp.sqrt(jnp.square(others) + jnp.sum(jnp.square(self.weight * along))) / self.gain
+        return jnp.sqrt(jnp.square(others) + jnp.sum(jnp.square(self.weight * along))) / self.divisor
 
     def _normalised(self, measurements: Array) -> Array:
         """C y / gain."""
@@ -94,7 +105,7 @@ class Normalised(LinearOperator):
 
     def _gain(self, like: Array, number: Array | None = None) -> Array:
         """The gain, or another number, in the precision of what it is multiplied with."""
-        return (self.gain if number is None else number).astype(jnp.finfo(like.dtype).dtype)
+        return (self.divisor if number is None else number).astype(jnp.finfo(like.dtype).dtype)
 
 
 @pytree_dataclass
@@ -103,12 +114,12 @@ class NormalisedFunction(Operator):
 
     Attributes:
         operator: f.
-        gain: > 0.
+        divisor: > 0, the gain.
         middle, half: of the user's pixel range.
     """
 
     operator: Operator
-    gain: Array
+    divisor: Array
     middle: Array
     half: Array
 
@@ -139,4 +150,4 @@ class NormalisedFunction(Operator):
     def forward(self, image: Array) -> Array:
         middle, half = (number.astype(image.dtype) for number in (self.middle, self.half))
         measurements = self.operator.forward(middle + half * image)
-        return measurements / self.gain.astype(jnp.finfo(measurements.dtype).dtype)
+        return measurements / self.divisor.astype(jnp.finfo(measurements.dtype).dtype)

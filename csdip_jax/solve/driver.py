@@ -165,8 +165,8 @@ def reconstruct(
             if number < finished:
                 continue
             arguments = job.arguments(block)
-            begun = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout, deadline):
+            fits = begin(*arguments, job.record, leaves, block)
+            for fits in advance_in_chunks(*arguments, fits, max_redraws, job.record, block.layout, deadline):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
@@ -334,9 +334,12 @@ def saved_leaves(job: Job, keep_params: bool, finished: int) -> tuple[list, list
 
 
 def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout, deadline=None) -> Iterator[Fit]:
-    """The fits of a block after each chunk, until all have stopped, or at the deadline are stopped."""
-    length = FIRST_CHUNK
-    while True:
+    """The fits of a block after each chunk, until all have stopped, or at the deadline are stopped.
+
+    None where they had stopped before, and a kill came between their last chunk and what was to be done with them.
+    """
+    length, over = FIRST_CHUNK, bool((np.asarray(fits.status) != RUNNING).all())
+    while not over:
         began = time.perf_counter()
         fits = advance(method, cases, keys, fits, length, max_redraws, record, layout=layout)
         # Looked at on the host: reduced on the devices, it would make them talk to each other.

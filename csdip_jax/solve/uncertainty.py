@@ -68,7 +68,7 @@ def rows_of(operator: Operator) -> Rows | None:
     """
     if isinstance(operator, Normalised) and operator.weight is None:
         rows = rows_of(operator.operator)
-        return None if rows is None else rows._replace(energy=rows.energy / float(operator.gain) ** 2)
+        return None if rows is None else rows._replace(energy=rows.energy / float(operator.divisor) ** 2)
     if isinstance(operator, RandomizedTransform):
         return Rows(operator.scale**2, math.prod(operator.image_shape))
     if not isinstance(operator, LinearOperator):
