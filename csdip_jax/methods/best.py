@@ -75,13 +75,13 @@ def candidates(image_shape: tuple[int, int, int]) -> dict[str, Method]:
 
     Example:
         >>> [name for name in cs.methods.candidates((128, 128, 3)) if name != "bm3d_amp"]
-        ['csdip', 'csdip_room', 'dip', 'tv']
+        ['csdip_room', 'dip', 'tv']
     """
     from csdip_jax.methods import METHODS  # of which this is one
 
     found = {}
     for recipe in METHODS.values():
-        for name, changes in recipe.candidates.items():
+        for name, changes in recipe.candidates(image_shape).items():
             if recipe.installed:
                 try:
                     method = recipe.preset("paper", image_shape)

@@ -300,7 +300,7 @@ BM3D_AMP = Recipe(
     needs="rows like random ones, from about 4 % of the pixels on",
     extra="bm3d",
     check=denoisers.require_bm3d,
-    candidates={"bm3d_amp": {}},
+    candidates=lambda image_shape: {"bm3d_amp": {}},
 )
 
 DAMP_TV = Recipe(

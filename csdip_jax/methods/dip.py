@@ -69,5 +69,5 @@ DIP = Recipe(
     method=Dip,
     grid={"learning_rate": (0.0025, 0.005, 0.01), "tv_weight": (0.01, 0.03, 0.1)},
     toy={"steps": 40, "learning_rate": 0.02},
-    candidates={"dip": {}},
+    candidates=lambda image_shape: {"dip": {}},
 )

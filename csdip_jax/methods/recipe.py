@@ -37,7 +37,8 @@ class Recipe:
         extra: a package that it needs besides the library's own; None for none.
         check: called with the image shape; raises InputError where it cannot be used.
         code: a checksum of the file in which a user wrote it; None for the library's.
-        candidates: name -> fields that differ from the preset, of the fits that `Best` makes of it; none by default.
+        candidates: image_shape -> name -> fields that differ from the preset, of the fits that `Best` makes of it; none
+            by default.
 
     Example:
         >>> recipe = cs.methods.METHODS["tv"]
@@ -56,7 +57,7 @@ class Recipe:
     extra: str | None = None
     check: Callable[[tuple[int, int, int]], None] | None = None
     code: str | None = None
-    candidates: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    candidates: Callable[[tuple[int, int, int]], Mapping[str, Mapping[str, Any]]] = lambda image_shape: NONE
 
     @property
     def installed(self) -> bool:

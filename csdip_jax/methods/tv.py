@@ -240,5 +240,5 @@ TV = Recipe(
     method=Tv,
     grid={"mu": (16.0, 64.0, 256.0, 1024.0, 4096.0)},
     toy={"steps": 60},
-    candidates={"tv": {}},
+    candidates=lambda image_shape: {"tv": {}},
 )

@@ -44,11 +44,9 @@ class Normalised(LinearOperator):
 
     def subset(self, indices: Array) -> LinearOperator:
         """As `Operator` says: of A, where measurements are not mixed."""
-        return (
-            super().subset(indices)
-            if self.weight is not None
-            else Normalised(self.operator.subset(indices), self.divisor)
-        )
+        if self.weight is not None:
+            return super().subset(indices)
+        return Normalised(self.operator.subset(indices), self.divisor)
 
     def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
         """As `Operator` says: as A splits them, where measurements are not mixed."""

@@ -165,8 +165,8 @@ def reconstruct(
             if number < finished:
                 continue
             arguments = job.arguments(block)
-            fits = begin(*arguments, job.record, leaves, block)
-            for fits in advance_in_chunks(*arguments, fits, max_redraws, job.record, block.layout, deadline):
+            fits = begun = begin(*arguments, job.record, leaves, block)
+            for fits in advance_in_chunks(*arguments, begun, max_redraws, job.record, block.layout, deadline):
                 if time.perf_counter() - saved >= CHUNK_SECONDS:  # less is not worth writing a file
                     checkpoints.save(checkpoint, fingerprint, outcomes, number, fits)
                     saved = time.perf_counter()
