@@ -176,7 +176,8 @@ def best_of_one(method: Best, problem: Problem, options: Options) -> tuple[Solut
     share, rounds = plan(problem.measurements.size)
     linear = isinstance(problem.operator, LinearOperator)
     chosen = {name: one for name, one in method.chosen().items() if linear or not one.needs_linear_operator}
-    chosen = {name: _watched(one, share, rounds) for name, one in chosen.items()}
+    cheapest_first = sorted(chosen.items(), key=lambda pair: cost(pair[1]))
+    chosen = {name: _watched(one, share, rounds) for name, one in cheapest_first}
     members = _fitted(chosen, problem, options, share, rounds)
     if not members:
         raise InputError(f"none of {', '.join(chosen) or 'no candidates'} could be fitted: {method.remedy}")

@@ -4,7 +4,7 @@
     python -m experiments.learned_regularization --data_dir=data --config.training_counts='(1,2,5)' \\
         --config.arms=weights,warm_start --config.num_measurements='(500,)' --config.noise_variance='(1000.0,)'
     python -m experiments.learned_regularization --config.data='scans/*.png' --config.training_data='others/*.png'
-    python -m experiments.learned_regularization --data_dir=data --config.arms=learned_start --curves \
+    python -m experiments.learned_regularization --data_dir=data --config.arms=learned_start --curves \\
         --config.num_measurements=500 --config.noise_variance=1000
 
 For each number of measurements and noise variance (a cell of the paper's Table 1) it fits the training images' from
