@@ -27,9 +27,9 @@ from csdip_jax.solve.stacking import cross_fitted, simplex_weights, spread_of, s
 from csdip_jax.solve.uncertainty import calibrated_spread, rows_of
 from csdip_jax.types import Array, InputError, Problem, ReconstructionWarning, Solution, Status
 
-SHARE, ENOUGH, OF_FEW = 0.05, 60, 0.1
+SHARE, ENOUGH, OF_FEW = 0.05, 120, 0.1
 """Of the measurements that are held out; of few of them so many, but at most the third."""
-TOO_FEW, TOLD, MOST_ROUNDS = 45, 80, 8
+TOO_FEW, TOLD, MOST_ROUNDS = 45, 80, 6
 """Where fewer than the first are held out, fits are repeated with others held out until so many have told, at most so
 often; their mean is the image then."""
 LEAST_WEIGHT = 0.05
@@ -177,7 +177,7 @@ def best_of_one(method: Best, problem: Problem, options: Options) -> tuple[Solut
     linear = isinstance(problem.operator, LinearOperator)
     chosen = {name: one for name, one in method.chosen().items() if linear or not one.needs_linear_operator}
     cheapest_first = sorted(chosen.items(), key=lambda pair: cost(pair[1]))
-    chosen = {name: _watched(one, share, rounds) for name, one in cheapest_first}
+    chosen = {name: _watched(one, share) for name, one in cheapest_first}
     members = _fitted(chosen, problem, options, share, rounds)
     if not members:
         raise InputError(f"none of {', '.join(chosen) or 'no candidates'} could be fitted: {method.remedy}")
@@ -200,13 +200,10 @@ def plan(m: int) -> tuple[float, int]:
     return share, 1 if held >= TOO_FEW else min(MOST_ROUNDS, -(-TOLD // held))
 
 
-def _watched(method: Method, share: float, rounds: int) -> Method:
-    """A network's fit ends where held out measurements say, if these are enough; else its iterates are averaged."""
-    if not isinstance(method, Network) or method.stop is not None:
-        return method
-    if rounds == 1:
-        return dataclasses.replace(method, stop=HeldOut(share))
-    return dataclasses.replace(method, keep=Average(0.97) if method.keep is None else method.keep)
+def _watched(method: Method, share: float) -> Method:
+    """A network's fit ends where held out measurements say."""
+    has_own = not isinstance(method, Network) or method.stop is not None
+    return method if has_own else dataclasses.replace(method, stop=HeldOut(share))
 
 
 def _fitted(
@@ -263,16 +260,21 @@ def cost(method: Method) -> float:
 
 
 def _held_out(problem: Problem, share: float, options: Options) -> Problem:
-    """The measurements that `reconstruct` gives no fit of this image."""
+    """The measurements that `reconstruct` gives no fit of this image, and that chose no image of a fit either."""
     ids, number = (jnp.asarray([value], jnp.uint32) for value in (options.image_id, OF_HELD_OUT))
     keys = fit_keys(options.key, ids, number)[:, 0]
     parts = jax.tree.map(lambda x: x[0], draw(problem.operator, share, keys))
-    return parts_of(problem, parts)[1]
+    return parts_of(problem, parts._replace(held=parts.held[1::2]))[1]
 
 
 def _on_all(name: str, member: Member, problem: Problem, options: Options, winners: int) -> Array:
-    """The image of a winner that has seen all measurements: a network goes on where it was."""
+    """The image of a winner that has seen all measurements: a network goes on where it was.
+
+    One that was stopped stays as it is: it had begun to fit noise, and would go on to.
+    """
     method, solution = member.method, member.solutions[0]
+    if int(solution.status) == Status.STOPPED:
+        return solution.image
     if isinstance(method, Network) and solution.params is not None:
         method = dataclasses.replace(
             method,

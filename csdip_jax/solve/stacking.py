@@ -74,7 +74,7 @@ def stacked_mse(
     mean_r ||x_r - mean_r x_r||^2, and the last is known.
     """
     rounds, size = images.shape[1], problem.measurements.size
-    given = size - left.shape[1] // rounds
+    given = size - 2 * (left.shape[1] // rounds)  # as many chose images of fits, and tell nothing here
     fitted = float(measurement_loss(*problem, image))
     found = estimated_mse(cross_fitted(left), rows, noise, fitted, given)
     if rounds == 1:
