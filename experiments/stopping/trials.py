@@ -28,7 +28,7 @@ PROBLEMS: dict[str, Callable[[jax.Array, tuple], LinearOperator]] = {
     "denoising": lambda key, shape: cs.operators.Identity(shape),
     "deblurring": lambda key, shape: cs.operators.Blur(jnp.asarray(cs.operators.gaussian_psf(1.0, shape)), shape),
 }
-"""Label -> the operator: half as many random rows as pixels, h / 2 lines of k-space, half of the pixels, all of them, and a blur of 1."""
+"""Label -> the operator. Half as many random rows as pixels, h / 2 lines, half of the pixels, all, a blur of 1 pixel."""
 
 
 def _unet(shape: tuple, width: int, **rest) -> cs.methods.Method:
