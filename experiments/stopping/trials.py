@@ -28,7 +28,7 @@ PROBLEMS: dict[str, Callable[[jax.Array, tuple], LinearOperator]] = {
     "denoising": lambda key, shape: cs.operators.Identity(shape),
     "deblurring": lambda key, shape: cs.operators.Blur(jnp.asarray(cs.operators.gaussian_psf(1.0, shape)), shape),
 }
-"""Label -> the operator. Half as many random rows as pixels, h / 2 lines, half of the pixels, all, a blur of 1 pixel."""
+"""Label -> the operator. Half as many random rows as pixels, h / 2 lines, half of the pixels, all, a blur of 1."""
 
 
 def _unet(shape: tuple, width: int, **rest) -> cs.methods.Method:
@@ -79,6 +79,7 @@ class Cell(NamedTuple):
 
     @property
     def file(self) -> str:
+        """That has its traces."""
         return f"{self.image}-{self.problem}-{self.noise:g}-{self.network}.npz"
 
 
@@ -114,7 +115,7 @@ def watched_fit(cell: Cell, setup: Setup, image: np.ndarray) -> dict[str, np.nda
     operator = PROBLEMS[cell.problem](keys.operator, image.shape)
     variance = noise_variance(operator, image, cell.noise)
     y = cs.operators.measure(_noise_key(keys, cell), operator, image, variance)
-    watcher = Watcher(jnp.asarray(image), library_rules(jnp.float32(variance), setup.share))
+    watcher = Watcher(jnp.asarray(image), library_rules(variance, setup.share))
     method = NETWORKS[cell.network](image.shape, setup.width, steps=setup.steps, stop=watcher)
     solution = cs.reconstruct(method, cs.Problem(operator, y), keys.fit, image_ids=[id_])
     return {name: np.asarray(values) for name, values in solution.trace.items()}

@@ -42,15 +42,15 @@ def kept(by: str, decay: float = DECAYS[0]) -> dict[str, Keep]:
     return {ITERATE: cs.rules.Best(window=None, by=by), AVERAGE: cs.rules.BestAverage(decay, by=by)}
 
 
-def library_rules(noise_variance: float | Array, share: float) -> dict[str, Watched]:
+def library_rules(noise_variance: float, share: float) -> dict[str, Watched]:
     """Label -> the library's rules, the fit that takes all its steps, and some with other settings.
 
     Args:
         noise_variance: of the whole noise vector, which the discrepancy alone is told.
         share: of the measurements that are held out.
     """
-    last = {ITERATE: cs.rules.Last()}
-    averages = {f"{AVERAGE} {decay:g}": cs.rules.Average(decay) for decay in DECAYS}
+    last: dict[str, Keep] = {ITERATE: cs.rules.Last()}
+    averages: dict[str, Keep] = {f"{AVERAGE} {decay:g}": cs.rules.Average(decay) for decay in DECAYS}
     held = {
         f"HeldOut {decay:g}": Watched(cs.rules.HeldOut(share, decay), kept("average_held_out_loss", decay))
         for decay in DECAYS
@@ -82,7 +82,8 @@ class Watcher(Stop):
     rules: dict[str, Watched]
 
     @property
-    def scalars(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def scalars(self) -> tuple[str, ...]:
+        """Their names."""
         return tuple(
             f"{label}: {what}"
             for label, rule in self.rules.items()
