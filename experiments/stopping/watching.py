@@ -37,13 +37,13 @@ class Never(Stop):
     """Takes all steps."""
 
 
-def kept(by: str, decay: float = DECAYS[0]) -> dict[str, Keep]:
+def kept(by: str) -> dict[str, Keep]:
     """The iterate, and the average of the iterates, where a scalar was lowest."""
-    return {ITERATE: cs.rules.Best(window=None, by=by), AVERAGE: cs.rules.BestAverage(decay, by=by)}
+    return {ITERATE: cs.rules.Best(window=None, by=by), AVERAGE: cs.rules.BestAverage(by=by)}
 
 
 def library_rules(noise_variance: float, share: float) -> dict[str, Watched]:
-    """Label -> the library's rules, the fit that takes all its steps, and some with other settings.
+    """Label -> the library's rules, and the fit that takes all its steps.
 
     Args:
         noise_variance: of the whole noise vector, which the discrepancy alone is told.
@@ -51,16 +51,12 @@ def library_rules(noise_variance: float, share: float) -> dict[str, Watched]:
     """
     last: dict[str, Keep] = {ITERATE: cs.rules.Last()}
     averages: dict[str, Keep] = {f"{AVERAGE} {decay:g}": cs.rules.Average(decay) for decay in DECAYS}
-    held = {
-        f"HeldOut {decay:g}": Watched(cs.rules.HeldOut(share, decay), kept("average_held_out_loss", decay))
-        for decay in DECAYS
-    }
     return {
-        NEVER: Watched(Never(), last | {AVERAGE: cs.rules.Average(DECAYS[0])} | averages),
-        **held,
+        NEVER: Watched(Never(), last | {AVERAGE: cs.rules.Average()} | averages),
+        "HeldOut": Watched(cs.rules.HeldOut(share), kept("held_out_score")),
+        "HeldOut, fitted=0": Watched(cs.rules.HeldOut(share, fitted=0.0), kept("held_out_score")),
         "Wmv": Watched(cs.rules.Wmv(), kept("variance")),
         "Emv": Watched(cs.rules.Emv(), kept("variance")),
-        "Emv 0.02": Watched(cs.rules.Emv(0.02), kept("variance")),
         "Discrepancy": Watched(cs.rules.Discrepancy(noise_variance), last | {AVERAGE: cs.rules.Average(DECAYS[-1])}),
         "Plateau": Watched(cs.rules.Plateau(), kept("measurement_loss")),
     }
@@ -116,7 +112,7 @@ class Watcher(Stop):
 
 PATIENCES = (50, 100, 200, 400)
 """Beside the rules' own: what the same fit would have come to."""
-WAITING = ("average_held_out_loss", "variance")
+WAITING = ("held_out_score", "variance")
 """Scalars of rules that end a fit when these have not fallen for some steps."""
 
 
@@ -149,9 +145,9 @@ def outcomes(trace: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         trace: name -> [steps], the watcher's scalars.
 
     Returns:
-        Of each: "rule", "keeps", "steps" that were taken, "stopped" before the last, "psnr" of what it keeps, "best"
-        and "loss", the highest PSNR of any iterate and how much higher it is, and "best of its kind" and "loss of its
-        kind", the same of all images of the kind that it keeps, of averages with any of `DECAYS`.
+        Of each: "rule", "keeps", "steps" that were taken, "stopped" before the last, "psnr" of what it keeps, "best
+        iterate" and "loss", the highest PSNR of any iterate and how much higher it is, and "best of its kind" and "loss
+        of its kind", the same of all images of the kind that it keeps, of averages with any of `DECAYS`.
     """
     lines, steps = [], len(trace[f"{NEVER}: stops"])
     every = {ITERATE: [ITERATE], AVERAGE: [f"{AVERAGE} {decay:g}" for decay in DECAYS]}
@@ -161,6 +157,6 @@ def outcomes(trace: dict[str, np.ndarray]) -> list[dict[str, Any]]:
             for kind, highest in best.items():
                 psnr = float(trace[f"{label}: {kind}"][(end or steps) - 1])
                 line = {"rule": rule, "keeps": kind, "steps": end or steps, "stopped": (end or steps) < steps}
-                line |= {"psnr": psnr, "best": best[ITERATE], "loss": best[ITERATE] - psnr}
+                line |= {"psnr": psnr, "best iterate": best[ITERATE], "loss": best[ITERATE] - psnr}
                 lines.append(line | {"best of its kind": highest, "loss of its kind": highest - psnr})
     return lines
