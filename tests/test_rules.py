@@ -327,7 +327,8 @@ def test_the_variance_of_a_window_is_numpy_s():
     seen = iterates(solution).astype(float)
     expected = [seen[t - 5 : t + 1].var(0).mean() if t >= 5 else np.inf for t in range(40)]
     np.testing.assert_allclose(solution.trace["variance"], expected, rtol=1e-3, atol=1e-9)
-    early = solve(dataclasses.replace(method, stop=rules.Wmv(window=6, patience=3), rate=0.3))
+    keep = rules.Best(None, by="variance")
+    early = solve(dataclasses.replace(method, stop=rules.Wmv(window=6, patience=3), rate=0.3, keep=keep))
     told = np.asarray(early.trace["variance"])[: early.steps]
     assert early.steps == 40 or np.argmin(told) == early.steps - 4
     np.testing.assert_array_equal(early.image, iterates(early)[np.argmin(told)])

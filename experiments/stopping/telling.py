@@ -45,7 +45,7 @@ def _write(folder: Path, lines: pd.DataFrame) -> None:
         write_atomically(folder / name, lambda file, content=content: file.write(content.encode()))
     save_losses(folder / "losses.png", own)
     files = lines["file"].unique()
-    shown = files[:: max(1, len(files) // 6)][:6]
+    shown = files[np.unique(np.linspace(0, max(0, len(files) - 3), 6).astype(int))]  # of all problems and noises
     save_curves(folder / "curves.png", {name: read_arrays(folder / "traces" / name) for name in shown}, own)
     print(f"{text}\nwritten to {folder}")
 

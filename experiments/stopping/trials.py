@@ -57,10 +57,10 @@ class Setup(NamedTuple):
         seed: of operators, noise and fits.
     """
 
-    size: int = 64
-    width: int = 32
-    steps: int = 3000
-    share: float = 0.05
+    size: int = 32
+    width: int = 16
+    steps: int = 1000
+    share: float = 0.1
     seed: int = 0
 
 
