@@ -327,7 +327,8 @@ def test_the_variance_of_a_window_is_numpy_s():
     seen = iterates(solution).astype(float)
     expected = [seen[t - 5 : t + 1].var(0).mean() if t >= 5 else np.inf for t in range(40)]
     np.testing.assert_allclose(solution.trace["variance"], expected, rtol=1e-3, atol=1e-9)
-    early = solve(dataclasses.replace(method, stop=rules.Wmv(window=6, patience=3), rate=0.3))
+    keep = rules.Best(None, by="variance")
+    early = solve(dataclasses.replace(method, stop=rules.Wmv(window=6, patience=3), rate=0.3, keep=keep))
     told = np.asarray(early.trace["variance"])[: early.steps]
     assert early.steps == 40 or np.argmin(told) == early.steps - 4
     np.testing.assert_array_equal(early.image, iterates(early)[np.argmin(told)])
@@ -359,8 +360,12 @@ def test_held_out_measurements_end_a_fit_and_choose_its_average():
     solution = solve(method, cs.Problem(OPERATOR, y), KEY)
     seen = iterates(solution).astype(float)
     averages = [np.average(seen[: t + 1], axis=0, weights=0.5 ** np.arange(t + 1)[::-1]) for t in range(len(seen))]
-    losses = np.asarray(solution.trace["average_held_out_loss"])[: solution.steps]
-    best = int(np.argmin(losses))
+    names = ("average_held_out_loss", "measurement_loss", "held_out_score")
+    losses, fitted, scores = (np.asarray(solution.trace[name])[: solution.steps] for name in names)
+    weights = [0.5 ** np.arange(t + 1)[::-1] for t in range(len(seen))]
+    by_hand = [np.average(fitted[: len(w)], weights=w) / 9 for w in weights] + losses
+    np.testing.assert_allclose(scores, by_hand, rtol=1e-4)
+    best = int(np.argmin(scores))
     assert solution.status < cs.Status.OUT_OF_STEPS or solution.status == cs.Status.UNEXPLAINED
     assert len(seen) == best + 6 < 200
     np.testing.assert_allclose(solution.image, averages[best], atol=1e-5)

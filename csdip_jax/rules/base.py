@@ -27,6 +27,7 @@ class Iterate(NamedTuple):
             are held out, "held_out_loss" too, the mean square of what `image` leaves of them.
         held_out: what it leaves of each, [h], in the methods' units; None where none are held out.
         unit: what a measurement loss is multiplied by to be that of all measurements in the user's units.
+        fitted: how many measurements the measurement loss sums over.
     """
 
     step: Array
@@ -35,6 +36,7 @@ class Iterate(NamedTuple):
     scalars: dict[str, Array]
     held_out: Array | None = None
     unit: Array | float = 1.0
+    fitted: int = 1
 
     @property
     def is_last(self) -> Array:

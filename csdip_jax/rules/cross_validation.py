@@ -1,5 +1,7 @@
 """Early stopping by measurements that are held out of the fit, which explains them worse once it fits noise.
 
+    score(t) = mean |y_h - A_h m_t|^2 + c mean |y_f - A_f x|^2,    m_t the average of the iterates x, h held out, f not
+
 Ward: Compressed sensing with cross validation, IEEE Trans. Inf. Theory 55(12), 2009 (arXiv 0803.1845).
 """
 
@@ -18,12 +20,14 @@ class State(NamedTuple):
 
     Attributes:
         residual: their exponential average times `weight`, [h].
+        fitted: the exponential average of the other measurements' mean square, times `weight`.
         weight: the sum of its weights.
-        lowest: the lowest mean square of the average so far.
+        lowest: the lowest score so far.
         since: steps since then.
     """
 
     residual: Array
+    fitted: Array
     weight: Array
     lowest: Array
     since: Array
@@ -37,12 +41,17 @@ class HeldOut(Stop):
     besides. What is judged and kept is the exponential average of the iterates, whose residuals are the average of
     theirs where A is linear, and nearly so else.
 
-    Its scalar "average_held_out_loss" is the mean square of what that average leaves of them.
+    Its scalar "average_held_out_loss" is the mean square of what that average leaves of them. What decides is its
+    scalar "held_out_score": that, and the mean square of what the iterates leave of a measurement that they are fitted
+    to, averaged in the same way. Where measurements tell little of each other, as samples of k-space do, those that are
+    held out are explained best by a smooth image of the first steps, and get worse while the image, fitted to the
+    others, gets better. The sum sees both; a fit to noise raises the first more than it lowers the second.
 
     Attributes:
         share: in (0, 1), of the measurements; at least 20 of them are needed.
         decay: in [0, 1), of the average: the iterate of k steps ago has the weight decay^k.
-        patience: steps without a lower loss.
+        patience: steps without a lower score.
+        fitted: c >= 0, the weight of what is fitted to; 0 for the held out measurements alone.
 
     Example:
         >>> method = cs.methods.CsDip((28, 28, 1), steps=5000, stop=cs.rules.HeldOut(0.05, patience=300))
@@ -51,8 +60,9 @@ class HeldOut(Stop):
     share: float = static_field(0.05)
     decay: float = 0.99
     patience: int = static_field(300)
+    fitted: float = 1.0
     name = "held_out"
-    scalars = ("average_held_out_loss",)
+    scalars = ("average_held_out_loss", "held_out_score")
 
     def __post_init__(self):
         require_number("stop.share", self.share, strictly=True)
@@ -60,22 +70,25 @@ class HeldOut(Stop):
         require_number("stop.decay", self.decay)
         require_at_most("stop.decay", self.decay, 1, strictly=True)
         require_count("stop.patience", self.patience)
+        require_number("stop.fitted", self.fitted)
 
     @property
     def holds_out(self) -> float:
         return self.share
 
     def usual_keep(self) -> Keep:
-        return BestAverage(self.decay, by="average_held_out_loss")
+        return BestAverage(self.decay, by="held_out_score")
 
     def start(self, image: Array, held_out: Array) -> State:
-        zero, infinity = jnp.zeros((), image.dtype), jnp.full((), jnp.inf, image.dtype)
-        return State(jnp.zeros_like(held_out), zero, infinity, jnp.zeros((), jnp.int32))
+        zero, infinity = (jnp.full((), value, image.dtype) for value in (0.0, jnp.inf))
+        return State(jnp.zeros_like(held_out), zero, jnp.zeros_like(zero), infinity, jnp.zeros((), jnp.int32))
 
     def update(self, state: State, seen: Iterate) -> tuple[State, Array, dict[str, Array]]:
         assert seen.held_out is not None  # as `holds_out` asks
         residual, weight = self.decay * state.residual + seen.held_out, self.decay * state.weight + 1
+        fitted = self.decay * state.fitted + seen.scalars["measurement_loss"] / seen.fitted
         loss = jnp.mean(jnp.square(jnp.abs(residual / weight)))
-        since = jnp.where(loss < state.lowest, 0, state.since + 1)
-        state = State(residual, weight, jnp.minimum(loss, state.lowest), since)
-        return state, since >= self.patience, {"average_held_out_loss": loss}
+        score = loss + self.fitted * fitted / weight
+        since = jnp.where(score < state.lowest, 0, state.since + 1)
+        state = State(residual, fitted, weight, jnp.minimum(score, state.lowest), since)
+        return state, since >= self.patience, {"average_held_out_loss": loss, "held_out_score": score}

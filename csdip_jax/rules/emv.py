@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from csdip_jax.checks import require_at_most, require_count, require_number
 from csdip_jax.rules.base import Iterate, Stop
-from csdip_jax.rules.keep import Best
+from csdip_jax.rules.keep import BestAverage
 from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
@@ -33,13 +33,14 @@ class State(NamedTuple):
 
 @pytree_dataclass
 class Emv(Stop):
-    """Ends a fit when its moving variance has not fallen for some time; the iterate where it was lowest is kept.
+    """Ends a fit when its moving variance has not fallen for some time; the average there is kept.
 
     It rests on what the authors observed of noisy measurements: iterates move much while they find the image, little
     once they have it, and more again as they take up the noise. Without noise nothing rises, and all steps are taken.
 
     Differs from the authors' code, which starts from a mean of 0: here from the first iterate, and the variance counts
-    from 2 / `forgetting` steps on, when that start is forgotten.
+    from 2 / `forgetting` steps on, when that start is forgotten. And they keep the iterate: the exponential average
+    there is closer to the best iterate (docs: When a fit stops).
 
     Its scalar "variance" is v, inf before it counts.
 
@@ -55,7 +56,7 @@ class Emv(Stop):
     patience: int = static_field(200)
     name = "emv"
     scalars = ("variance",)
-    keep = Best(window=None, by="variance")
+    keep = BestAverage(by="variance")
 
     def __post_init__(self):
         require_number("stop.forgetting", self.forgetting, strictly=True)

@@ -167,7 +167,7 @@ class BestAverage(Keep):
         by: the scalar that is to be small: "measurement_loss", "held_out_loss", or one of a stopping rule.
 
     Example:
-        >>> keep = cs.rules.BestAverage(0.99, by="average_held_out_loss")
+        >>> keep = cs.rules.BestAverage(0.99, by="held_out_score")
         >>> method = cs.methods.CsDip((28, 28, 1), stop=cs.rules.HeldOut(0.05), keep=keep)  # as it is without `keep`
     """
 

@@ -220,7 +220,7 @@ def _watched(method, given, fit, state, image, scalars, max_redraws, record) -> 
     if given.held is not None:
         residual = _that_choose(method, residual_of(given.held, image))
         scalars = scalars | {HELD_OUT_LOSS: held_out_loss(residual)}
-    seen = Iterate(fit.steps, method.steps, image, scalars, residual, given.unit)
+    seen = Iterate(fit.steps, method.steps, image, scalars, residual, given.unit, given.problem.measurements.size)
     stopping, stops, more = method.stopper.update(fit.stopping, seen)
     seen = seen._replace(scalars=scalars | more)
     kept = keep.update(fit.kept, seen)

@@ -504,7 +504,7 @@ def in_user_units(solution: Solution, units: Units) -> Solution:
     return solution._replace(image=image, measurement_loss=np.asarray(losses, real), trace=trace, aux=aux)
 
 
-LOSSES = ("measurement_loss", "held_out_loss", "average_held_out_loss")
+LOSSES = ("measurement_loss", "held_out_loss", "average_held_out_loss", "held_out_score")
 """Traces that are in the unit of y, squared."""
 
 ERRORS = ("estimated_mse", "estimated_mse_interval")
