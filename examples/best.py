@@ -10,7 +10,8 @@ The same measurements tell how large the error of the weighted image is, with no
 
     python examples/best.py
 
-A photograph of 64 x 64 pixels from 800 random measurements. A few minutes on two cores; writes best.png.
+A retina of 64 x 64 pixels in colour from 1200 random measurements, a tenth of its numbers. A few minutes on two cores;
+writes best.png.
 """
 
 import sys
@@ -24,8 +25,8 @@ import csdip_jax as cs
 
 def main(quick: bool = False) -> dict[str, float]:
     """`best` beside CS-DIP and TV alone; PSNR of each, and what `best` says of its own."""
-    side, m, steps = (16, 120, 20) if quick else (64, 800, 1500)
-    image = cs.data.load("demo", image_shape=(side, side, 1), num_images=2)[1]
+    side, m, steps = (16, 120, 20) if quick else (64, 1200, 1500)
+    image = cs.data.load("demo", image_shape=(side, side, 3), num_images=1)[0]
     operator = cs.operators.gaussian(jax.random.key(0), m, image.shape)
     problem = cs.Problem(operator, cs.operators.measure(jax.random.key(1), operator, image))
 
@@ -55,9 +56,10 @@ def main(quick: bool = False) -> dict[str, float]:
     }
     figure, axes = plt.subplots(1, 6, figsize=(18, 3.2), layout="constrained")
     for axis, (title, picture) in zip(axes, shown.items(), strict=False):
-        axis.imshow(picture, cmap="gray", vmin=-1, vmax=1)
+        axis.imshow(np.clip((picture + 1) / 2, 0, 1))
         axis.set_title(title)
     maps = {"standard deviation": best.aux["standard_deviation"], "true error of best": np.abs(best.image - image)}
+    maps = {title: np.asarray(values).mean(-1) for title, values in maps.items()}
     largest = float(maps["true error of best"].max())
     for axis, (title, values) in zip(axes[4:], maps.items(), strict=True):
         axis.imshow(values, vmin=0, vmax=largest)

@@ -151,7 +151,7 @@ class CsDip(Network):
         return terms
 
 
-SMALL = 64 * 64
+SMALL = 32 * 32
 """Pixels up to which `Best` takes three times the paper's steps, and no room: on training digits of MNIST (m = 100) the
 error is then a third (0.00012 for 0.0004), with room it is ten times as large. Fits of larger images gain less, and
 there room is what saves a fit where a channel lies at the end of the range."""

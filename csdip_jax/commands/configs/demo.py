@@ -3,7 +3,8 @@ another method is better. CS-DIP with the paper's settings, and TV.
 
     csdip demo
 
-few     a retina in colour from 4 % as many measurements as it has numbers: CS-DIP is better than TV
+few     a retina in colour from 4 % as many measurements as it has numbers: CS-DIP is better than TV, and `best`, which
+        fits several methods and weighs their images, than both; it tells its error, too
 kspace  a photograph from 50 lines of its k-space: TV is better, in a fraction of the time
 phase   a cell from the sizes of its measurements, without their signs: no method that needs a linear operator can
 
@@ -18,9 +19,27 @@ from ml_collections import config_dict
 from csdip_jax.commands.configs import default
 
 PARTS = {
-    "few": {"image_shape": (128, 128, 3), "operator": "hadamard", "num_measurements": 2000, "first_image": 0},
-    "kspace": {"image_shape": (128, 128, 1), "operator": "radial_fourier", "num_lines": 50, "first_image": 0},
-    "phase": {"image_shape": (64, 64, 1), "operator": "phase_retrieval", "num_measurements": 2000, "first_image": 1},
+    "few": {
+        "image_shape": (128, 128, 3),
+        "operator": "hadamard",
+        "num_measurements": 2000,
+        "first_image": 0,
+        "methods": "csdip,tv,best",
+    },
+    "kspace": {
+        "image_shape": (128, 128, 1),
+        "operator": "radial_fourier",
+        "num_lines": 50,
+        "first_image": 0,
+        "methods": "csdip,tv",
+    },
+    "phase": {
+        "image_shape": (64, 64, 1),
+        "operator": "phase_retrieval",
+        "num_measurements": 2000,
+        "first_image": 1,
+        "methods": "csdip,tv",
+    },
 }
 
 
@@ -30,7 +49,9 @@ def get_config():
     del config.first_image
     config.first_image = config_dict.placeholder(int)  # open, so that each part has its own
     config.data = "demo"
-    config.methods = "csdip,tv"
+    del config.methods
+    config.methods = config_dict.placeholder(str)
+    config.best.seconds = 75.0
     config.tv.steps = 1000  # its preset's 300 end before its tolerance is met, at the same picture
     config.parts = config_dict.ConfigDict(PARTS)
     return config
