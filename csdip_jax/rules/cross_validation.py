@@ -51,8 +51,8 @@ class HeldOut(Stop):
         share: in (0, 1), of the measurements; at least 20 of them are needed.
         decay: in [0, 1), of the average: the iterate of k steps ago has the weight decay^k.
         patience: steps without a lower score.
-        fitted: c >= 0; 0 for the held out measurements alone. At 1, blurred images are fitted to their noise (docs: When
-            a fit stops).
+        fitted: c >= 0; 0 for the held out measurements alone. At 1, blurred images are fitted to their noise (docs:
+            When a fit stops).
 
     Example:
         >>> method = cs.methods.CsDip((28, 28, 1), steps=5000, stop=cs.rules.HeldOut(0.05, patience=300))
