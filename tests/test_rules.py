@@ -363,7 +363,7 @@ def test_held_out_measurements_end_a_fit_and_choose_its_average():
     names = ("average_held_out_loss", "measurement_loss", "held_out_score")
     losses, fitted, scores = (np.asarray(solution.trace[name])[: solution.steps] for name in names)
     weights = [0.5 ** np.arange(t + 1)[::-1] for t in range(len(seen))]
-    by_hand = [np.average(fitted[: len(w)], weights=w) / 9 for w in weights] + losses
+    by_hand = [0.25 * np.average(fitted[: len(w)], weights=w) / 9 for w in weights] + losses
     np.testing.assert_allclose(scores, by_hand, rtol=1e-4)
     best = int(np.argmin(scores))
     assert solution.status < cs.Status.OUT_OF_STEPS or solution.status == cs.Status.UNEXPLAINED

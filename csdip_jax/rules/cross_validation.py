@@ -42,16 +42,17 @@ class HeldOut(Stop):
     theirs where A is linear, and nearly so else.
 
     Its scalar "average_held_out_loss" is the mean square of what that average leaves of them. What decides is its
-    scalar "held_out_score": that, and the mean square of what the iterates leave of a measurement that they are fitted
-    to, averaged in the same way. Where measurements tell little of each other, as samples of k-space do, those that are
-    held out are explained best by a smooth image of the first steps, and get worse while the image, fitted to the
-    others, gets better. The sum sees both; a fit to noise raises the first more than it lowers the second.
+    scalar "held_out_score": that, and c times the mean square of what the iterates leave of the measurements that they
+    are fitted to, averaged in the same way. Where measurements tell little of each other, as samples of k-space do,
+    those that are held out are explained best by a smooth image of the first steps, and get worse while the image,
+    fitted to the others, gets better. A fit to noise lowers the second part, so c is small.
 
     Attributes:
         share: in (0, 1), of the measurements; at least 20 of them are needed.
         decay: in [0, 1), of the average: the iterate of k steps ago has the weight decay^k.
         patience: steps without a lower score.
-        fitted: c >= 0, the weight of what is fitted to; 0 for the held out measurements alone.
+        fitted: c >= 0; 0 for the held out measurements alone. At 1, blurred images are fitted to their noise (docs:
+            When a fit stops).
 
     Example:
         >>> method = cs.methods.CsDip((28, 28, 1), steps=5000, stop=cs.rules.HeldOut(0.05, patience=300))
@@ -60,7 +61,7 @@ class HeldOut(Stop):
     share: float = static_field(0.05)
     decay: float = 0.99
     patience: int = static_field(300)
-    fitted: float = 1.0
+    fitted: float = 0.25
     name = "held_out"
     scalars = ("average_held_out_loss", "held_out_score")
 

@@ -1,6 +1,6 @@
 """How much each rule that stops loses to the best iterate, which nobody can know without the true image.
 
-    python -m experiments.stopping                                                     20 minutes on two cores
+    python -m experiments.stopping                                                     half an hour of two cores
     python -m experiments.stopping --size=16 --width=4 --steps=20 --problems=denoising     a minute, to try it
 
 A fit per image, problem, noise and network takes all its steps, and is watched by all rules at once. The true image is
@@ -19,7 +19,9 @@ from csdip_jax.commands import launcher
 from experiments.stopping import telling
 from experiments.stopping.trials import NETWORKS, PROBLEMS, Cell, Setup, load
 
-_IMAGES = flags.DEFINE_list("images", ["chelsea", "coffee", "camera"], "Photographs that scikit-image ships.")
+_IMAGES = flags.DEFINE_list(
+    "images", ["astronaut", "chelsea", "coffee", "camera", "retina"], "Photographs that scikit-image ships."
+)
 _PROBLEMS = flags.DEFINE_list("problems", [*PROBLEMS], f"{', '.join(PROBLEMS)}.")
 _NETWORKS = flags.DEFINE_list("networks", [*NETWORKS], f"{', '.join(NETWORKS)}.")
 _NOISES = flags.DEFINE_list("noises", ["10", "20", "40"], "Energies of the measurements over that of the noise, in dB.")
