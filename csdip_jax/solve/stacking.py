@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import nnls
+from scipy.optimize import minimize, nnls
+from scipy.special import chdtri
 
-from csdip_jax.operators import measurement_loss
-from csdip_jax.solve.uncertainty import Rows, estimated_mse
-from csdip_jax.types import Array, Problem
+from csdip_jax.solve.uncertainty import LEVEL, Estimate, Rows, estimated_mse
 
 BETTER_BY = 0.8
 """The error of an image falls about as m to the power of minus this: what the estimate is brought to that of a fit to
@@ -59,39 +58,92 @@ def cross_fitted(left: np.ndarray) -> np.ndarray:
     return told
 
 
-def stacked_mse(
-    problem: Problem,
+def weights_by_distance(errors: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The weights w >= 0 of sum 1 for which the mean square error of sum_j w_j x_j is least, [j].
+
+    That error is sum_j w_j ||x_j - x*||^2 - sum_ij w_i w_j ||x_i - x_j||^2 / 2: it takes no more than the error of each
+    image, which may have been told by other measurements than those of the others, and what the images differ by.
+
+    Args:
+        errors: of each image, estimated, [j].
+        images: [j, h, w, c].
+
+    Example:
+        >>> from csdip_jax.solve.stacking import weights_by_distance
+        >>> far_apart = np.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+        >>> weights_by_distance(np.array([1.0, 1.0]), far_apart).round(3).tolist()
+        [0.5, 0.5]
+    """
+    distances = squared_distances(images)
+    start = np.maximum(errors, 1e-3 * errors.max() + 1e-30) ** -2.0
+    size = errors.min() + 1e-30
+    found = minimize(
+        lambda w: (w @ errors - w @ distances @ w / 2) / size,
+        start / start.sum(),
+        jac=lambda w: (errors - distances @ w) / size,
+        method="SLSQP",
+        bounds=[(0, 1)] * len(errors),
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
+    )
+    weights = np.clip(found.x, 0, None)
+    return weights / weights.sum()
+
+
+def squared_distances(images: np.ndarray) -> np.ndarray:
+    """Mean square difference of each two images, [j, j]."""
+    flat = images.reshape(len(images), -1)
+    return np.mean(np.square(flat[:, None] - flat), -1)
+
+
+def stacked_mse(left: np.ndarray, rows: Rows, noise: float, fitted: float, given: int, size: int) -> Estimate:
+    """The mean square error of the weighted image of one round, and its interval.
+
+    Args:
+        left: what each candidate leaves of the held out measurements that tell, [k, h].
+        rows, noise: of the operator, as `estimated_mse` takes them.
+        fitted: ||y - A x||^2 of the weighted image.
+        given: measurements that the fits were given, of `size` in all, which its last steps are given.
+    """
+    found = estimated_mse(cross_fitted(left), rows, noise, fitted, given)
+    factor = (given / size) ** BETTER_BY
+    return Estimate(factor * found.mse, factor * found.interval)
+
+
+def mse_of_rounds(
+    left: np.ndarray,
+    rounds: np.ndarray,
+    weights: np.ndarray,
+    images: np.ndarray,
     rows: Rows,
     noise: float,
-    left: np.ndarray,
-    images: np.ndarray,
-    weights: np.ndarray,
-    image: Array,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The mean square error of the weighted image, and its interval.
+    factor: float,
+) -> Estimate:
+    """The mean square error of a weighted image whose parts were told by different measurements, and its interval.
 
-    The mean of several rounds is better than each by what they differ: mean_r ||x_r - x*||^2 = ||mean_r x_r - x*||^2 +
-    mean_r ||x_r - mean_r x_r||^2, and the last is known.
+    Args:
+        left: what each image leaves of the measurements that tell of it, [j, h].
+        rounds: which round each image is of, [j]; those of one round share their measurements.
+        weights: [j].
+        images: [j, h, w, c].
+        rows, noise: of the operator.
+        factor: by how much the error falls with the measurements that were held out.
     """
-    rounds, size = images.shape[1], problem.measurements.size
-    given = size - 2 * (left.shape[1] // rounds)  # as many chose images of fits, and tell nothing here
-    fitted = float(measurement_loss(*problem, image))
-    found = estimated_mse(cross_fitted(left), rows, noise, fitted, given)
-    if rounds == 1:
-        factor = (given / size) ** BETTER_BY
-        return factor * found.mse, factor * found.interval
-    of_rounds = np.tensordot(weights, images, 1)
-    differ = np.mean(np.square(of_rounds - of_rounds.mean(0)))
-    return np.maximum(found.mse - differ, 0), np.maximum(found.interval - differ, 0)
+    each = np.array([estimated_mse(one, rows, noise).mse for one in left])
+    of_rounds = np.bincount(rounds, weights)
+    told = left.shape[1] * (1 + np.iscomplexobj(left)) / np.sum(np.square(of_rounds))
+    differ = weights @ squared_distances(images) @ weights / 2
+    ends = told / chdtri(told, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    errors = np.maximum(factor * (np.array([1.0, *ends]) * (weights @ each) - differ), 0)
+    return Estimate(errors[0], errors[1:])
 
 
 def spread_of(images: np.ndarray, weights: np.ndarray, image: np.ndarray) -> np.ndarray:
     """How much the candidates' images depart from the weighted one, [h, w, c]: half by weight, half all alike.
 
     Args:
-        images: [candidates, rounds, h, w, c].
-        weights: [candidates].
+        images: [j, h, w, c].
+        weights: [j].
         image: [h, w, c].
     """
     shares = (weights + 1 / len(weights)) / 2
-    return np.sqrt(np.tensordot(shares, np.square(images - image).mean(1), 1))
+    return np.sqrt(np.tensordot(shares, np.square(images - image), 1))

@@ -142,7 +142,7 @@ def test_a_cross_fitted_residual_is_not_the_one_that_was_made_least():
 
 
 def test_the_spread_is_that_of_the_candidates():
-    images = np.stack([np.zeros((2, 1, 1, 1)), np.ones((2, 1, 1, 1))])
+    images = np.stack([np.zeros((1, 1, 1)), np.ones((1, 1, 1))])
     np.testing.assert_allclose(spread_of(images, np.array([0.5, 0.5]), np.full((1, 1, 1), 0.5)), 0.5)
 
 
@@ -159,4 +159,4 @@ def test_how_much_is_held_out():
     for m in (50, 100, 200, 500, 655, 2000, 8000):
         share, rounds = candidates.plan(m)
         held = round(share * m)
-        assert held >= 5 and share <= 0.1 and (rounds == 1) == (held >= candidates.TOO_FEW)
+        assert held >= 5 and share <= 0.2 and (rounds == 1) == (held >= candidates.TOO_FEW)
