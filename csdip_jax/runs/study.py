@@ -194,8 +194,8 @@ class Study:
         """
         able = [name for name in METHODS if _takes_prior(name)]
         if self.prior is not None and not {*self.methods} & {*able}:
-            used = ", ".join(able)
-            raise InputError(f"`prior={self.prior}`: {used} alone uses it, not `methods={','.join(self.methods)}`")
+            used = f"{' and '.join(able)} alone use{'s' * (len(able) == 1)} it"
+            raise InputError(f"`prior={self.prior}`: {used}, not `methods={','.join(self.methods)}`")
         methods = {name: self.method(name, image_shape) for name in self.methods}
         for name in self.methods:
             if name in able:

@@ -129,7 +129,7 @@ def test_what_the_library_says_is_told_in_the_options_of_the_command(options, to
         (["--methods="], "unknown method '' in --methods: choose from csdip"),
         (["--config.methods=lass"], "unknown method 'lass' in --config.methods: choose from csdip"),
         (["--config.matrix_dtype=int8", "--config.operator=hadamard"], "choose --config.operator=gaussian"),
-        (["--config.prior=a.npz", "--config.methods=tv"], "--config.prior=a.npz: csdip alone uses it"),
+        (["--config.prior=a.npz", "--config.methods=tv"], "--config.prior=a.npz: csdip and dip alone use it"),
         (["--config.csdip.lr_weight=1", "--config.methods=csdip"], "give --config.prior, or leave it out"),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_configuration_names_a_prior(saved_prior):
 
 
 def test_a_prior_nobody_uses_is_refused(saved_prior):
-    with pytest.raises(cs.InputError, match="csdip alone uses it, not `methods=tv`"):
+    with pytest.raises(cs.InputError, match="csdip and dip alone use it, not `methods=tv`"):
         settings.study(config(prior=str(saved_prior[0]), methods="tv")).sweeps(SHAPE)
 
 
