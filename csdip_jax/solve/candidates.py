@@ -156,15 +156,17 @@ def best_of_each(
 
 
 def _stacked(solutions: Sequence[Solution]) -> Solution:
-    """As numpy arrays with an axis of images; shorter traces are NaN at their end."""
+    """As numpy arrays with an axis of images; NaN where a trace is shorter, or tells what is not told of all."""
     steps = max(len(one.trace["measurement_loss"]) for one in solutions)
     told = ("measurement_loss", "objective")
+    nothing = {name: jnp.full_like(value, jnp.nan) for one in solutions for name, value in one.aux.items()}
     padded = [
         one._replace(
             trace={
                 name: np.pad(np.asarray(one.trace[name]), (0, steps - len(one.trace[name])), constant_values=np.nan)
                 for name in told
-            }
+            },
+            aux=nothing | one.aux,
         )
         for one in solutions
     ]
