@@ -69,7 +69,7 @@ def test_each_operator_of_a_stack_gives_up_measurements_of_its_own():
     ("share", "message"),
     [
         (0.0, "hold_out = 0.0: it must be a number between 0 and 1"),
-        (0.1, "hold_out = 0.1: 6 of 60 measurements tell too little: give at least 0.33"),
+        (0.05, "hold_out = 0.05: 3 of 60 measurements tell too little: give at least 0.083"),
         (0.999, "hold_out = 0.999: 60 of 60 measurements, where 60 can be spared"),
     ],
 )

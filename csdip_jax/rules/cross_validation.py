@@ -48,7 +48,7 @@ class HeldOut(Stop):
     fitted to the others, gets better. A fit to noise lowers the second part, so c is small.
 
     Attributes:
-        share: in (0, 1), of the measurements; at least 20 of them are needed.
+        share: in (0, 1), of the measurements; at least 5 of them are needed.
         decay: in [0, 1), of the average: the iterate of k steps ago has the weight decay^k.
         patience: steps without a lower score.
         fitted: c >= 0; 0 for the held out measurements alone. At 1, blurred images are fitted to their noise (docs:

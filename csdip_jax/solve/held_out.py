@@ -52,7 +52,7 @@ def hold_out(problem: Problem, share: float, key: Array) -> tuple[Problem, Probl
         The problem to fit to, and the one held out, of `round(share * m)` measurements.
 
     Raises:
-        InputError: a share out of range, or one that holds out fewer than 20 measurements or more than there may be.
+        InputError: a share out of range, or one that holds out fewer than 5 measurements or more than there may be.
 
     Example:
         >>> operator = cs.operators.gaussian(jax.random.key(0), 200, (16, 16, 1))
