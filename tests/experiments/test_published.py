@@ -40,9 +40,8 @@ def test_every_curve_finds_its_values(item):
 
 
 def test_no_file_is_left_unused():
-    assert {path.stem for path in published.FOLDER.glob("*.csv")} == {
-        item.published for item in ITEMS.values() if item.published
-    }
+    of_the_paper = {item.published for item in ITEMS.values() if item.published}
+    assert {path.stem for path in published.FOLDER.glob("*.csv")} == of_the_paper | {"phase_retrieval_mnist"}
 
 
 def test_coefficients_of_radial_lines():
