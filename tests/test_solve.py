@@ -559,8 +559,9 @@ OTHERWISE = {
     "hold_out": lambda arguments: arguments | {"hold_out": 0.5},
 }
 """Options of `reconstruct` that change what a checkpoint holds or how the run goes on."""
-FREE = {"progress", "checkpoint", "cases_per_operator", "noise_variance"}
-"""The others: one changes nothing, one is the file, one says how y lies, one is taken off at last."""
+FREE = {"progress", "checkpoint", "cases_per_operator", "noise_variance", "seconds"}
+"""The others: one changes nothing, one is the file, one says how y lies, one is taken off at last, and what one has cut
+short may be gone on with."""
 
 
 @pytest.fixture(scope="module")
