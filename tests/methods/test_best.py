@@ -113,7 +113,7 @@ def test_candidates_that_need_a_linear_operator_are_left_out_beside_another():
 def test_the_estimate_covers_the_error():
     """Of many draws of A and of what is held out, noise known; by chi^2 alone it would be 90 %."""
     inside = []
-    for seed in range(12):
+    for seed in range(9):
         solution = cs.reconstruct(
             dataclasses.replace(two(), candidates=("tv",)), problem(150, 10 + seed, 20.0), KEY, noise_variance=20.0
         )
