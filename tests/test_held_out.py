@@ -11,7 +11,7 @@ import scipy.stats
 import csdip_jax as cs
 from csdip_jax import operators, rules
 from csdip_jax.solve import driver
-from csdip_jax.solve.held_out import residuals
+from csdip_jax.solve.held_out import residual_of
 from csdip_jax.solve.uncertainty import calibrated_spread, estimated_mse, rows_of
 from tests.methods.test_contract import kill_after_every_second_save
 from tests.methods.toys import Landweber
@@ -48,7 +48,8 @@ def test_a_problem_is_split_into_two_that_have_all_of_it(images):
         np.testing.assert_allclose(part.measurements, made if images else made[0], atol=1e-6)
     both = np.concatenate([np.atleast_2d(part.measurements) for part in (kept, held)], axis=1)
     np.testing.assert_allclose(np.sort(both), np.sort(y), atol=1e-6)
-    left = residuals(cs.Problem(held.operator, np.atleast_2d(held.measurements)[0]), jnp.zeros((2, *SHAPE)))
+    one = cs.Problem(held.operator, np.atleast_2d(held.measurements)[0])
+    left = jax.vmap(lambda image: residual_of(one, image))(jnp.zeros((2, *SHAPE)))
     np.testing.assert_allclose(left, np.broadcast_to(np.atleast_2d(held.measurements)[0], (2, 24)), atol=1e-6)
 
 

@@ -20,7 +20,7 @@ from csdip_jax.operators import LinearOperator, measurement_loss, one_of
 from csdip_jax.priors import Start
 from csdip_jax.rules import Average, HeldOut
 from csdip_jax.solve.fits import fit_keys
-from csdip_jax.solve.held_out import LEAST, OF_HELD_OUT, draw, parts_of, residuals
+from csdip_jax.solve.held_out import LEAST, OF_HELD_OUT, draw, halves, parts_of, residual_of
 from csdip_jax.solve.inputs import checked_batch, checked_ids
 from csdip_jax.solve.normalise import in_double, in_user_units, normalise
 from csdip_jax.solve.stacking import (
@@ -56,16 +56,24 @@ class Member(NamedTuple):
         round: its number; in each one other measurements are held out.
         method: as it was fitted.
         solution: of all but the held out measurements, in the methods' units.
-        chosen: what its image leaves of the held out measurements that may choose, [h / 2].
-        told: of those that only tell, [h / 2].
+        left: what its image leaves of the held out measurements, [h].
     """
 
     name: str
     round: int
     method: Method
     solution: Solution
-    chosen: np.ndarray
-    told: np.ndarray
+    left: np.ndarray
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """What is left of the held out measurements that may choose, as `reconstruct` lets them choose."""
+        return halves(self.left)[0]
+
+    @property
+    def told(self) -> np.ndarray:
+        """Of those that only tell."""
+        return halves(self.left)[1]
 
     @property
     def image(self) -> np.ndarray:
@@ -231,24 +239,23 @@ def _fitted(
     near = list(chosen)
     for i in range(rounds):
         own = options._replace(key=options.key if i == 0 else jax.random.fold_in(options.key, i))
-        may_choose, tell = _held_out(problem, share, own)
+        held = _held_out(problem, share, own)
         for place, name in enumerate(near):
             to_come = sum(costs[one] for one in near[place:]) + (rounds - 1 - i) * sum(costs[one] for one in near)
             share_of_time = costs[name] / (to_come + ON_ALL * sum(costs[one] for one in near) * rounds)
             label = name if rounds == 1 else f"{name} {i + 1} of {rounds}"
             found = own.fit(label, chosen[name], problem, share_of_time, hold_out=share)
             if bool(found.ok) and bool(jnp.isfinite(found.image).all()):
-                chose, told = (np.asarray(residuals(held, found.image[None])[0]) for held in (may_choose, tell))
-                members.append(Member(name, i, chosen[name], found, chose, told))
+                members.append(Member(name, i, chosen[name], found, np.asarray(residual_of(held, found.image))))
         if i == 0:
-            errors = {member.name: _error(member.chosen, member.told) for member in members}
+            errors = {member.name: _error(member.left) for member in members}
             near = [name for name in near if errors.get(name, np.inf) <= FAR_OFF * min(errors.values(), default=0.0)]
     return members
 
 
-def _error(*left: np.ndarray) -> float:
+def _error(left: np.ndarray) -> float:
     """Mean square of residuals."""
-    return float(np.mean(np.square(np.abs(np.concatenate(left)))))
+    return float(np.mean(np.square(np.abs(left))))
 
 
 def _weights(members: Sequence[Member], problem: Problem) -> np.ndarray:
@@ -272,13 +279,12 @@ def cost(method: Method) -> float:
     return float(method.steps * method.restarts) if isinstance(method, Network) else 200.0
 
 
-def _held_out(problem: Problem, share: float, options: Options) -> tuple[Problem, Problem]:
-    """The measurements that `reconstruct` gives no fit of this image: those that may choose, and those that tell."""
+def _held_out(problem: Problem, share: float, options: Options) -> Problem:
+    """The measurements that `reconstruct` gives no fit of this image."""
     ids, number = (jnp.asarray([value], jnp.uint32) for value in (options.image_id, OF_HELD_OUT))
     keys = fit_keys(options.key, ids, number)[:, 0]
     parts = jax.tree.map(lambda x: x[0], draw(problem.operator, share, keys))
-    may_choose, tell = (parts_of(problem, parts._replace(held=parts.held[i::2]))[1] for i in range(2))
-    return may_choose, tell
+    return parts_of(problem, parts)[1]
 
 
 def _on_all(member: Member, problem: Problem, options: Options, winners: int) -> Array:
@@ -317,10 +323,8 @@ def _solution(problem: Problem, members: Sequence[Member], weights: np.ndarray, 
     left, images = np.stack([member.told for member in members]), np.stack([member.image for member in members])
     rounds = np.array([member.round for member in members])
     several, size = bool(rounds.any()), problem.measurements.size
-    given = size - len(members[0].chosen) - len(members[0].told)
-    square = (
-        weights @ np.mean(np.square(np.abs(left)), 1) if several else np.mean(np.square(np.abs(cross_fitted(left))))
-    )
+    given = size - len(members[0].left)
+    square = weights @ np.array([_error(one) for one in left]) if several else _error(cross_fitted(left))
     told: dict[str, Any] = {"held_out_error": square}
     spread = spread_of(images, weights, np.asarray(image, float))
     rows = rows_of(problem.operator)

@@ -28,7 +28,7 @@ from csdip_jax.solve import checkpoint as checkpoints
 from csdip_jax.solve.blocks import Block, choose_restarts, cut_into_blocks, place, store_block, take_cases
 from csdip_jax.solve.candidates import best_of_each
 from csdip_jax.solve.fits import RUNNING, Case, Fit, advance, finish, fit_keys, redraw, start, to_redraw
-from csdip_jax.solve.held_out import OF_HELD_OUT, decide, draw
+from csdip_jax.solve.held_out import OF_HELD_OUT, draw, that_choose
 from csdip_jax.solve.inputs import (
     checked_batch,
     checked_cases,
@@ -290,7 +290,7 @@ def prepare(
     if share:
         keys = fit_keys(key, jnp.asarray(ids, jnp.uint32), jnp.asarray([OF_HELD_OUT], jnp.uint32))[:, 0]
         parts = draw(problem.operator, share, keys)
-        seen = one.measurements.reshape(-1)[parts.held[0]][:: 1 + decide(method)]
+        seen = that_choose(method, one.measurements.reshape(-1)[parts.held[0]])
     require_rules(method, one, seen)
     if swept and not batched:
         ids = ids * num_cases(swept)

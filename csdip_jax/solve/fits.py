@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 from csdip_jax.methods.base import Method
 from csdip_jax.operators import Stack, measurement_loss, one_of
 from csdip_jax.rules import HELD_OUT_LOSS, Iterate
-from csdip_jax.solve.held_out import Parts, decide, held_out_loss, parts_of, residual_of
+from csdip_jax.solve.held_out import Parts, held_out_loss, parts_of, residual_of, that_choose, that_tell
 from csdip_jax.types import Array, Problem, Solution, Status, with_fields
 
 
@@ -154,7 +154,7 @@ def _over_fits(method: Method, one_fit: Callable, layout: Layout) -> Callable:
 
 def _new_fit(method: Method, given: Given, key: Array, redraws: Array, record: dict) -> Fit:
     state = method.init(given.problem, jax.random.fold_in(key, redraws))
-    held = None if given.held is None else _that_choose(method, given.held.measurements)
+    held = None if given.held is None else that_choose(method, given.held.measurements)
     like = jax.eval_shape(method.image, state)
     image = jnp.zeros(like.shape, like.dtype)
     recorded = jax.eval_shape(partial(_recorded, record), image, state)
@@ -169,11 +169,6 @@ def _new_fit(method: Method, given: Given, key: Array, redraws: Array, record: d
         status=jnp.full((), RUNNING, jnp.int32),
         trace={name: jnp.full((method.steps, *shape), jnp.nan, like.dtype) for name, shape in shapes.items()},
     )
-
-
-def _that_choose(method: Method, held_out: Array) -> Array:
-    """Of held out measurements, or what is left of them, those that rules see."""
-    return held_out[::2] if decide(method) else held_out
 
 
 def _recorded(record: dict, image: Array, state: Any) -> dict[str, Array]:
@@ -218,7 +213,7 @@ def _watched(method, given, fit, state, image, scalars, max_redraws, record) -> 
     """The fit after a step that led to this state: what its rules make of the iterate."""
     keep, residual = method.keeper, None
     if given.held is not None:
-        residual = _that_choose(method, residual_of(given.held, image))
+        residual = that_choose(method, residual_of(given.held, image))
         scalars = scalars | {HELD_OUT_LOSS: held_out_loss(residual)}
     seen = Iterate(fit.steps, method.steps, image, scalars, residual, given.unit, given.problem.measurements.size)
     stopping, stops, more = method.stopper.update(fit.stopping, seen)
@@ -278,8 +273,8 @@ def finish(method, cases, fits, *, layout, keep_params):
             return Outcome(solution, score, None, solution.measurement_loss)
         residual = residual_of(given.held, image)
         fitted = measurement_loss(given.problem.operator, given.problem.measurements, image)
-        that_tell = residual[1::2] if decide(method) else residual
-        return Outcome(solution, held_out_loss(_that_choose(method, residual)), that_tell, fitted)
+        score = held_out_loss(that_choose(method, residual))
+        return Outcome(solution, score, that_tell(method, residual), fitted)
 
     return _over_fits(method, one_fit, layout)(cases, fits)
 
