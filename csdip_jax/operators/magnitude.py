@@ -1,11 +1,11 @@
 """Phase retrieval: only the sizes of the measurements are known, y = |A x|."""
 
-import dataclasses
 import math
 
 import jax.numpy as jnp
 
 from csdip_jax.checks import require, require_number
+from csdip_jax.operators.around import Around
 from csdip_jax.operators.base import LinearOperator, Operator, Shape
 from csdip_jax.operators.dense import gaussian
 from csdip_jax.operators.kinds import Kind, of_a_matrix
@@ -13,7 +13,7 @@ from csdip_jax.types import Array, pytree_dataclass, static_field
 
 
 @pytree_dataclass
-class Magnitude(Operator):
+class Magnitude(Around, Operator):
     """y = |A (x - black)|, entry by entry: it is not linear and has no adjoint.
 
     Without `black`, x and -x would measure alike; pixels from `black` on are of one sign.
@@ -39,33 +39,9 @@ class Magnitude(Operator):
         require(is_linear, "operator", type(self.operator).__name__, "a linear operator")
         require_number("black", self.black, lowest=-math.inf)
 
-    @property
-    def image_shape(self) -> Shape:
-        """(h, w, c) of what A takes."""
-        return self.operator.image_shape
-
     def forward(self, image: Array) -> Array:
         """|A (x - black)|, real, of the shape of A's measurements."""
         return jnp.abs(self.operator.forward(image - self.black))
-
-    @property
-    def held_together(self) -> int:
-        """As A has it."""
-        return self.operator.held_together
-
-    @property
-    def may_be_held_out(self) -> Array | None:
-        """As A has it."""
-        return self.operator.may_be_held_out
-
-    def subset(self, indices: Array) -> "Magnitude":
-        """As `Operator` says: the sizes of A's."""
-        return dataclasses.replace(self, operator=self.operator.subset(indices))
-
-    def split(self, kept: Array, held: Array) -> "tuple[Magnitude, Magnitude]":
-        """As `Operator` says: as A splits them."""
-        kept_part, held_part = (dataclasses.replace(self, operator=one) for one in self.operator.split(kept, held))
-        return kept_part, held_part
 
 
 def _of_gaussian(key: Array, num_measurements: int, image_shape: Shape, dtype: str = "float32") -> Magnitude:

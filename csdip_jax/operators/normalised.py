@@ -1,15 +1,14 @@
 """Operators in the units that the methods' settings are meant for; `csdip_jax.solve.normalise` makes them."""
 
-import dataclasses
-
 import jax.numpy as jnp
 
-from csdip_jax.operators.base import LinearOperator, Operator, Shape
+from csdip_jax.operators.around import Around
+from csdip_jax.operators.base import LinearOperator, Operator
 from csdip_jax.types import Array, pytree_dataclass
 
 
 @pytree_dataclass
-class Normalised(LinearOperator):
+class Normalised(Around, LinearOperator):
     """C A / gain, where C = I - (1 - weight) u u^H, u of length 1, is what flat images make under A.
 
     Rows that share a large mean (patterns of 0 and 1) say the same thing m times over, and little else shows beside it.
@@ -27,33 +26,13 @@ class Normalised(LinearOperator):
     weight: Array | None = None
     direction: Array | None = None
 
-    @property
-    def image_shape(self) -> Shape:
-        """As A has it."""
-        return self.operator.image_shape
-
-    @property
-    def held_together(self) -> int:
-        """As A has it."""
-        return self.operator.held_together
-
-    @property
-    def may_be_held_out(self) -> Array | None:
-        """As A has it."""
-        return self.operator.may_be_held_out
-
     def subset(self, indices: Array) -> LinearOperator:
         """As `Operator` says: of A, where measurements are not mixed."""
-        if self.weight is not None:
-            return super().subset(indices)
-        return Normalised(self.operator.subset(indices), self.divisor)
+        return super().subset(indices) if self.weight is None else LinearOperator.subset(self, indices)
 
     def split(self, kept: Array, held: Array) -> tuple[LinearOperator, LinearOperator]:
         """As `Operator` says: as A splits them, where measurements are not mixed."""
-        if self.weight is not None:
-            return self.subset(kept), self.subset(held)
-        kept_part, held_part = (Normalised(part, self.divisor) for part in self.operator.split(kept, held))
-        return kept_part, held_part
+        return super().split(kept, held) if self.weight is None else LinearOperator.split(self, kept, held)
 
     @property
     def is_balanced(self) -> bool:
@@ -107,7 +86,7 @@ class Normalised(LinearOperator):
 
 
 @pytree_dataclass
-class NormalisedFunction(Operator):
+class NormalisedFunction(Around, Operator):
     """f(middle + half u) / gain of an image u in [-1, 1], for functions that are not linear.
 
     Attributes:
@@ -120,30 +99,6 @@ class NormalisedFunction(Operator):
     divisor: Array
     middle: Array
     half: Array
-
-    @property
-    def image_shape(self) -> Shape:
-        """As f has it."""
-        return self.operator.image_shape
-
-    @property
-    def held_together(self) -> int:
-        """As f has it."""
-        return self.operator.held_together
-
-    @property
-    def may_be_held_out(self) -> Array | None:
-        """As f has it."""
-        return self.operator.may_be_held_out
-
-    def subset(self, indices: Array) -> "NormalisedFunction":
-        """As `Operator` says: of f."""
-        return dataclasses.replace(self, operator=self.operator.subset(indices))
-
-    def split(self, kept: Array, held: Array) -> tuple[Operator, Operator]:
-        """As `Operator` says: as f splits them."""
-        kept_part, held_part = (dataclasses.replace(self, operator=part) for part in self.operator.split(kept, held))
-        return kept_part, held_part
 
     def forward(self, image: Array) -> Array:
         middle, half = (number.astype(image.dtype) for number in (self.middle, self.half))
