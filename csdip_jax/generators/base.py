@@ -81,6 +81,13 @@ class Generator:
         return jax.eval_shape(lambda key: self.init(key)[1], jax.random.key(0))
 
 
+def middle(x: Array, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where the centre of x [h', w', ...] is that has the sides (h, w) and the channels of an image shape (h, w, c)."""
+    starts = [(have - need) // 2 for have, need in zip(x.shape[:2], shape[:2], strict=True)]
+    rows, columns = (slice(start, start + side) for start, side in zip(starts, shape[:2], strict=True))
+    return rows, columns, slice(shape[2])
+
+
 def require_image(generator: Generator, image_shape: tuple[int, int, int]) -> None:
     """Raises InputError unless the generator is one, of images of this shape."""
     require(isinstance(generator, Generator), "generator", type(generator).__name__, "one of csdip_jax.generators")

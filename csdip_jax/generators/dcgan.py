@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csdip_jax.checks import require, require_count
-from csdip_jax.generators.base import Generator
+from csdip_jax.generators.base import Generator, middle
 from csdip_jax.kernels.convolution import ConvTranspose
 from csdip_jax.types import Array, InputError, pytree_dataclass, static_field
 
@@ -165,9 +165,7 @@ class _Network(nn.Module):
         for i, layer in enumerate(self.layers):
             last = i == len(self.layers) - 1
             x = _Block(layer, normalized=not last, name=f"layer_{i}")(x)
-        (height, width, _), (h, w, _) = x.shape, self.image_shape
-        top, left = (height - h) // 2, (width - w) // 2
-        return jnp.tanh(x[top : top + h, left : left + w])
+        return jnp.tanh(x[middle(x, self.image_shape)])
 
 
 class _Block(nn.Module):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.checks import require, require_count
-from csdip_jax.generators.base import Generator
+from csdip_jax.generators.base import Generator, middle
 from csdip_jax.generators.dcgan import batch_norm
 from csdip_jax.kernels.resampling import double_bilinear
 from csdip_jax.types import Array, pytree_dataclass, static_field
@@ -80,9 +80,7 @@ class _Network(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(name=f"layer_{i}")(x)
         x = _mix(self.image_shape[2], x.dtype, "pixels")(x)
-        (height, width, _), (h, w, _) = x.shape, self.image_shape
-        top, left = (height - h) // 2, (width - w) // 2
-        return jnp.tanh(x[top : top + h, left : left + w])
+        return jnp.tanh(x[middle(x, self.image_shape)])
 
 
 class _Block(nn.Module):

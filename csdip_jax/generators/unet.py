@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from csdip_jax.checks import require, require_count, require_number
-from csdip_jax.generators.base import Generator
+from csdip_jax.generators.base import Generator, middle
 from csdip_jax.generators.dcgan import batch_norm
 from csdip_jax.generators.drawing import Draw, draw_plan, kernel_plan, norm_plan
 from csdip_jax.kernels.borders import BORDERS, Border
@@ -126,9 +126,7 @@ class UNet(Generator):
             x = block(x, params[f"up_{i}"], convolve)
             x = block(x, params[f"mix_{i}"], jnp.matmul)
         x = x @ params["pixels"]["kernel"] + params["pixels"]["bias"]
-        (height, width, _), (h, w, _) = x.shape, self.image_shape
-        top, left = (height - h) // 2, (width - w) // 2
-        return jnp.tanh(x[top : top + h, left : left + w])
+        return jnp.tanh(x[middle(x, self.image_shape)])
 
 
 def block(x: Array, weights: dict, convolve) -> Array:

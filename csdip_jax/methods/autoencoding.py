@@ -14,6 +14,7 @@ import optax
 
 from csdip_jax.checks import require_number
 from csdip_jax.generators import Generator, UNet
+from csdip_jax.generators.base import middle
 from csdip_jax.methods.base import Regularization
 from csdip_jax.methods.network import Network, State
 from csdip_jax.operators import LinearOperator, squared_norm
@@ -64,17 +65,12 @@ class Autoencoding(Network):
 
     def guide(self, latent: Array) -> Array:
         """The image [h, w, c] in a latent that holds one."""
-        h, w, c = self.image_shape
-        top, left = ((have - need) // 2 for have, need in zip(latent.shape[:2], (h, w), strict=True))
-        return latent[top : top + h, left : left + w, :c]
+        return latent[middle(latent, self.image_shape)]
 
     def with_guide(self, latent: Array, image: Array) -> Array:
         """The latent with another image in it."""
-        h, w, c = self.image_shape
-        above, left = ((have - need) // 2 for have, need in zip(latent.shape[:2], (h, w), strict=True))
-        below, right = latent.shape[0] - h - above, latent.shape[1] - w - left
-        padded = jnp.pad(image, ((above, below), (left, right), (0, 0))).astype(latent.dtype)
-        return latent.at[..., :c].set(padded)
+        cleared = latent.at[..., : self.image_shape[2]].set(0)
+        return cleared.at[middle(latent, self.image_shape)].set(image.astype(latent.dtype))
 
     def init(self, problem: Problem, key: Array) -> State:
         state = super().init(problem, key)

@@ -338,8 +338,10 @@ def advance_in_chunks(method, cases, keys, fits, max_redraws, record, layout, de
 
     None where they had stopped before, and a kill came between their last chunk and what was to be done with them.
     """
-    length, over = FIRST_CHUNK, bool((np.asarray(fits.status) != RUNNING).all())
-    while not over:
+    if (np.asarray(fits.status) != RUNNING).all():
+        return
+    length = FIRST_CHUNK
+    while True:
         began = time.perf_counter()
         fits = advance(method, cases, keys, fits, length, max_redraws, record, layout=layout)
         # Looked at on the host: reduced on the devices, it would make them talk to each other.

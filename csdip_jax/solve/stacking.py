@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
-from scipy.special import chdtri
 
-from csdip_jax.solve.uncertainty import LEVEL, Estimate, Rows, estimated_mse
+from csdip_jax.solve.uncertainty import Estimate, Rows, estimated_mse, with_ends
 
 BETTER_BY = 0.7
 """The error of an image falls about as m to the power of minus this: what the estimate is brought to that of a fit to
@@ -131,8 +130,7 @@ def mse_of_rounds(
     of_rounds = np.bincount(rounds, weights)
     told = left.shape[1] * (1 + np.iscomplexobj(left)) / np.sum(np.square(of_rounds))
     differ = weights @ squared_distances(images) @ weights / 2
-    ends = told / chdtri(told, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    errors = np.maximum((np.array([1.0, *ends]) * square - noise) / rows.energy - differ, 0)
+    errors = np.maximum((with_ends(told) * square - noise) / rows.energy - differ, 0)
     return Estimate(errors[0], errors[1:])
 
 

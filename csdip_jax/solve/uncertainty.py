@@ -148,10 +148,14 @@ def estimated_mse(
         seen = np.square(np.sqrt(np.asarray(fitted, float)) - math.sqrt(noise * num_fitted))
         freedom = freedom / max(1 - held / others, 1e-9)
         others, seen = others / rows.basis, seen / rows.basis
-    tail = (1 - LEVEL) / 2
-    factors = np.array([1.0, freedom / chdtri(freedom, tail), freedom / chdtri(freedom, 1 - tail)])
-    errors = np.maximum(seen[..., None] + others * (square[..., None] * factors - noise), 0) / rows.energy
+    errors = np.maximum(seen[..., None] + others * (square[..., None] * with_ends(freedom) - noise), 0) / rows.energy
     return Estimate(errors[..., 0], errors[..., 1:])
+
+
+def with_ends(freedom: float) -> np.ndarray:
+    """1, and what a mean square of so many degrees of freedom is multiplied by for the ends of its interval, [3]."""
+    tail = (1 - LEVEL) / 2
+    return np.array([1.0, freedom / chdtri(freedom, tail), freedom / chdtri(freedom, 1 - tail)])
 
 
 def calibrated_spread(images_or_spread: ArrayLike, mse: ArrayLike) -> np.ndarray:
