@@ -21,7 +21,7 @@ from csdip_jax.priors import Start
 from csdip_jax.rules import Average, HeldOut
 from csdip_jax.solve.fits import fit_keys
 from csdip_jax.solve.held_out import LEAST, OF_HELD_OUT, draw, halves, parts_of, residual_of
-from csdip_jax.solve.inputs import checked_batch, checked_ids
+from csdip_jax.solve.inputs import checked_batch, checked_ids, require_problem
 from csdip_jax.solve.normalise import in_double, in_user_units, normalise
 from csdip_jax.solve.stacking import (
     cross_fitted,
@@ -134,6 +134,7 @@ def best_of_each(
     """The solution of each image, one after the other; see `reconstruct`, which is given to fit the candidates."""
     began = time.perf_counter()
     require_key(key, several=True)
+    require_problem(problem)
     require_count("cases_per_operator", cases_per_operator)
     exact = in_double(problem.measurements)
     problem, batched = checked_batch(problem, method, cases_per_operator, pixel_range)

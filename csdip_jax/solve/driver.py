@@ -36,6 +36,7 @@ from csdip_jax.solve.inputs import (
     checked_record,
     checked_share,
     num_cases,
+    require_problem,
     require_pytree,
     split_swept,
 )
@@ -214,8 +215,7 @@ def best(
         >>> solution.aux["standard_deviation"].shape
         (8, 8, 1)
     """
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+    require_problem(problem)
     shape = getattr(form_of(problem.operator), "image_shape", None)
     if shape is None:
         raise InputError("the operator says no image_shape: give an operator, or Linear(fn, image_shape)")
@@ -272,8 +272,7 @@ def prepare(
     require_key(key, several=True)
     if not isinstance(method, Method):
         raise InputError(f"method is a {type(method).__name__}: give one of csdip_jax.methods, or a subclass of Method")
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+    require_problem(problem)
     require_count("cases_per_operator", cases_per_operator)
     method.require_data()
     exact = in_double(problem.measurements)

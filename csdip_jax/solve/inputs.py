@@ -92,6 +92,12 @@ def _widened(leaf: jax.Array, as_wide_as: jax.Array) -> jax.Array:
     return leaf.astype(jnp.result_type(leaf, jnp.finfo(as_wide_as.dtype).dtype))
 
 
+def require_problem(problem: Any) -> None:
+    """Raises InputError for what is no `Problem`."""
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem is a {type(problem).__name__}: give csdip_jax.Problem(operator, measurements)")
+
+
 def checked_share(hold_out: float, method: Method) -> float:
     """Of the measurements that are held out: as `reconstruct` is told, or as the method's rule that stops asks for."""
     require_number("hold_out", hold_out)

@@ -153,6 +153,8 @@ def test_what_is_refused():
         cs.methods.Best(SHAPE, seconds=-1.0)
     with pytest.raises(cs.InputError, match="Problem"):
         cs.best(None, KEY)
+    with pytest.raises(cs.InputError, match="Problem"):
+        cs.reconstruct(two(), None, KEY)
 
 
 def test_how_much_is_held_out():
