@@ -173,3 +173,17 @@ def test_what_is_held_out_is_measured_as_it_was():
     for share in (0.1, 0.12, 0.14, 0.16):
         held = candidates._held_out(cs.Problem(operator, operator.forward(image)), share, one)
         assert np.abs(candidates.residual_of(held, image)).max() < 1e-5
+
+
+def test_an_image_that_went_on_to_explain_less_is_not_taken():
+    """As one that time cut short, after the optimiser's first steps."""
+    one = problem()
+    before = cs.reconstruct(cs.methods.Tv(SHAPE, steps=60), one, KEY, hold_out=0.1)
+    member = candidates.Member("tv", 0, cs.methods.Tv(SHAPE), before, np.zeros(4))
+
+    def went_on(factor):
+        after = before._replace(image=before.image + 1, measurement_loss=factor * before.measurement_loss)
+        return candidates.Options(0.0, KEY, 0, None, lambda name: None, None, lambda *_, **__: after)
+
+    assert np.array_equal(candidates._on_all(member, one, went_on(1.1), 1), before.image)
+    assert np.array_equal(candidates._on_all(member, one, went_on(0.9), 1), before.image + 1)

@@ -3,8 +3,8 @@ another method is better. CS-DIP with the paper's settings, and TV.
 
     csdip demo
 
-few     a retina in colour from 4 % as many measurements as it has numbers: CS-DIP is better than TV, and `best`, which
-        fits several methods and weighs their images, than both; it tells its error, too
+few     a retina in colour from 4 % as many measurements as it has numbers: CS-DIP is better than TV. `best` fits
+        several methods and weighs their images within 75 seconds; it tells its error, too
 kspace  a photograph from 50 lines of its k-space: TV is better, in a fraction of the time
 phase   a cell from the sizes of its measurements, without their signs: no method that needs a linear operator can
 

@@ -24,7 +24,7 @@ from csdip_jax.runs.workdir import Workdir
 NEXT = """
   csdip reconstruct --images=photo.jpg --max_side=64 --methods=csdip,tv
   csdip reconstruct --measurements=y.npy --matrix=A.npy --image_shape=64,64,1"""
-UNABLE = "needs a linear\noperator"
+UNABLE, NOT_ASKED = "needs a linear\noperator", "not asked for"
 
 
 def run(config, workdir, data_dir, sweep_flags, files, image_shape, pixel_range, any_size=False) -> None:
@@ -104,7 +104,7 @@ def _read(workdir: Workdir, scenes: Collection[list[Row]]) -> list[tuple[picture
             original=saved.load(saved.original(workdir.path, first.part, first.image))["image"],
             adjoint=saved.known(arrays[first.label]["adjoint"]),
             reconstructions={label: found["image"] for label, found in arrays.items()},
-            captions=dict.fromkeys((row.label for row in every), UNABLE)
+            captions={row.label: UNABLE if _needs_linear_operator(row) else NOT_ASKED for row in every}
             | {row.label: row_tables.caption(row) for row in rows},
             maps={label: saved.maps(found) for label, found in arrays.items()},
             best=best.label if (best := row_tables.best(rows)) and len(every) > len(scenes) else None,
@@ -115,6 +115,11 @@ def _read(workdir: Workdir, scenes: Collection[list[Row]]) -> list[tuple[picture
     return found
 
 
+def _needs_linear_operator(row: Row) -> bool:
+    """Whether that is why a scene has no such row; else its part of a configuration asks for other methods."""
+    return METHODS[row.method].method.needs_linear_operator
+
+
 def _tell_best(scenes: Collection[list[Row]]) -> None:
     """A line per scene, its methods from the best on, by the original; and what each method needs."""
     every = [row for rows in scenes for row in rows]
@@ -122,7 +127,7 @@ def _tell_best(scenes: Collection[list[Row]]) -> None:
     for rows in scenes:
         where = f"{stem(rows[0].part, rows[0].image)}, {row_tables.measured(rows[0], seed)}"
         able = {row.method for row in rows}
-        unable = dict.fromkeys(row.method for row in every if row.method not in able)
+        unable = dict.fromkeys(row.method for row in every if row.method not in able and _needs_linear_operator(row))
         print(f"{where}: {row_tables.ranked(rows)}" + (f" ({', '.join(unable)} cannot)" if unable else ""))
     print("what each method needs:")
     for name in dict.fromkeys(row.method for row in every):
